@@ -1,0 +1,133 @@
+"""CLIP: a segmented chest X-ray compared with sentences, zero-shot or fine-tuned."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import AutoModel, AutoProcessor, PreTrainedModel, ProcessorMixin
+
+from hub_models import weights
+from hub_models.labels import LABELS, prompts_for
+from hub_models.pixels import classifier_pixels
+from hub_models.views import View, apply_view
+
+Prompts = Mapping[str, Sequence[str]]
+
+
+class ClipClassifier:
+    """Any CLIP-style dual encoder that `AutoModel` loads, with its processor and the prompts of each class.
+
+    The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
+    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts. Classes, prompts and view stand in
+    the config as `label2id`, `prompts` and `view`; a checkpoint without them gets the default classes and the whole image.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self._known_prompts: dict[tuple[str, ...], torch.Tensor] = {}
+
+    @classmethod
+    def new(cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View) -> "ClipClassifier":
+        """Make a dual encoder a classifier of some classes, each with the prompts that `prompts_for` gives."""
+        model.config.label2id = {label: i for i, label in enumerate(labels)}
+        model.config.id2label = dict(enumerate(labels))
+        model.config.prompts = prompts_for(labels)
+        model.config.view = view
+        return cls(model, processor)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "ClipClassifier":
+        """Load a saved folder strictly.
+
+        Raises:
+            ValueError: if a tensor is missing or left over, or the model has no image and text features.
+        """
+        model = weights.load_strictly(AutoModel, folder)
+        if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+            raise ValueError(f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers.")
+        return cls(model, AutoProcessor.from_pretrained(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files."""
+        weights.save_pretrained(self.model, folder)
+        self.processor.save_pretrained(folder)
+
+    @property
+    def prompts(self) -> dict[str, list[str]]:
+        """Sentences of each class, in the order of `labels`."""
+        return getattr(self.model.config, "prompts", None) or prompts_for(LABELS)
+
+    @property
+    def labels(self) -> list[str]:
+        """Classes in the order of the probabilities."""
+        return list(self.prompts)
+
+    @property
+    def view(self) -> View:
+        """What of the X-ray the model is shown; the whole image for a model that does not say."""
+        return getattr(self.model.config, "view", "full")
+
+    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
+        return classifier_pixels(self.processor.image_processor, images)
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Token ids and attention mask, int64 (N, L) each, of N sentences; longer ones are cut at the tower's length."""
+        limit = min(self.processor.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
+        encoded = self.processor.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt"
+        )
+        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+    def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of images."""
+        return F.normalize(self.model.get_image_features(pixel_values=pixel_values).pooler_output, dim=-1)
+
+    def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of sentences."""
+        return F.normalize(self.model.get_text_features(**tokens).pooler_output, dim=-1)
+
+    @torch.inference_mode()
+    def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
+        """Unit vectors, float32 (C, D), one a class: the mean of its prompts' vectors, normalised.
+
+        Raises:
+            ValueError: if there is no class, or a class has no prompt.
+        """
+        if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
+            raise ValueError("Every class needs at least one prompt; write a sentence for each.")
+        return torch.stack([self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()])
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
+    ) -> dict[str, float]:
+        """Classify one X-ray.
+
+        Args:
+            image: float32 (H, W) in 0..1, as `hub_models.images.read_image` gives it.
+            lungs: bool (H, W), the lungs' outline.
+            prompts: sentences of each class; any classes, any words. The model's own if not given.
+
+        Returns:
+            Probability of each class; they sum to 1.
+
+        Raises:
+            NoLungs: if the model's view needs lungs and there are none.
+            ValueError: if a class has no prompt.
+        """
+        prompts = self.prompts if prompts is None else prompts
+        texts = self.embed_prompts(prompts)
+        image = self.embed_images(self.pixel_values([apply_view(image, lungs, self.view)]))[0]
+        logits = self.model.logit_scale.exp() * (texts @ image)
+        return dict(zip(prompts, logits.double().softmax(0).tolist(), strict=True))
+
+    def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
+        if texts not in self._known_prompts:
+            if len(self._known_prompts) >= 256:
+                self._known_prompts.clear()
+            self._known_prompts[texts] = F.normalize(self.embed_texts(self.tokens(texts)).mean(dim=0), dim=0)
+        return self._known_prompts[texts]

@@ -1,0 +1,122 @@
+"""From one X-ray to all that the page shows: outlines, involvement and every classifier's probabilities."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
+from hub_models.clip import ClipClassifier, Prompts
+from hub_models.lungs import Involvement, measure_involvement
+from hub_models.resnet import ResnetClassifier
+from hub_models.unet import Masks, Segmenter
+from hub_models.views import NoLungs
+
+logger = logging.getLogger(__name__)
+
+MODELS = {
+    "unet": Segmenter,
+    "resnet": ResnetClassifier,
+    "clip-zero-shot": ClipClassifier,
+    "clip-finetuned": ClipClassifier,
+}
+"""Which class loads the checkpoint of each role."""
+
+Classifier = ResnetClassifier | ClipClassifier
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about one X-ray.
+
+    Attributes:
+        image: float32 (H, W) in 0..1.
+        masks: the outlines, of the image's size.
+        involvement: infected share of each lung.
+        classifiers: role -> class -> probability; a role that could not answer is missing.
+        notes: one sentence for each role that could not answer, in plain words.
+    """
+
+    image: np.ndarray
+    masks: Masks
+    involvement: Involvement
+    classifiers: dict[str, dict[str, float]]
+    notes: list[str]
+
+
+class XrayPipeline:
+    """A segmenter and the classifiers that are shown what it outlined."""
+
+    def __init__(
+        self, segmenter: Segmenter, classifiers: dict[str, Classifier], checkpoints: dict[str, Checkpoint]
+    ) -> None:
+        self.segmenter = segmenter
+        self.classifiers = classifiers
+        self.checkpoints = checkpoints
+
+    @classmethod
+    def from_pretrained(cls, overrides: Mapping[str, str] | None = None) -> "XrayPipeline":
+        """Load every role's checkpoint.
+
+        Args:
+            overrides: role -> folder or Hub id; the others come from the environment or ship with the project.
+
+        Raises:
+            CheckpointError: if a checkpoint cannot be had or does not load.
+        """
+        overrides = overrides or {}
+        if unknown := sorted(overrides.keys() - set(ROLES)):
+            raise CheckpointError(f"There is no role {unknown[0]!r}; the roles are {', '.join(ROLES)}.")
+        checkpoints = {role: resolve(role, overrides.get(role)) for role in ROLES}
+        models = {role: load_model(checkpoint) for role, checkpoint in checkpoints.items()}
+        return cls(models.pop("unet"), models, checkpoints)
+
+    def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
+        """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected share of the lungs."""
+        masks = self.segmenter(image)
+        return masks, measure_involvement(masks.lungs, masks.infection)
+
+    def classify(
+        self, image: np.ndarray, masks: Masks, prompts: Prompts | None = None
+    ) -> tuple[dict[str, dict[str, float]], list[str]]:
+        """Ask every classifier about an X-ray.
+
+        Args:
+            image: float32 (H, W) in 0..1.
+            masks: what `segment` outlined on it.
+            prompts: sentences of each class for the zero-shot CLIP; its own if not given.
+
+        Returns:
+            (role -> class -> probability, a sentence for each role that could not answer)
+
+        Raises:
+            ValueError: if a class has no prompt.
+        """
+        answers, notes = {}, []
+        for role, classifier in self.classifiers.items():
+            options = {"prompts": prompts} if role == "clip-zero-shot" else {}
+            try:
+                answers[role] = classifier(image, masks.lungs, **options)
+            except NoLungs as error:
+                notes.append(f"{role} gave no answer: {error}")
+        return answers, notes
+
+    def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
+        """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""
+        masks, involvement = self.segment(image)
+        return Report(image, masks, involvement, *self.classify(image, masks, prompts))
+
+
+def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
+    """The model of a checkpoint.
+
+    Raises:
+        CheckpointError: if the folder holds another kind of model, or its weights do not fit.
+    """
+    logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
+    try:
+        return MODELS[checkpoint.role].from_pretrained(checkpoint.folder)
+    except (ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}") from error

@@ -1,0 +1,115 @@
+"""The ResNet that classifies a segmented chest X-ray."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    BaseImageProcessor,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTImageProcessor,
+)
+
+from hub_models import weights
+from hub_models.pixels import classifier_pixels
+from hub_models.views import View, apply_view
+
+DEPTHS = {
+    10: ("basic", (1, 1, 1, 1)),
+    18: ("basic", (2, 2, 2, 2)),
+    34: ("basic", (3, 4, 6, 3)),
+    50: ("bottleneck", (3, 4, 6, 3)),
+    101: ("bottleneck", (3, 4, 23, 3)),
+}
+"""Layer type and blocks a stage, by depth (He et al. 2016, table 1; 10 is one block a stage)."""
+
+
+class ResnetClassifier:
+    """A `ResNetForImageClassification` and its processor; the view it is shown stands in its config as `view`."""
+
+    def __init__(self, model: ResNetForImageClassification, processor: BaseImageProcessor) -> None:
+        self.model = model.eval()
+        self.processor = processor
+
+    @classmethod
+    def new(cls, depth: int, labels: Sequence[str], view: View, image_size: int) -> "ResnetClassifier":
+        """A ResNet with untrained weights.
+
+        Args:
+            depth: one of `DEPTHS`.
+            labels: classes in logits order.
+            view: what of the X-ray it is shown, see `hub_models.views`.
+            image_size: side of its input, in pixels.
+
+        Raises:
+            ValueError: if there is no ResNet of this depth.
+        """
+        if depth not in DEPTHS:
+            raise ValueError(f"There is no ResNet of depth {depth}; choose one of {', '.join(map(str, DEPTHS))}.")
+        layer_type, blocks = DEPTHS[depth]
+        widths = [64, 128, 256, 512] if layer_type == "basic" else [256, 512, 1024, 2048]
+        config = ResNetConfig(
+            layer_type=layer_type,
+            depths=list(blocks),
+            hidden_sizes=widths,
+            id2label=dict(enumerate(labels)),
+            label2id={label: i for i, label in enumerate(labels)},
+            view=view,
+        )
+        processor = ViTImageProcessor(
+            size={"height": image_size, "width": image_size},
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            do_convert_rgb=True,
+        )
+        return cls(ResNetForImageClassification(config), processor)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "ResnetClassifier":
+        """Load a saved folder strictly.
+
+        Raises:
+            ValueError: if a tensor is missing, left over or of another shape.
+        """
+        model = weights.load_strictly(AutoModelForImageClassification, folder)
+        return cls(model, AutoImageProcessor.from_pretrained(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json."""
+        weights.save_pretrained(self.model, folder)
+        self.processor.save_pretrained(folder)
+
+    @property
+    def labels(self) -> list[str]:
+        """Classes in logits order."""
+        return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+
+    @property
+    def view(self) -> View:
+        """What of the X-ray the model is shown; the whole image for a model that does not say."""
+        return getattr(self.model.config, "view", "full")
+
+    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
+        return classifier_pixels(self.processor, images)
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray, lungs: np.ndarray | None = None) -> dict[str, float]:
+        """Classify one X-ray.
+
+        Args:
+            image: float32 (H, W) in 0..1, as `hub_models.images.read_image` gives it.
+            lungs: bool (H, W), the lungs' outline.
+
+        Returns:
+            Probability of each label; they sum to 1.
+
+        Raises:
+            NoLungs: if the model's view needs lungs and there are none.
+        """
+        logits = self.model(self.pixel_values([apply_view(image, lungs, self.view)])).logits[0]
+        return dict(zip(self.labels, logits.double().softmax(0).tolist(), strict=True))

@@ -1,0 +1,120 @@
+"""The UNet that outlines the lungs and the infected region of a chest X-ray."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch.nn import functional as F
+from transformers import AutoImageProcessor, ViTImageProcessor
+
+from hub_models.labels import MASKS
+from hub_models.lungs import clean_lungs
+from hub_models.weights import to_float16
+
+DECODER_CHANNELS = (128, 64, 48, 32, 16)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What the UNet outlines on one X-ray: two masks, bool (H, W), of the image's own size."""
+
+    lungs: np.ndarray
+    infection: np.ndarray
+
+
+class Segmenter:
+    """An `smp.Unet` with one input channel and the outputs `MASKS`, and the processor that fixes its pixels.
+
+    The saved folder also loads with plain `smp.from_pretrained`; size, normalisation and thresholds stand in its
+    `preprocessor_config.json`.
+    """
+
+    def __init__(self, network: smp.Unet, processor: ViTImageProcessor) -> None:
+        self.network = network.eval()
+        self.processor = processor
+
+    @classmethod
+    def new(cls, encoder: str, image_size: int) -> "Segmenter":
+        """A UNet with untrained weights.
+
+        Args:
+            encoder: encoder name of segmentation_models_pytorch ("resnet18", "tu-tf_efficientnet_lite0", ...).
+            image_size: side of the square that every X-ray is resized to, in pixels; a multiple of 32.
+
+        Raises:
+            ValueError: if the size is no multiple of 32.
+            KeyError: if there is no such encoder.
+        """
+        if image_size < 32 or image_size % 32:
+            raise ValueError(f"The image size is {image_size}; a UNet of five levels needs a multiple of 32.")
+        network = smp.Unet(
+            encoder, encoder_weights=None, in_channels=1, classes=len(MASKS), decoder_channels=DECODER_CHANNELS
+        )
+        processor = ViTImageProcessor(
+            size={"height": image_size, "width": image_size},
+            image_mean=[0.5],
+            image_std=[0.5],
+            thresholds=dict.fromkeys(MASKS, 0.5),
+        )
+        return cls(network, processor)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "Segmenter":
+        """Load a saved folder strictly.
+
+        Raises:
+            ValueError: if the network is not a UNet with one output for each of `MASKS`.
+            RuntimeError: if a tensor is missing or left over.
+        """
+        network = smp.from_pretrained(str(folder))
+        outputs = network.segmentation_head[0].out_channels
+        if not isinstance(network, smp.Unet) or outputs != len(MASKS):
+            kind = type(network).__name__
+            raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
+        return cls(network, AutoImageProcessor.from_pretrained(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md that is there stays."""
+        to_float16(self.network).save_pretrained(str(folder))
+        self.processor.save_pretrained(folder)
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input, in pixels."""
+        return self.processor.size["height"]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
+        return self.processor.thresholds
+
+    def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
+        """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
+        return self.processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
+
+    @torch.inference_mode()
+    def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
+        """Probability of each mask at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1."""
+        pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
+        return self.network(pixels).sigmoid().numpy()
+
+    def __call__(self, image: np.ndarray) -> Masks:
+        """Outline one X-ray.
+
+        Args:
+            image: float32 (H, W) in 0..1.
+        """
+        return self.masks(self.probabilities([image])[0], image.shape)
+
+    def masks(self, probabilities: np.ndarray, shape: tuple[int, int]) -> Masks:
+        """Masks of one X-ray: probabilities resized (bilinear) and thresholded, holes and specks of the lungs mended.
+
+        Args:
+            probabilities: float32 (2, S, S).
+            shape: (H, W) of the image.
+        """
+        resized = F.interpolate(torch.from_numpy(probabilities)[None], shape, mode="bilinear", align_corners=False)[0]
+        above = {name: (resized[i] >= self.thresholds[name]).numpy() for i, name in enumerate(MASKS)}
+        return Masks(clean_lungs(above["lungs"]), above["infection"])

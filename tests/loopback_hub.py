@@ -1,0 +1,243 @@
+"""A Hub on the loopback interface: the routes that huggingface_hub calls to publish and pull a model, and their log.
+
+    with start() as hub, used(hub.url, cache=tmp_path, token=WRITE_TOKEN):
+        ...  # create_repo, create_commit, model_info, snapshot_download
+
+It keeps every commit, stores large files by checksum as Git LFS does, and applies a commit whole or not at all.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from huggingface_hub import close_session, constants
+
+WRITE_TOKEN, READ_TOKEN = "hf_loopback_write", "hf_loopback_read"
+SILENCE = -1  # among `LoopbackHub.faults`: the request is never answered
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit wrote, in its order, and all files (path -> content) after it."""
+
+    sha: str
+    written: list[str]
+    files: dict[str, bytes]
+
+
+@dataclass
+class Repository:
+    """Commits, oldest first, and tags (name -> sha)."""
+
+    private: bool = False
+    commits: list[Commit] = field(default_factory=lambda: [Commit("0" * 40, [], {".gitattributes": b""})])
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def at(self, revision: str) -> Commit:
+        """The commit that "main", a tag or a sha names; 404 if there is none."""
+        wanted = self.commits[-1].sha if revision == "main" else self.tags.get(revision, revision)
+        for commit in self.commits:
+            if commit.sha == wanted:
+                return commit
+        raise HTTPException(404, headers={"X-Error-Code": "RevisionNotFound"})
+
+    def commit(self, written: dict[str, bytes]) -> Commit:
+        """Add a commit that writes these files; its sha depends on them and on the history."""
+        digests = [
+            self.commits[-1].sha,
+            *(path + hashlib.sha1(content).hexdigest() for path, content in written.items()),
+        ]
+        sha = hashlib.sha1("\n".join(digests).encode()).hexdigest()
+        self.commits.append(Commit(sha, list(written), {**self.commits[-1].files, **written}))
+        return self.commits[-1]
+
+
+@dataclass
+class LoopbackHub:
+    """What the server holds and has seen.
+
+    Attributes:
+        url: Its endpoint.
+        repositories: Repo id -> repository.
+        large: SHA-256 -> content of the uploaded LFS objects.
+        requests: "METHOD /path" of every request, in order.
+        faults: Pattern of "METHOD /path" -> status of the answer, or `SILENCE`.
+    """
+
+    url: str
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    large: dict[str, bytes] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def repository(self, request: Request, write: bool = False) -> Repository:
+        """The repository that a request names, if its token may do that; else 401, 403 or 404."""
+        if write:
+            check_writer(request)
+        found = self.repositories.get("{user}/{name}".format(**request.path_params))
+        if found is None or (found.private and token_of(request) not in (WRITE_TOKEN, READ_TOKEN)):
+            raise HTTPException(404, headers={"X-Error-Code": "RepoNotFound"})
+        return found
+
+
+def make_app(hub: LoopbackHub) -> FastAPI:
+    """The server's routes, on the state in `hub`."""
+    app = FastAPI()
+
+    @app.middleware("http")
+    async def log(request: Request, answer: Any) -> Response:
+        line = f"{request.method} {request.url.path}"
+        hub.requests.append(line)
+        status = next((status for pattern, status in hub.faults.items() if re.search(pattern, line)), None)
+        if status == SILENCE:
+            await asyncio.Event().wait()
+        return Response(status_code=status) if status else await answer(request)
+
+    @app.post("/api/repos/create")
+    async def create(request: Request) -> Response:
+        check_writer(request)
+        wish = await request.json()
+        repo = f"{wish['organization']}/{wish['name']}"
+        status = 409 if repo in hub.repositories else 200
+        hub.repositories.setdefault(repo, Repository(private=wish.get("visibility") == "private"))
+        return JSONResponse({"url": f"{hub.url}/{repo}"}, status)
+
+    @app.post("/api/validate-yaml")
+    async def validate(request: Request) -> Response:
+        card = (await request.json())["content"]
+        return JSONResponse({"errors": []}, 200 if card.startswith("---\n") else 400)
+
+    @app.post("/api/models/{user}/{name}/preupload/main")
+    async def preupload(request: Request) -> Any:
+        files = {entry["path"]: entry for entry in tree(request, "main")}
+        return {"files": [upload_mode(wish["path"], files) for wish in (await request.json())["files"]]}
+
+    @app.post("/{user}/{name}.git/info/lfs/objects/batch")
+    async def batch(request: Request) -> Any:
+        hub.repository(request, write=True)
+        objects = [{"oid": item["oid"], "size": item["size"]} for item in (await request.json())["objects"]]
+        for item in objects:
+            if item["oid"] not in hub.large:
+                item["actions"] = {"upload": {"href": f"{hub.url}/lfs/{item['oid']}"}}
+        return {"transfer": "basic", "objects": objects}
+
+    @app.put("/lfs/{oid}")
+    async def store(request: Request, oid: str) -> None:
+        content = await request.body()
+        if hashlib.sha256(content).hexdigest() != oid:
+            raise HTTPException(400)
+        hub.large[oid] = content
+
+    @app.post("/api/models/{user}/{name}/commit/main")
+    async def commit(request: Request) -> Any:
+        repository = hub.repository(request, write=True)
+        _, *steps = [json.loads(line)["value"] for line in (await request.body()).splitlines()]
+        if any(step["oid"] not in hub.large for step in steps if "oid" in step):
+            raise HTTPException(400)
+        sha = repository.commit({step["path"]: content_of(step, hub.large) for step in steps}).sha
+        return {"commitOid": sha, "commitUrl": "{}/{user}/{name}/commit/{}".format(hub.url, sha, **request.path_params)}
+
+    @app.get("/api/models/{user}/{name}")
+    @app.get("/api/models/{user}/{name}/revision/{revision:path}")
+    def info(request: Request, user: str, name: str, revision: str = "main") -> Any:
+        at = hub.repository(request).at(revision)
+        return {"id": f"{user}/{name}", "sha": at.sha, "siblings": [{"rfilename": path} for path in at.files]}
+
+    @app.get("/api/models/{user}/{name}/tree/{revision}")
+    def tree(request: Request, revision: str) -> Any:
+        return [tree_entry(*item) for item in hub.repository(request).at(revision).files.items()]
+
+    @app.api_route("/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
+    def resolve(request: Request, revision: str, path: str) -> Response:
+        at = hub.repository(request).at(revision)
+        if path not in at.files:
+            raise HTTPException(404, headers={"X-Error-Code": "EntryNotFound"})
+        content, headers = at.files[path], {"X-Repo-Commit": at.sha, "ETag": tree_entry(path, at.files[path])["oid"]}
+        if match := re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", "")):
+            first = int(match[1])
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            return Response(content[first:], 206, headers)
+        return Response(content, headers=headers)  # uvicorn leaves the body out of the answer to a HEAD request
+
+    return app
+
+
+def token_of(request: Request) -> str:
+    """The token a request came with, or ""."""
+    return request.headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def check_writer(request: Request) -> None:
+    """401 for a token that is not known, 403 for one that may only read."""
+    if token_of(request) != WRITE_TOKEN:
+        raise HTTPException(403 if token_of(request) == READ_TOKEN else 401)
+
+
+def tree_entry(path: str, content: bytes) -> dict[str, Any]:
+    """One line of a repository's listing; "oid" is Git's blob id, or the SHA-256 of a large file."""
+    entry = {"type": "file", "path": path, "size": len(content)}
+    if path.endswith(".safetensors"):
+        sha256 = hashlib.sha256(content).hexdigest()
+        return {**entry, "oid": sha256, "lfs": {"oid": sha256, "size": len(content), "pointerSize": 130}}
+    return {**entry, "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
+
+
+def upload_mode(path: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """How a file is to be uploaded, and the id of what the repository holds now (None for a new file)."""
+    mode = "lfs" if path.endswith(".safetensors") else "regular"
+    return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": files.get(path, {}).get("oid")}
+
+
+def content_of(step: dict[str, str], large: dict[str, bytes]) -> bytes:
+    """What one line of a commit writes: an uploaded large file, or the small one that it carries."""
+    return large[step["oid"]] if "oid" in step else base64.b64decode(step["content"])
+
+
+@contextmanager
+def start() -> Iterator[LoopbackHub]:
+    """Run an empty Hub on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hub = LoopbackHub(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        server = uvicorn.Server(uvicorn.Config(make_app(hub), log_level="error", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield hub
+        server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def used(url: str, cache: Path, token: str = "") -> Iterator[None]:
+    """Let this process use the Hub at `url`, with an empty cache and a token of its own."""
+    changed = {
+        "ENDPOINT": url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": url + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(cache / "hub"),
+        "HF_TOKEN_PATH": str(cache / "token"),
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_OFFLINE": False,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changed.items():
+            patch.setattr(constants, name, value)
+        patch.setenv("HF_TOKEN", token)
+        try:
+            yield
+        finally:
+            close_session()  # the time limits that the product gave it go with it

@@ -1,0 +1,106 @@
+"""The page in a real browser: the Chromium or Chrome that is installed, else the tests are skipped."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_app import FakePipeline, serve
+
+from hub_models.phantom import draw_phantom
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
+    return FakePipeline(tmp_path_factory.mktemp("cards"))
+
+
+@pytest.fixture(scope="module")
+def url(pipeline: FakePipeline) -> Iterator[str]:
+    with serve(pipeline) as url:
+        yield url
+
+
+@pytest.fixture
+def xray(tmp_path: Path) -> Path:
+    Image.fromarray(draw_phantom(1, size=256).image).save(tmp_path / "phantom.png")
+    return tmp_path / "phantom.png"
+
+
+@pytest.fixture(params=[1440, 390], ids=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    """The page, opened; at the end of the test it must have logged no error and asked no other server for anything."""
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    errors, outside = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: outside.append(request.url) if is_outside(request.url, url) else None)
+    page.goto(url)
+    yield page
+    page.close()
+    assert errors == []
+    assert outside == []
+
+
+def is_outside(request_url: str, url: str) -> bool:
+    return not request_url.startswith((url, "data:", "blob:"))
+
+
+def test_an_upload_fills_both_tabs_and_the_models_are_named(page, xray):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+
+    shares = page.locator("#shares")
+    expect(shares).to_contain_text("12.3 %patient's right lung")
+    expect(shares).to_contain_text("not foundpatient's left lung")
+    expect(page.locator("#overlay img")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+    page.get_by_role("tab", name="Classify").click()
+    expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
+    expect(page.locator("#clip-finetuned")).to_contain_text("88%")
+    expect(page.locator("#resnet")).to_contain_text("75%")
+    expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+    page.get_by_role("tab", name="Models").click()
+    expect(page.locator("#checkpoints")).to_contain_text("someone/resnet")
+    page.get_by_role("button", name="Model card: resnet").click()
+    expect(page.get_by_role("heading", name="Card of the ResNet")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_edited_prompts_reach_the_pipeline_and_an_empty_one_is_refused(page, pipeline, xray):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.get_by_role("tab", name="Classify").click()
+    expect(page.locator("#resnet")).to_contain_text("75%")
+    page.get_by_label("Well", exact=True).fill("nothing to see\n")
+    page.get_by_role("button", name="Classify with these prompts").click()
+    expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
+    page.wait_for_function("!document.querySelector('.generating, .pending')")
+    assert pipeline.prompts[-1] == {"Ill": ["an ill chest", "a sick chest"], "Well": ["nothing to see"]}
+
+    page.get_by_label("Well", exact=True).fill("")
+    page.get_by_role("button", name="Classify with these prompts").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text("Write at least one sentence for Well.")
+
+
+def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
+    page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("is not an image that can be read")
+    page.get_by_role("button", name="healthy.png").or_(page.locator(".gallery-item")).first.click()
+    expect(page.locator("#shares")).to_contain_text("12.3 %")

@@ -1,0 +1,69 @@
+"""The command line that every training script shares, and how its training is set up and resumed."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
+
+
+@dataclass
+class DataArguments:
+    """Which X-rays to learn from."""
+
+    dataset: str = field(
+        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME or USER/NAME@REVISION)."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})
+    drop_duplicates: bool = field(
+        default=False, metadata={"help": "Leave out training images that have a near-copy in validation or test."}
+    )
+    strict: bool = field(default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."})
+
+
+@dataclass
+class XrayTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with this project's defaults: judged every epoch, the best one kept."""
+
+    eval_strategy: str = "epoch"
+    save_strategy: str = "epoch"
+    save_total_limit: int | None = 2
+    load_best_model_at_end: bool = True
+    greater_is_better: bool | None = True
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = 0.1
+    weight_decay: float = 0.01
+    remove_unused_columns: bool | None = False
+    early_stopping_patience: int = field(
+        default=10, metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."}
+    )
+
+    def callbacks(self) -> list[EarlyStoppingCallback]:
+        """Early stopping, unless its patience is 0."""
+        return [EarlyStoppingCallback(self.early_stopping_patience)] if self.early_stopping_patience else []
+
+
+def parse_arguments(model_arguments: type, argv: list[str] | None, **defaults) -> tuple:
+    """Parse a training script's command line.
+
+    Args:
+        model_arguments: dataclass of the script's own arguments.
+        argv: the words, or None for those of this process.
+        defaults: the script's defaults for `XrayTrainingArguments`.
+
+    Returns:
+        (DataArguments, model_arguments, XrayTrainingArguments)
+    """
+    parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments])
+    parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
+    return parser.parse_args_into_dataclasses(args=argv)
+
+
+def last_complete_checkpoint(output_dir: str | Path) -> str | None:
+    """The newest checkpoint of a folder that can be resumed from, or None.
+
+    A training that was killed while it wrote leaves a checkpoint without `trainer_state.json`, which is written last.
+    """
+    complete = [path.parent for path in Path(output_dir).glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None

@@ -1,0 +1,174 @@
+"""Chest X-rays for training: a COVID-QU-Ex folder, a saved data set or a Hub id, as one `datasets.DatasetDict`.
+
+    python -m train.data --dataset COVID-QU-Ex                     # the table of counts, and what would make scores lie
+    python -m train.data --dataset COVID-QU-Ex --manifest manifest.csv --save_to covid-qu-ex-ready --push_to_hub me/lung-xrays
+
+The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is not the same as a
+mask that was drawn and is blank.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import datasets
+import pandas as pd
+
+from train.arguments import DataArguments
+from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
+from train.folder import class_names, read_folder
+from train.rows import COLUMNS, IMAGES, SPLITS, TEXTS, drop_unreadable, undecoded
+
+logger = logging.getLogger(__name__)
+
+
+def to_dataset(manifest: pd.DataFrame) -> datasets.DatasetDict:
+    """The data set of a manifest made by `read_folder`; the images stay where they are until it is saved or pushed."""
+    features = datasets.Features(
+        {name: datasets.Image() for name in IMAGES}
+        | {"label": datasets.ClassLabel(names=class_names(manifest))}
+        | {name: datasets.Value("string") for name in TEXTS}
+    )
+    splits = {}
+    for split in SPLITS:
+        rows = manifest[manifest["split"] == split]
+        if len(rows):
+            columns = {name: rows[name].tolist() for name in COLUMNS}
+            splits[split] = datasets.Dataset.from_dict(columns, features=features, split=datasets.NamedSplit(split))
+    return datasets.DatasetDict(splits)
+
+
+def load(name: str) -> datasets.DatasetDict:
+    """Load a data set by what `--dataset` says.
+
+    Args:
+        name: a COVID-QU-Ex folder, a folder written by `DatasetDict.save_to_disk`, or a Hub id `user/name[@revision]`.
+
+    Raises:
+        FileNotFoundError: if a folder holds neither, or the name is neither a folder nor a data set that the Hub gives.
+        ValueError: if the data has no `image` column, or no `label` column of class names.
+    """
+    folder = Path(name)
+    if (folder / "dataset_dict.json").is_file():
+        splits = datasets.load_from_disk(name)
+    elif folder.is_dir():
+        splits = to_dataset(read_folder(folder))
+    else:
+        splits = _from_hub(name)
+    return datasets.DatasetDict({split: _with_columns(rows, name) for split, rows in splits.items()})
+
+
+def load_splits(
+    arguments: DataArguments, wanted: Sequence[str] = SPLITS, keep: Callable[[dict], bool] | None = None
+) -> datasets.DatasetDict:
+    """Load the splits that a script needs, without what cannot be read.
+
+    Args:
+        arguments: the data set and its limits.
+        wanted: the splits that must be there; any others are left out.
+        keep: which rows to use, told by a row whose images are `{"path", "bytes"}` or None; all rows if not given.
+
+    Raises:
+        ValueError: if a wanted split is missing or holds no usable image, or (`strict`) an image cannot be read.
+    """
+    splits = load(arguments.dataset)
+    if missing := [split for split in wanted if split not in splits]:
+        raise ValueError(f"{arguments.dataset} has no split {', '.join(missing)}; it has {', '.join(splits)}.")
+    report_patients(splits)
+    if arguments.drop_duplicates:
+        splits = drop_training_copies(splits)
+    usable = {}
+    for split in wanted:
+        limit = arguments.max_train_samples if split == "train" else arguments.max_eval_samples
+        usable[split] = drop_unreadable(_some(splits[split], keep, limit), arguments.strict)
+        if not len(usable[split]):
+            raise ValueError(f"The split {split} of {arguments.dataset} holds no image that this script can use.")
+    return datasets.DatasetDict(usable)
+
+
+def _some(rows: datasets.Dataset, keep: Callable[[dict], bool] | None, limit: int | None) -> datasets.Dataset:
+    if keep is not None:
+        rows = rows.select([position for position, row in enumerate(undecoded(rows)) if keep(row)])
+    return rows.shuffle(seed=0).select(range(limit)) if limit is not None and limit < len(rows) else rows
+
+
+def _from_hub(name: str) -> datasets.DatasetDict:
+    repo_id, _, revision = name.partition("@")
+    if repo_id.count("/") != 1 or repo_id.startswith((".", "/")):
+        raise FileNotFoundError(f"There is no folder {name}; --dataset takes a folder or a Hub id such as USER/NAME.")
+    try:
+        return datasets.load_dataset(repo_id, revision=revision or None)
+    except (OSError, ConnectionError) as error:
+        raise FileNotFoundError(f"{name} is no folder here, and the Hub did not give it: {error}") from error
+
+
+def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
+    if "image" not in rows.column_names or not isinstance(rows.features.get("label"), datasets.ClassLabel):
+        raise ValueError(
+            f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names (ClassLabel)."
+        )
+    for column in (*IMAGES, *TEXTS):
+        if column not in rows.column_names:
+            kind = datasets.Image() if column in IMAGES else datasets.Value("string")
+            names = [f"{rows.split}-{i}" for i in range(len(rows))] if column == "file" else [None] * len(rows)
+            rows = rows.add_column(column, names, feature=kind)
+    return rows
+
+
+def main(argv: list[str] | None = None) -> pd.DataFrame:
+    """Print what a data set holds; write its manifest, save it or push it where asked. Returns the table of counts."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
+    parser.add_argument("--save_to", help="save the data set, images included, to this folder")
+    parser.add_argument("--push_to_hub", metavar="USER/NAME", help="push the data set, images included")
+    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
+    parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
+    arguments = parser.parse_args(argv)
+    # 1. Read, and leave out what cannot be used
+    splits = load(arguments.dataset)
+    splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
+    if arguments.drop_duplicates:
+        splits = drop_training_copies(splits)
+    # 2. Tell what is there
+    table = count_table(splits)
+    print(table.to_string())
+    _print_leaks(splits)
+    # 3. Hand it on
+    if arguments.manifest:
+        _write_manifest(splits, arguments.manifest)
+    if arguments.save_to:
+        splits.save_to_disk(arguments.save_to)
+        print(f"Saved to {arguments.save_to}; use it with --dataset {arguments.save_to}")
+    if arguments.push_to_hub:
+        splits.push_to_hub(arguments.push_to_hub)
+        print(f"Pushed; use it with --dataset {arguments.push_to_hub}")
+    return table
+
+
+def _print_leaks(splits: datasets.DatasetDict) -> None:
+    shared = patients_on_two_sides(splits)
+    print(f"Patients in more than one split: {len(shared)}")
+    pairs = near_copies(splits)
+    across = pairs[pairs["split_a"] != pairs["split_b"]]
+    print(f"Near-duplicate pairs: {len(pairs) - len(across)} within a split, {len(across)} across splits")
+    for pair in across.head(20).itertuples():
+        print(f"  {pair.split_a}/{pair.file_a} ~ {pair.split_b}/{pair.file_b}")
+
+
+def _write_manifest(splits: datasets.DatasetDict, path: str) -> None:
+    tables = []
+    for split, rows in splits.items():
+        table = undecoded(rows).to_pandas()
+        table["label"] = [rows.features["label"].names[i] for i in table["label"]]
+        for name in IMAGES:
+            table[name] = [image and image["path"] for image in table[name]]
+        tables.append(table.assign(split=split))
+    pd.concat(tables).to_csv(path, index=False)
+    print(f"Wrote {sum(map(len, tables))} rows to {path}")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(message)s")
+    main()

@@ -1,0 +1,69 @@
+"""The last steps of every training script: the folder that the page loads, and the facts its model card is made from."""
+
+import importlib.metadata
+import platform
+from pathlib import Path
+
+import datasets
+import torch
+from torch import nn
+from transformers import Trainer, TrainingArguments
+
+from hub_models.cards import CardFacts
+from train.arguments import DataArguments
+from train.audit import describe
+
+DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
+DATA_LICENSE = "cc-by-nc-sa-4.0"
+"""The terms of COVID-QU-Ex and of the non-commercial images in it; weights trained on them carry them on."""
+
+
+def release_folder(training_args: TrainingArguments) -> Path:
+    """Where a script leaves the finished checkpoint: `OUTPUT_DIR/release`."""
+    return Path(training_args.output_dir, "release")
+
+
+def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
+    """What a card tells of the training data."""
+    is_hub_id = not Path(data_args.dataset).exists()
+    return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": DATA_LICENSE, **describe(splits)}
+
+
+def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
+    """The settings of a training run, as a card lists them: the script's own, then the trainer's, then versions."""
+    args = trainer.args
+    ran = {
+        "epochs run": round(trainer.state.epoch or 0, 2),
+        "epochs planned": args.num_train_epochs,
+        "steps run": trainer.state.global_step,
+        "best step": trainer.state.best_global_step or trainer.state.global_step,
+        "batch size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "optimizer": str(args.optim.value),
+        "learning rate": args.learning_rate,
+        "schedule": f"{args.lr_scheduler_type.value}, warm-up {args.warmup_steps}",
+        "weight decay": args.weight_decay,
+        "seed": args.seed,
+    }
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
+    own = {name.replace("_", " "): value for name, value in vars(model_args).items() if value is not None}
+    return own | ran | versions
+
+
+def hardware() -> str:
+    """What the training ran on, in a few words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of weights of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def save_card(folder: Path, trainer: Trainer, **facts) -> None:
+    """Write metrics.json and README.md beside the saved weights, and say how to use the folder."""
+    role = facts["role"]
+    seconds = sum(entry.get("train_runtime", 0.0) for entry in trainer.state.log_history)
+    CardFacts(seconds=seconds, hardware=hardware(), **facts).save(folder)
+    print(f"Saved {folder}; see it on the page with XRAY_{role.upper().replace('-', '_')}={folder} python app.py")

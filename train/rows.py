@@ -1,0 +1,84 @@
+"""The rows of an X-ray data set: their columns, and their images and masks as arrays."""
+
+import io
+import logging
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from hub_models.images import ImageRefused, read_image
+
+logger = logging.getLogger(__name__)
+
+IMAGES = ("image", "lung_mask", "infection_mask")
+TEXTS = ("file", "patient", "source", "finding", "caption")
+COLUMNS = (*IMAGES, "label", *TEXTS)
+SPLITS = ("train", "validation", "test")
+
+
+def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
+    """The same rows with every image as `{"path", "bytes"}` or None, which is quick to walk through."""
+    for name in IMAGES:
+        rows = rows.cast_column(name, datasets.Image(decode=False))
+    return rows
+
+
+def source(image: dict) -> str | bytes:
+    """What `read_image` takes, of an image that was not decoded."""
+    return image["bytes"] if image["bytes"] is not None else image["path"]
+
+
+def read_mask(mask: dict | Image.Image) -> np.ndarray:
+    """A mask, decoded or not, as bool (H, W): True where it is brighter than half."""
+    if isinstance(mask, dict):
+        data = source(mask)
+        mask = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+    return np.asarray(mask.convert("L")) > 127
+
+
+def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
+    """Rows whose image and masks can all be read; the others are named and counted.
+
+    Raises:
+        ValueError: with `strict`, at the first one that cannot be read.
+    """
+    bad = []
+    for position, row in enumerate(undecoded(rows)):
+        reason = _unreadable(row)
+        if reason and strict:
+            raise ValueError(f"{reason} Mend or remove it, or run without --strict to skip it.")
+        if reason:
+            logger.warning("Skipped: %s", reason)
+            bad.append(position)
+    if not bad:
+        return rows
+    logger.warning("Skipped %d of %d images of the split %s.", len(bad), len(rows), rows.split)
+    return rows.select(sorted(set(range(len(rows))) - set(bad)))
+
+
+def _unreadable(row: dict) -> str | None:
+    for name in IMAGES:
+        if row[name] is None:
+            continue
+        try:
+            read_image(source(row[name])) if name == "image" else read_mask(row[name])
+        except (ImageRefused, OSError) as error:
+            return f"The {name.replace('_', ' ')} of {row['file']} cannot be read: {error}"
+    return None
+
+
+def image_tensor(image: Image.Image, size: int) -> torch.Tensor:
+    """An X-ray as float32 (1, size, size) in 0..1, the whole image resized to the square."""
+    grey = torch.from_numpy(read_image(image))[None, None]
+    return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+def mask_tensor(mask: Image.Image | None, size: int) -> torch.Tensor:
+    """A mask as int8 (1, size, size): 1 inside, 0 outside; -1 everywhere if nobody drew it."""
+    if mask is None:
+        return torch.full((1, size, size), -1, dtype=torch.int8)
+    drawn = torch.from_numpy(read_mask(mask)).float()[None, None]
+    return (F.interpolate(drawn, (size, size), mode="area")[0] >= 0.5).to(torch.int8)

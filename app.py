@@ -138,7 +138,11 @@ def _read(upload: dict | None) -> np.ndarray:
 
 def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the prompts without blank lines, or refuse those that leave a class with none."""
-    prompts = {label: [line.strip() for line in lines if line.strip()] for label, lines in prompts.items()}
+    if not isinstance(prompts, dict) or not all(isinstance(lines, list) for lines in prompts.values()):
+        raise _refusal(
+            "Prompts cannot be read", 'Give a list of sentences for each class: {"Normal": ["clear lungs"]}.'
+        )
+    prompts = {label: [line.strip() for line in map(str, lines) if line.strip()] for label, lines in prompts.items()}
     if empty := [label for label, lines in prompts.items() if not lines]:
         raise _refusal("A prompt is missing", f"Write at least one sentence for {' and '.join(empty)}.")
     return prompts

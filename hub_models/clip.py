@@ -30,7 +30,9 @@ class ClipClassifier:
         self._known_prompts: dict[tuple[str, ...], torch.Tensor] = {}
 
     @classmethod
-    def new(cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View) -> "ClipClassifier":
+    def new(
+        cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View
+    ) -> "ClipClassifier":
         """Make a dual encoder a classifier of some classes, each with the prompts that `prompts_for` gives."""
         model.config.label2id = {label: i for i, label in enumerate(labels)}
         model.config.id2label = dict(enumerate(labels))
@@ -47,7 +49,9 @@ class ClipClassifier:
         """
         model = weights.load_strictly(AutoModel, folder)
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
-            raise ValueError(f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers.")
+            raise ValueError(
+                f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers."
+            )
         return cls(model, AutoProcessor.from_pretrained(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -99,7 +103,9 @@ class ClipClassifier:
         """
         if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
             raise ValueError("Every class needs at least one prompt; write a sentence for each.")
-        return torch.stack([self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()])
+        return torch.stack(
+            [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
+        )
 
     @torch.inference_mode()
     def __call__(

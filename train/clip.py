@@ -1,0 +1,280 @@
+"""Teach a CLIP to match segmented chest X-rays with sentences: captions first, then the classes.
+
+    python -m train.clip --dataset COVID-QU-Ex --method captions --text_layers 1 --image_size 64 \
+        --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/clip-try
+    python -m train.clip --dataset COVID-QU-Ex --method captions --output_dir runs/clip-zero-shot
+    python -m train.clip --dataset COVID-QU-Ex --method full --model_name_or_path runs/clip-zero-shot/release \
+        --output_dir runs/clip-finetuned
+
+`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint; `full` scores each image
+against the prompts of the classes and makes a fine-tuned one. Both start from any CLIP-style model of the Hub, too
+(--model_name_or_path openai/clip-vit-base-patch32). An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    AutoModel,
+    AutoProcessor,
+    AutoTokenizer,
+    BertModel,
+    Trainer,
+    VisionTextDualEncoderConfig,
+    VisionTextDualEncoderModel,
+    VisionTextDualEncoderProcessor,
+    ViTImageProcessor,
+    set_seed,
+)
+from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
+
+from hub_models.cards import CardFacts
+from hub_models.clip import ClipClassifier
+from hub_models.views import View
+from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments
+from train.augment import Augmentation
+from train.classification import ViewRows, accuracy, release, segment_splits
+from train.data import load_splits
+from train.layout import use_channels_last
+from train.towers import LITE0, lite0_weights, minilm_folder
+
+PACKAGED = "lite0+minilm"
+ROLES = {"captions": "clip-zero-shot", "full": "clip-finetuned"}
+
+
+@dataclass
+class ClipArguments:
+    """The dual encoder, and what it learns from."""
+
+    method: str = field(
+        metadata={
+            "help": "captions (makes the zero-shot checkpoint) or full (fine-tunes on the classes).",
+            "choices": list(ROLES),
+        }
+    )
+    model_name_or_path: str = field(
+        default=PACKAGED,
+        metadata={
+            "help": f"A CLIP-style Hub id or folder, or {PACKAGED}: EfficientNet-Lite0 and MiniLM from their pip packages."
+        },
+    )
+    view: View = field(default="lungs", metadata={"help": "What of the X-ray the model is shown."})
+    image_size: int = field(default=224, metadata={"help": f"Side of the input in pixels ({PACKAGED} only)."})
+    text_layers: int = field(
+        default=3, metadata={"help": f"How many of MiniLM's six layers to keep ({PACKAGED} only)."}
+    )
+    text_learning_rate: float = field(default=3e-5, metadata={"help": "Learning rate of the text tower."})
+    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
+
+
+class PromptTask(nn.Module):
+    """Cross-entropy over the classes' prompts: training draws one prompt a class and step, evaluation averages them all.
+
+    A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
+    """
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.model, self.classifier = classifier.model, classifier
+        use_channels_last(self)
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        prompts = list(self.classifier.prompts.values())
+        drawn = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts] if self.training else prompts
+        texts = self.classifier.embed_texts(
+            _to(self.classifier.tokens([t for texts in drawn for t in texts]), labels.device)
+        )
+        means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
+        images = self.classifier.embed_images(pixel_values)
+        logits = temperature(self.model) * images @ F.normalize(torch.stack(means), dim=-1).T
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+
+
+class CaptionTask(nn.Module):
+    """Contrastive loss between images and captions, in which all captions of one finding are right.
+
+    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other images of a
+    finding are no negatives.
+    """
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.model, self.classifier = classifier.model, classifier
+        use_channels_last(self)
+
+    def forward(
+        self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and the position of each caption's finding, int64 (N,)."""
+        images = self.classifier.embed_images(pixel_values)
+        texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
+        logits = temperature(self.model) * images @ texts.T
+        same = (findings[:, None] == findings[None]).float()
+        targets = same / same.sum(dim=1, keepdim=True)
+        return {"loss": (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2}
+
+
+class CaptionRows(ViewRows):
+    """Rows as pixels and captions: in training the whole caption or, as often, its first sentence, which names the finding."""
+
+    def __call__(self, batch: dict[str, list]) -> dict[str, list]:
+        shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
+        captions = [
+            f"{caption.split('. ')[0].rstrip('.')}." if short else caption
+            for caption, short in zip(batch["caption"], shorten, strict=True)
+        ]
+        return {
+            "pixel_values": super().__call__(batch)["pixel_values"],
+            "caption": captions,
+            "finding": batch["finding"],
+        }
+
+
+class CaptionCollator:
+    """Stack rows of `CaptionRows` into a batch."""
+
+    def __init__(self, classifier: ClipClassifier, findings: list[str]) -> None:
+        self.classifier, self.positions = classifier, {finding: i for i, finding in enumerate(findings)}
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """Batch of `CaptionTask`'s inputs."""
+        return {
+            "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
+            "findings": torch.tensor([self.positions[row["finding"]] for row in rows]),
+            **self.classifier.tokens([row["caption"] for row in rows]),
+        }
+
+
+def temperature(model: nn.Module) -> torch.Tensor:
+    """The learned factor on the cosine similarities, at most 100 (Radford et al. 2021, section 2.5)."""
+    return model.logit_scale.clamp(max=4.6052).exp()
+
+
+def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
+    """The classifier that training starts from."""
+    if arguments.model_name_or_path == PACKAGED:
+        model, processor = _packaged(arguments)
+    else:
+        model = AutoModel.from_pretrained(arguments.model_name_or_path, dtype=torch.float32)
+        processor = AutoProcessor.from_pretrained(arguments.model_name_or_path)
+    return ClipClassifier.new(model, processor, labels, arguments.view)
+
+
+def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, VisionTextDualEncoderProcessor]:
+    """EfficientNet-Lite0 and a shortened MiniLM, joined by fresh projections."""
+    vision_config = TimmWrapperConfig(architecture=LITE0, do_pooling=True)
+    vision_config.hidden_size = 1280  # what the projection needs and TimmWrapperConfig does not have
+    vision = TimmWrapperModel(vision_config)
+    weights = {name: tensor for name, tensor in lite0_weights().items() if not name.startswith("classifier.")}
+    vision.timm_model.load_state_dict(weights)
+    text = BertModel.from_pretrained(minilm_folder(), num_hidden_layers=arguments.text_layers)
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision_config, text.config, projection_dim=256)
+    model = VisionTextDualEncoderModel(config=config, vision_model=vision, text_model=text)
+    pixels = ViTImageProcessor(
+        size={"height": arguments.image_size, "width": arguments.image_size},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        do_convert_rgb=True,
+    )
+    return model, VisionTextDualEncoderProcessor(
+        pixels, AutoTokenizer.from_pretrained(minilm_folder(), model_max_length=128)
+    )
+
+
+def make_trainer(
+    classifier: ClipClassifier, splits, arguments: ClipArguments, training_args: XrayTrainingArguments
+) -> Trainer:
+    """The trainer of one method, with a learning rate for each tower."""
+    if arguments.method == "captions":
+        if any(caption is None for split in ("train", "validation") for caption in splits[split]["caption"]):
+            raise ValueError(
+                "--method captions needs a caption for every image: a folder with a metadata.csv, or a data set with the "
+                "columns caption and finding. Without them use --method full."
+            )
+        training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
+        training_args.label_names = ["findings"]
+        findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
+        task, rows, flip = CaptionTask(classifier), CaptionRows, 0.0  # captions name sides
+        extra = {"data_collator": CaptionCollator(classifier, findings)}
+    else:
+        task, rows, flip, extra = PromptTask(classifier), ViewRows, 0.5, {"compute_metrics": accuracy}
+    groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
+    parameters = [
+        {"params": [p for name, p in task.named_parameters() if ("text_model" not in name) == is_image], "lr": rate}
+        for is_image, rate in groups.items()
+    ]
+    return Trainer(
+        model=task,
+        args=training_args,
+        train_dataset=splits["train"].with_transform(rows(classifier, Augmentation(flip))),
+        eval_dataset=splits["validation"].with_transform(rows(classifier)),
+        optimizers=(torch.optim.AdamW(parameters, weight_decay=training_args.weight_decay), None),
+        callbacks=training_args.callbacks(),
+        **extra,
+    )
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Train, measure and save a CLIP; returns its scores on the test split."""
+    data_args, clip_args, training_args = parse_arguments(
+        ClipArguments,
+        argv,
+        metric_for_best_model="accuracy",
+        learning_rate=3e-4,
+        num_train_epochs=8,
+        per_device_train_batch_size=32,
+        per_device_eval_batch_size=32,
+    )
+    set_seed(training_args.seed)
+    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
+    splits = segment_splits(load_splits(data_args), clip_args.unet)
+    # 2. Model: two towers, and the sentences of each class
+    classifier = start(clip_args, splits["train"].features["label"].names)
+    # 3. Train: keep the best epoch on the validation split
+    trainer = make_trainer(classifier, splits, clip_args, training_args)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
+    role = ROLES[clip_args.method]
+    base, notes = _base(clip_args), _notes(clip_args, splits)
+    return release(role, classifier, splits, trainer, data_args, clip_args, base, notes)
+
+
+def _base(arguments: ClipArguments) -> str:
+    if arguments.model_name_or_path == PACKAGED:
+        return (
+            "EfficientNet-Lite0 trained on ImageNet (image tower) and "
+            f"the first {arguments.text_layers} layers of all-MiniLM-L6-v2 (text tower)"
+        )
+    folder = Path(arguments.model_name_or_path)
+    if (folder / "metrics.json").is_file():
+        facts = CardFacts.load(folder)
+        return f"the {facts.role} checkpoint of this project, itself from {facts.base_model}"
+    return folder.name if folder.is_dir() else arguments.model_name_or_path
+
+
+def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:
+    prompts = (
+        "The class probabilities were measured with the prompts that stand in config.json, averaged for each class."
+    )
+    if arguments.method == "full":
+        return [prompts]
+    findings = ", ".join(sorted({finding for finding in splits["train"]["finding"] if finding}))
+    return [
+        prompts,
+        "Zero-shot means here that it was never trained to choose among these classes and their prompts. It has seen X-rays of "
+        f"the same sources with captions, and the captions name their finding: {findings}.",
+        "The best epoch was chosen by the caption loss on the validation split, not by its accuracy.",
+    ]
+
+
+if __name__ == "__main__":
+    main()

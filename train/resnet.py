@@ -1,0 +1,105 @@
+"""Teach a ResNet to classify segmented chest X-rays.
+
+    python -m train.resnet --dataset COVID-QU-Ex --depth 10 --image_size 64 \
+        --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/resnet-try
+    python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
+
+An interrupted run goes on from its last checkpoint when the same command is given again. The result is OUTPUT_DIR/release.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
+
+from hub_models.resnet import DEPTHS, ResnetClassifier
+from hub_models.views import View
+from train.arguments import last_complete_checkpoint, parse_arguments
+from train.augment import Augmentation
+from train.classification import ViewRows, accuracy, release, segment_splits
+from train.data import load_splits
+from train.layout import use_channels_last
+
+
+@dataclass
+class ResnetArguments:
+    """The network, and what of the X-ray it is shown."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Hub id or folder to start from (microsoft/resnet-50, ...); random weights if not given."},
+    )
+    depth: int = field(
+        default=18, metadata={"help": f"Depth of a ResNet with random weights: {', '.join(map(str, DEPTHS))}."}
+    )
+    image_size: int = field(default=224, metadata={"help": "Side of the input in pixels, with random weights."})
+    view: View = field(default="lungs", metadata={"help": "What of the X-ray the model is shown."})
+    label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
+    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
+
+
+class ClassificationTask(nn.Module):
+    """The network with cross-entropy, weights in the order that trains fastest on a CPU."""
+
+    def __init__(self, classifier: ResnetClassifier, label_smoothing: float) -> None:
+        super().__init__()
+        self.model, self.label_smoothing = classifier.model, label_smoothing
+        use_channels_last(self)
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        logits = self.model(pixel_values).logits
+        return {"loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), "logits": logits}
+
+
+def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
+    """The classifier that training starts from: pretrained with a fresh head, or all fresh."""
+    if arguments.model_name_or_path is None:
+        return ResnetClassifier.new(arguments.depth, labels, arguments.view, arguments.image_size)
+    model = AutoModelForImageClassification.from_pretrained(
+        arguments.model_name_or_path,
+        id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+        ignore_mismatched_sizes=True,
+        dtype=torch.float32,
+    )
+    model.config.view = arguments.view
+    return ResnetClassifier(model, AutoImageProcessor.from_pretrained(arguments.model_name_or_path))
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Train, measure and save a ResNet; returns its scores on the test split."""
+    data_args, resnet_args, training_args = parse_arguments(
+        ResnetArguments,
+        argv,
+        metric_for_best_model="accuracy",
+        learning_rate=1e-3,
+        num_train_epochs=20,
+        per_device_train_batch_size=32,
+        per_device_eval_batch_size=32,
+    )
+    set_seed(training_args.seed)
+    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
+    splits = segment_splits(load_splits(data_args), resnet_args.unet)
+    # 2. Model: the network, and the processor that fixes its pixels
+    classifier = start(resnet_args, splits["train"].features["label"].names)
+    # 3. Train: keep the epoch with the best validation accuracy
+    trainer = Trainer(
+        model=ClassificationTask(classifier, resnet_args.label_smoothing),
+        args=training_args,
+        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
+        eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
+        compute_metrics=accuracy,
+        callbacks=training_args.callbacks(),
+    )
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
+    return release(
+        "resnet", classifier, splits, trainer, data_args, resnet_args, resnet_args.model_name_or_path, notes=[]
+    )
+
+
+if __name__ == "__main__":
+    main()

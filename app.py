@@ -44,25 +44,31 @@ VIEWS = {
     "full": "Sees the whole X-ray.",
 }
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
+ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}  # events that run the models
+FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
 
 CSS = """
 .gradio-container {max-width: 1280px !important; margin: 0 auto !important}
-.disclaimer {border-left: 4px solid #E69F00; padding: 8px 14px; background: var(--background-fill-secondary)}
-.viewer img {background: black}
+#disclaimer {border-left: 4px solid #E69F00; padding: 8px 14px; background: var(--background-fill-secondary)}
+.viewer:has(img) {background: black}
+.viewer img {width: 100%; height: 100%; object-fit: contain}
 .legend span {margin-right: 18px; border-left: 14px solid; padding-left: 6px}
-.shares {display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 10px}
-.shares div {padding: 10px 14px; background: var(--background-fill-secondary); border-radius: 6px}
-.shares b {display: block; font-size: 1.6em; font-variant-numeric: tabular-nums}
+.shares {display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; margin-bottom: 8px}
+.shares div {padding: 8px 12px; background: var(--background-fill-secondary); border-radius: 6px}
+.shares b {display: block; font-size: clamp(1.1em, 4vw, 1.5em); white-space: nowrap}
+#checkpoints {contain: inline-size; overflow-x: auto}
+#checkpoints :is(th, td, code) {white-space: nowrap}
 """
 # Pictures that a model card from the Hub links to stay out: a visitor's browser is sent nowhere else.
 HEAD = """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:">"""
-LOOK = {"theme": gr.themes.Soft(primary_hue="sky", neutral_hue="slate"), "css": CSS, "head": HEAD}
+THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"])
+LOOK = {"theme": THEME, "css": CSS, "head": HEAD}
 
 
 class Actions:
-    """What the page does with an upload.
+    """What the page does with an X-ray.
 
-    `upload` is the file as gradio stored it. Events leave out the reading of gr.Image (`preprocess=False`), which turns
+    `xray` is the file as gradio stored it. Events leave out the reading of gr.Image (`preprocess=False`), which turns
     16 bits into 8 and meets a file that is no picture with a traceback.
     """
 
@@ -71,50 +77,51 @@ class Actions:
         self.roles = [role for role in TITLES if role in pipeline.classifiers]
         self.prompts = pipeline.classifiers["clip-zero-shot"].prompts
 
-    def segment(self, upload: dict | None) -> tuple[np.ndarray, dict[str, float | None]]:
+    def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None]]:
         """Outline the lungs and the infected region of a chest X-ray.
 
         Args:
-            upload: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
+            xray: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
 
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
             Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
         """
-        image = _read(upload)
+        image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
         return draw_overlay(image, masks), asdict(involvement)
 
-    def classify(self, upload: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
+    def classify(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
 
         Args:
-            upload: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
+            xray: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
             prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
 
         Returns:
             Classifier -> class -> probability, 0 to 1.
             Notes, a sentence each: for example why a classifier gave nothing.
         """
-        image = _read(upload)
+        image = _read(xray)
         masks, _ = self.pipeline.segment(image)
         return self.pipeline.classify(image, masks, _checked(prompts) if prompts else None)
 
-    def analyse(self, upload: dict | None, *texts: str) -> Iterator[list]:
+    def analyse(self, xray: dict | None, *texts: str) -> Iterator[list]:
         """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused."""
         unclassified = [None] * len(self.roles) + [""]
         yield [None, "", *unclassified]
-        if upload is None:
+        if xray is None:
             return
-        image = _read(upload)
+        image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
-        segmented = [draw_overlay(image, masks), shares_html(masks, involvement)]
-        yield [*segmented, *unclassified]
-        yield segmented + self._classified(*self.pipeline.classify(image, masks, self._prompts(texts)))
+        yield [draw_overlay(image, masks), shares_html(masks, involvement), *unclassified]
+        answers = self.pipeline.classify(image, masks, self._prompts(texts))
+        # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
+        yield [gr.skip(), gr.skip(), *self._classified(*answers)]
 
-    def reclassify(self, upload: dict | None, *texts: str) -> list:
+    def reclassify(self, xray: dict | None, *texts: str) -> list:
         """Fill the Classify tab again, with the prompts as they stand now."""
-        return self._classified(*self.classify(upload, self._prompts(texts)))
+        return self._classified(*self.classify(xray, self._prompts(texts)))
 
     def _prompts(self, texts: tuple[str, ...]) -> dict[str, list[str]]:
         return _checked({label: text.splitlines() for label, text in zip(self.prompts, texts, strict=True)})
@@ -123,28 +130,23 @@ class Actions:
         return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)]
 
 
-def _refusal(title: str, sentence: str) -> gr.Error:
-    return gr.Error(sentence, title=title, print_exception=False)
-
-
-def _read(upload: dict | None) -> np.ndarray:
-    if upload is None or not upload["path"]:
-        raise _refusal("No X-ray yet", "Drop a chest X-ray first, or choose one of the examples.")
+def _read(xray: dict | None) -> np.ndarray:
+    if xray is None or not xray["path"]:
+        raise gr.Error("Drop a chest X-ray first, or choose one of the examples.", print_exception=False)
     try:
-        return read_image(upload["path"])
+        return read_image(xray["path"])
     except ImageRefused as refused:
-        raise _refusal("This picture cannot be used", str(refused)) from refused
+        raise gr.Error(str(refused), print_exception=False) from refused
 
 
 def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the prompts without blank lines, or refuse those that leave a class with none."""
     if not isinstance(prompts, dict) or not all(isinstance(lines, list) for lines in prompts.values()):
-        raise _refusal(
-            "Prompts cannot be read", 'Give a list of sentences for each class: {"Normal": ["clear lungs"]}.'
-        )
+        wanted = 'Give a list of sentences for each class, as in {"Normal": ["clear lungs"]}.'
+        raise gr.Error(wanted, print_exception=False)
     prompts = {label: [line.strip() for line in map(str, lines) if line.strip()] for label, lines in prompts.items()}
     if empty := [label for label, lines in prompts.items() if not lines]:
-        raise _refusal("A prompt is missing", f"Write at least one sentence for {' and '.join(empty)}.")
+        raise gr.Error(f"Write at least one sentence for {' and '.join(empty)}.", print_exception=False)
     return prompts
 
 
@@ -192,25 +194,24 @@ def card_text(checkpoint: Checkpoint) -> str:
     return re.sub(r"\A---\s*\n.*?\n---\s*\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def _examples() -> list[str]:
+def _xray() -> gr.Image:
     folder = Path(tempfile.mkdtemp(prefix="xray-examples-"))
     for name, (seed, opacities) in EXAMPLES.items():
         Image.fromarray(draw_phantom(seed, size=512, opacities=opacities).image).save(folder / f"{name}.png")
-    return [str(folder / f"{name}.png") for name in EXAMPLES]
-
-
-def _upload() -> gr.Image:
-    sources = ["upload", "clipboard"]
-    xray = gr.Image(type="filepath", label="X-ray", sources=sources, height=380, elem_id="xray", elem_classes="viewer")
-    gr.Examples(_examples(), xray, label=f"Drawn examples: {', '.join(EXAMPLES)}")
+    look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
+    xray = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
+    gr.Examples(
+        [str(folder / f"{name}.png") for name in EXAMPLES], xray, label=f"Drawn examples: {', '.join(EXAMPLES)}"
+    )
     return xray
 
 
 def _segment_tab() -> list[gr.components.Component]:
-    overlay = gr.Image(label="Outlines", format="png", interactive=False, elem_id="overlay", elem_classes="viewer")
+    look = {"height": "min(440px, 90vw)", "buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
+    overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", **look)
     keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
-    gr.HTML(f"<div class='legend'>{keys}</div>")
-    return [overlay, gr.HTML(elem_id="shares")]
+    gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
+    return [overlay, gr.HTML(elem_id="shares", padding=False)]
 
 
 def _classify_tab(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Textbox], gr.Button]:
@@ -226,12 +227,12 @@ def _classify_tab(actions: Actions) -> tuple[list[gr.components.Component], list
         gr.Markdown(PROMPTS)
         lines = actions.prompts.items()
         boxes = [gr.Textbox("\n".join(text), label=label, lines=3, max_lines=8) for label, text in lines]
-        again = gr.Button("Classify with these prompts", variant="primary")
+        again = gr.Button("Classify with these prompts")
     return outputs, boxes, again
 
 
 def _models_tab(checkpoints: dict[str, Checkpoint]) -> None:
-    rows = [f"| {c.role} | `{c.name}` | {c.origin} | {c.revision or '-'} |" for c in checkpoints.values()]
+    rows = [f"| {c.role} | `{c.name}` | {c.origin} | `{c.revision or '-'}` |" for c in checkpoints.values()]
     table = ["| Role | Checkpoint | Origin | Revision |", "|---|---|---|---|", *rows]
     gr.Markdown("\n".join(table), elem_id="checkpoints")
     for checkpoint in checkpoints.values():
@@ -239,17 +240,25 @@ def _models_tab(checkpoints: dict[str, Checkpoint]) -> None:
             gr.Markdown(card_text(checkpoint))
 
 
+def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
+    """What scripts call: events that no button starts."""
+    shares, prompts, probabilities, notes = (
+        gr.JSON(label=label, visible=False) for label in ("shares", "prompts", "probabilities", "notes")
+    )
+    gr.on([], actions.segment, xray, [overlay, shares], api_name="segment", **ONE_BY_ONE)
+    gr.on([], actions.classify, [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
+
+
 def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
     """Lay out the page around the pipeline's models. Launch it with `**LOOK`."""
     actions = Actions(pipeline)
-    models = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}
-    private = {"api_visibility": "private", "show_progress": "minimal", **models}
-    with gr.Blocks(title="Chest X-ray", analytics_enabled=False) as demo:
+    private = {"api_visibility": "private", "show_progress": "minimal", **ONE_BY_ONE}
+    with gr.Blocks(title="Chest X-ray", analytics_enabled=False, delete_cache=FORGET) as demo:
         gr.Markdown(INTRO)
-        gr.Markdown(DISCLAIMER, elem_classes="disclaimer")
+        gr.Markdown(DISCLAIMER, elem_id="disclaimer")
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                xray = _upload()
+                xray = _xray()
             with gr.Column(scale=3, min_width=300), gr.Tabs():
                 with gr.Tab("Segment"):
                     segmented = _segment_tab()
@@ -259,11 +268,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                     _models_tab(pipeline.checkpoints)
         gr.on([xray.change], actions.analyse, [xray, *boxes], segmented + classified, **private)
         gr.on([again.click], actions.reclassify, [xray, *boxes], classified, **private)
-        # Events of no button: what scripts call.
-        hidden = {name: gr.JSON(label=name, visible=False) for name in ("shares", "prompts", "probabilities", "notes")}
-        gr.on([], actions.segment, xray, [segmented[0], hidden["shares"]], api_name="segment", **models)
-        outputs = [hidden["probabilities"], hidden["notes"]]
-        gr.on([], actions.classify, [xray, hidden["prompts"]], outputs, api_name="classify", **models)
+        _endpoints(actions, xray, segmented[0])
     return demo
 
 

@@ -70,7 +70,7 @@ def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndar
 def stretch_contrast(image: np.ndarray) -> np.ndarray:
     """Map the 0.5 and 99.5 percentiles to 0 and 1 and clip: real (H, W), any range -> float32 (H, W) in 0..1.
 
-    The percentiles of a picture with more than 2 x 65,536 pixels come from an even grid of at least 65,536 of them.
+    The percentiles of a picture of 262,144 pixels or more come from an even grid of at least 65,536 of them.
     Raises ImageRefused if the picture has no contrast.
     """
     step = max(1, isqrt(image.size // SAMPLED_PIXELS))

@@ -135,7 +135,7 @@ def test_a_class_without_prompts_is_refused_by_name(client, xray):
 
 @pytest.mark.parametrize("prompts", [["a cough"], {"Ill": "a cough"}])
 def test_prompts_of_another_shape_are_answered_with_the_shape_wanted(client, xray, prompts):
-    with pytest.raises(AppError, match="^Give a list of sentences for each class"):
+    with pytest.raises(AppError, match=r"^Give a list of sentences for each class"):
         client.predict(handle_file(xray), prompts, api_name="/classify")
 
 
@@ -149,7 +149,7 @@ def test_a_text_file_named_png_is_refused_in_a_sentence_and_the_server_goes_on(c
 
 
 def test_no_upload_is_answered_with_what_to_do(client):
-    with pytest.raises(AppError, match="^Drop a chest X-ray first"):
+    with pytest.raises(AppError, match=r"^Drop a chest X-ray first"):
         client.predict(None, api_name="/segment")
 
 
@@ -157,7 +157,7 @@ def test_only_segment_and_classify_are_offered_and_they_are_described(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert list(endpoints) == ["/segment", "/classify"]
     assert endpoints["/segment"]["description"].startswith("Outline the lungs")
-    assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["upload", "prompts"]
+    assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["xray", "prompts"]
     assert [p["parameter_has_default"] for p in endpoints["/classify"]["parameters"]] == [False, True]
 
 
@@ -170,18 +170,19 @@ def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_pa
 
 
 def test_analyse_fills_both_tabs(pipeline, xray):
-    *_, filled = app.Actions(pipeline).analyse({"path": str(xray)}, "an ill chest", "a well chest")
-    assert "12.3 %" in filled[1]
-    assert filled[2:] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    _, outlined, classified = app.Actions(pipeline).analyse({"path": str(xray)}, "an ill chest", "a well chest")
+    assert np.array_equal(outlined[0], app.draw_overlay(read_image(xray), masks_for((256, 256))))
+    assert "12.3 %" in outlined[1]
+    assert classified[2:] == [*PROBABILITIES.values(), "- A note for the visitor."]
     assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
 
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     page = app.Actions(FakePipeline(tmp_path, lungs=False))
-    *_, filled = page.analyse({"path": str(xray)}, "an ill chest", "a well chest")
-    assert "No lungs found." in filled[1]
-    assert "%" not in filled[1]
-    assert filled[2:5] == [None, None, PROBABILITIES["resnet"]]
+    _, outlined, classified = page.analyse({"path": str(xray)}, "an ill chest", "a well chest")
+    assert "No lungs found." in outlined[1]
+    assert "%" not in outlined[1]
+    assert classified[2:5] == [None, None, PROBABILITIES["resnet"]]
 
 
 @pytest.mark.parametrize(

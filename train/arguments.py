@@ -1,5 +1,8 @@
 """The command line that every training script shares, and how its training is set up and resumed."""
 
+import logging
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,3 +75,18 @@ def last_complete_checkpoint(output_dir: str | Path) -> str | None:
     """
     complete = [path.parent for path in Path(output_dir).glob("checkpoint-*/trainer_state.json")]
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a script's `main`; what this project's own code refuses ends it with the sentence and exit code 1.
+
+    An error that comes from deeper down is a defect and keeps its traceback.
+    """
+    logging.basicConfig(format="%(message)s")
+    try:
+        main()
+    except (RuntimeError, OSError, ValueError) as error:
+        raised_in = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+        if raised_in.split(".")[0] not in ("__main__", "hub_models", "train"):
+            raise
+        raise SystemExit(str(error)) from error

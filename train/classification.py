@@ -15,7 +15,7 @@ from hub_models.views import NoLungs, apply_view
 from train.arguments import DataArguments
 from train.augment import Augmentation
 from train.evaluation import class_probabilities, classification_results, drop_without_lungs, outline_lungs
-from train.release import count_parameters, data_facts, procedure, release_folder, save_card
+from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import read_mask
 
 
@@ -87,6 +87,9 @@ def release(
     save_card(
         folder,
         trainer,
+        data_args,
+        splits,
+        notes,
         role=role,
         architecture=_architecture(classifier.model),
         base_model=base_model,
@@ -94,7 +97,6 @@ def release(
         labels=classifier.labels,
         image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
         view=classifier.view,
-        data=data_facts(data_args, splits),
         procedure=procedure(model_args, trainer),
         results={
             "split": "test",
@@ -102,7 +104,6 @@ def release(
             "validation": {"accuracy": scores["validation"]["accuracy"]},
             **scores["test"],
         },
-        notes=notes,
     )
     return scores["test"]
 

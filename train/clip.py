@@ -35,7 +35,7 @@ from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
 from hub_models.views import View
-from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments
+from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
@@ -277,4 +277,4 @@ def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,7 +15,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 
-from train.arguments import DataArguments
+from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
 from train.folder import class_names, read_folder
 from train.rows import COLUMNS, IMAGES, SPLITS, TEXTS, drop_unreadable, undecoded
@@ -170,5 +170,4 @@ def _write_manifest(splits: datasets.DatasetDict, path: str) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(message)s")
-    main()
+    run(main)

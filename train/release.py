@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
@@ -61,9 +62,26 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def save_card(folder: Path, trainer: Trainer, **facts) -> None:
+def copies_note(data_args: DataArguments) -> str:
+    """What a card says of X-rays that stand in more than one split of the data."""
+    if data_args.drop_duplicates:
+        return "Training images that the near-duplicate search found again in validation or test were left out of training."
+    return (
+        "Near-copies of test images were not looked for in the training images (--drop_duplicates leaves them out), so the "
+        "scores may flatter."
+    )
+
+
+def save_card(
+    folder: Path, trainer: Trainer, data_args: DataArguments, splits: datasets.DatasetDict, notes: Sequence[str] = (), **facts
+) -> None:
     """Write metrics.json and README.md beside the saved weights, and say how to use the folder."""
     role = facts["role"]
-    seconds = sum(entry.get("train_runtime", 0.0) for entry in trainer.state.log_history)
-    CardFacts(seconds=seconds, hardware=hardware(), **facts).save(folder)
+    CardFacts(
+        data=data_facts(data_args, splits),
+        seconds=sum(entry.get("train_runtime", 0.0) for entry in trainer.state.log_history),
+        hardware=hardware(),
+        notes=[copies_note(data_args), *notes],
+        **facts,
+    ).save(folder)
     print(f"Saved {folder}; see it on the page with XRAY_{role.upper().replace('-', '_')}={folder} python app.py")

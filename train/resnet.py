@@ -16,7 +16,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, Tr
 
 from hub_models.resnet import DEPTHS, ResnetClassifier
 from hub_models.views import View
-from train.arguments import last_complete_checkpoint, parse_arguments
+from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
@@ -102,4 +102,4 @@ def main(argv: list[str] | None = None) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

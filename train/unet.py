@@ -23,13 +23,13 @@ from transformers import EvalPrediction, Trainer, set_seed
 
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter
-from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments
+from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.data import load_splits
 from train.evaluation import MASK_COLUMNS, segmentation_counts, segmentation_results
 from train.layout import use_channels_last
 from train.metrics import segmentation_scores
-from train.release import count_parameters, data_facts, procedure, release_folder, save_card
+from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import image_tensor, mask_tensor, read_mask
 from train.towers import LITE0, lite0_weights
 
@@ -227,6 +227,8 @@ def main(argv: list[str] | None = None) -> dict:
     save_card(
         folder,
         trainer,
+        data_args,
+        splits,
         role="unet",
         architecture=f"smp.Unet, encoder {unet_args.encoder}, one input channel, outputs {' and '.join(MASKS)}",
         base_model=base,
@@ -234,7 +236,6 @@ def main(argv: list[str] | None = None) -> dict:
         labels=list(MASKS),
         image_size=unet_args.image_size,
         view=None,
-        data=data_facts(data_args, splits),
         procedure=procedure(unet_args, trainer),
         results={
             "split": "test",
@@ -247,4 +248,4 @@ def main(argv: list[str] | None = None) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,0 +1,38 @@
+"""Fixtures that several test files share. Nothing here needs a network or a file that is not drawn here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub_models.checkpoints import ROLES, variable
+from hub_models.phantom import draw_phantom
+from PIL import Image
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees a checkpoint that the person who runs it has chosen."""
+    for role in ROLES:
+        monkeypatch.delenv(variable(role), raising=False)
+
+
+@pytest.fixture(scope="session")
+def covid_qu_ex(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 drawn X-rays as `tiny.write_covid_qu_ex` lays them out; not to be changed."""
+    return tiny.write_covid_qu_ex(tmp_path_factory.mktemp("covid-qu-ex"))
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Role -> folder of a tiny checkpoint with random weights; not to be changed."""
+    return tiny.write_checkpoints(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def xray(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn X-ray, 256 x 256 pixels, as a PNG file."""
+    path = tmp_path_factory.mktemp("xrays") / "phantom.png"
+    Image.fromarray(draw_phantom(1, size=256).image).save(path)
+    return path

@@ -1,0 +1,161 @@
+"""Measure every checkpoint on one split, in one run on the same images.
+
+    python -m train.compare --dataset COVID-QU-Ex --output_dir runs/compare
+    python -m train.compare --dataset COVID-QU-Ex --split validation --resnet runs/resnet/release --output_dir runs/mine
+
+OUTPUT_DIR gets metrics.json, report.md (the same figures as tables), predictions.csv (every probability of every image)
+and confusion-ROLE.png. A checkpoint that is not named comes from the environment or ships with the project.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from sklearn.metrics import ConfusionMatrixDisplay
+
+from hub_models.checkpoints import ROLES
+from hub_models.labels import MASKS
+from hub_models.pipeline import Classifier, XrayPipeline
+from train.arguments import DataArguments, run
+from train.data import load_splits
+from train.evaluation import (
+    class_probabilities,
+    classification_results,
+    outline_lungs,
+    segmentation_counts,
+    segmentation_results,
+)
+from train.rows import SPLITS
+
+logger = logging.getLogger(__name__)
+
+CLASS_SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion")
+CAVEAT = """Accuracy alone does not say that a model looks at the lungs: on data whose sources differ by class, it can name the
+source instead. Read it beside controls such as the accuracy with the lungs hidden, which this report does not measure."""
+
+
+def key(role: str) -> str:
+    """Name of a role in metrics.json and on the command line: `clip_zero_shot` for "clip-zero-shot"."""
+    return role.replace("-", "_")
+
+
+def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifier]:
+    """The classifiers that score exactly these classes; any other is named and left out."""
+    fitting = {}
+    for role, classifier in pipeline.classifiers.items():
+        if sorted(classifier.labels) == sorted(labels):
+            fitting[role] = classifier
+        else:
+            scored, given = ", ".join(classifier.labels), ", ".join(labels)
+            logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, given)
+    return fitting
+
+
+def metrics_of(split: str, masks: dict[str, dict], classes: dict[str, dict], images: int) -> dict:
+    """The content of metrics.json, of what `segmentation_results` and (per role) `classification_results` gave."""
+    scores = {key(role): {name: result[name] for name in CLASS_SCORES} for role, result in classes.items()}
+    return {"split": split, "images": images, "unet": masks, **scores}
+
+
+def report(
+    split: str,
+    images: int,
+    labels: list[str],
+    pipeline: XrayPipeline,
+    masks: dict[str, dict],
+    classes: dict[str, dict],
+) -> str:
+    """The figures as Markdown tables, each with what it was measured on."""
+    checkpoints = [[c.role, c.name, c.origin, c.revision or "-"] for c in pipeline.checkpoints.values()]
+    outlined = [
+        [name, *(masks[name][score] for score in ("images", "iou_pooled", "iou_mean_per_image", "dice_mean_per_image"))]
+        for name in MASKS
+    ]
+    averaged = [[role, *(s[name] for name in CLASS_SCORES[:-1]), s["no_answer"]] for role, s in classes.items()]
+    each = [
+        [role, label, s["precision_per_class"][i], s["recall_per_class"][i], s["f1_per_class"][i]]
+        for role, s in classes.items()
+        for i, label in enumerate(labels)
+    ]
+    parts = [
+        f"# All checkpoints on the split {split} ({images} images)",
+        table(["Role", "Checkpoint", "Origin", "Revision"], checkpoints),
+        "## Outlines\n\nOver the images whose drawn mask is not blank, at the images' own size.",
+        table(["Mask", "Images", "IoU, pooled", "IoU, mean per image", "Dice, mean per image"], outlined),
+        f"## Classes\n\nOver all {images} images; an image without an answer (no lungs found) counts as wrong.",
+        table(["Role", "Accuracy", "Precision, macro", "Recall, macro", "F1, macro", "No answer"], averaged),
+        table(["Role", "Class", "Precision", "Recall", "F1"], each),
+        CAVEAT,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    """A Markdown table; floats with three decimals, None as "not measured"."""
+    texts = [[_cell(value) for value in row] for row in rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *texts))
+
+
+def _cell(value: str | int | float | None) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def save_confusion(confusion: list[list[int]], labels: list[str], title: str, path: Path) -> None:
+    """Draw a confusion matrix of counts, true classes down and predicted ones across, into a PNG."""
+    figure = matplotlib.figure.Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ConfusionMatrixDisplay(np.array(confusion), display_labels=labels).plot(ax=axes, cmap="Blues", colorbar=False)
+    axes.set_title(title)
+    figure.savefig(path, dpi=120)
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Measure, write the output folder, print the tables; returns what metrics.json holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--output_dir", required=True, type=Path)
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--max_eval_samples", type=int, help="measure on this many images only")
+    parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
+    for role in ROLES:
+        parser.add_argument(f"--{key(role)}", metavar="FOLDER_OR_ID", help=f"checkpoint of the role {role}")
+    args = parser.parse_args(argv)
+    # 1. Checkpoints: those that were named, else those of the environment, else the embedded ones
+    pipeline = XrayPipeline.from_pretrained({role: wish for role in ROLES if (wish := vars(args)[key(role)])})
+    # 2. Data: one split, the same images for every model
+    data_args = DataArguments(args.dataset, max_train_samples=args.max_eval_samples, max_eval_samples=args.max_eval_samples)
+    data_args.strict = args.strict
+    rows = load_splits(data_args, [args.split])[args.split]
+    labels = rows.features["label"].names
+    # 3. Measure: outlines where somebody drew them, classes everywhere
+    masks = segmentation_results(segmentation_counts(pipeline.segmenter, rows))
+    rows = outline_lungs(rows, pipeline.segmenter)
+    answers = {
+        role: class_probabilities(classifier, rows, role)[:, [classifier.labels.index(label) for label in labels]]
+        for role, classifier in comparable(pipeline, labels).items()
+    }
+    classes = {role: classification_results(answer, rows["label"]) for role, answer in answers.items()}
+    # 4. Write it down
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    metrics = metrics_of(args.split, masks, classes, len(rows))
+    (args.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    text = report(args.split, len(rows), labels, pipeline, masks, classes)
+    (args.output_dir / "report.md").write_text(text, encoding="utf-8")
+    columns = {f"{role}: {label}": answer[:, i] for role, answer in answers.items() for i, label in enumerate(labels)}
+    truth = {"file": rows["file"][:], "label": [labels[i] for i in rows["label"]]}
+    pd.DataFrame(truth | columns).to_csv(args.output_dir / "predictions.csv", index=False)
+    for role, scores in classes.items():
+        title = f"{role}, {args.split} split ({len(rows)} images)"
+        save_confusion(scores["confusion"], labels, title, args.output_dir / f"confusion-{role}.png")
+    print(text)
+    return metrics
+
+
+if __name__ == "__main__":
+    run(main)

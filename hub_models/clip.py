@@ -20,8 +20,9 @@ class ClipClassifier:
     """Any CLIP-style dual encoder that `AutoModel` loads, with its processor and the prompts of each class.
 
     The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
-    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts. Classes, prompts and view stand in
-    the config as `label2id`, `prompts` and `view`; a checkpoint without them gets the default classes and the whole image.
+    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts. Classes, prompts and view
+    stand in the config as `label2id`, `prompts` and `view`; a checkpoint without them gets the default classes and the
+    whole image.
     """
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
@@ -79,7 +80,7 @@ class ClipClassifier:
         return classifier_pixels(self.processor.image_processor, images)
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Token ids and attention mask, int64 (N, L) each, of N sentences; longer ones are cut at the tower's length."""
+        """Token ids and attention mask, int64 (N, L) each, of N sentences; long ones are cut at the tower's length."""
         limit = min(self.processor.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
         encoded = self.processor.tokenizer(
             list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt"

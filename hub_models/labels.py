@@ -13,7 +13,7 @@ TEMPLATES = (
     "a frontal chest radiograph showing {}",
     "lungs of a patient with {}",
 )
-"""Sentences that a phrase is put into; CLIP averages their embeddings (prompt ensembling, Radford et al. 2021, section 3.1.4)."""
+"""Sentences that a phrase is put into; CLIP averages their embeddings (Radford et al. 2021, section 3.1.4)."""
 
 PHRASES = {
     "COVID-19": ("COVID-19", "COVID-19 pneumonia"),
@@ -24,7 +24,7 @@ PHRASES = {
 
 
 def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:
-    """Prompts per class: every template with every phrase of the class, or with the class's own name if it has no phrases."""
+    """Prompts per class: every template with every phrase of the class, or with its own name if it has no phrases."""
     return {
         label: [template.format(phrase) for phrase in PHRASES.get(label, (label,)) for template in TEMPLATES]
         for label in labels

@@ -11,7 +11,7 @@ SMALLEST_PART = 0.1
 
 @dataclass(frozen=True)
 class Involvement:
-    """Infected share, 0..1, of the patient's right lung, of the left lung and of both; None where no such lung was found."""
+    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found."""
 
     right: float | None
     left: float | None
@@ -38,9 +38,9 @@ def clean_lungs(mask: np.ndarray) -> np.ndarray:
 def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a lung mask into the patient's right and left lung.
 
-    A frontal X-ray is read face to face: the patient's right lung is on the image's left. Each part of the mask goes to the
-    side its centre lies on, seen from the middle of the mask's extent; a part that reaches across the middle by more than a
-    tenth of its area on both sides (lungs that touch) is cut there.
+    A frontal X-ray is read face to face: the patient's right lung is on the image's left. Each part of the mask goes to
+    the side its centre lies on, seen from the middle of the mask's extent; a part that reaches across the middle by
+    more than a tenth of its area on both sides (lungs that touch) is cut there.
 
     Args:
         mask: bool (H, W).

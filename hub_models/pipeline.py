@@ -73,7 +73,7 @@ class XrayPipeline:
         return cls(models.pop("unet"), models, checkpoints)
 
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
-        """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected share of the lungs."""
+        """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
         masks = self.segmenter(image)
         return masks, measure_involvement(masks.lungs, masks.infection)
 

@@ -76,7 +76,7 @@ class Segmenter:
         return cls(network, AutoImageProcessor.from_pretrained(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md that is there stays."""
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
         to_float16(self.network).save_pretrained(str(folder))
         self.processor.save_pretrained(folder)
 
@@ -96,7 +96,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
-        """Probability of each mask at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1."""
+        """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1."""
         pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
         return self.network(pixels).sigmoid().numpy()
 

@@ -25,8 +25,8 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
         view: one of `VIEWS`.
 
     Returns:
-        float32: (H, W) for `full`, else the smallest square (S, S) around the lungs plus a margin of `MARGIN` on each side,
-        black where it reaches beyond the image, so that the lungs keep their proportions.
+        float32: (H, W) for `full`, else the smallest square (S, S) around the lungs plus a margin of `MARGIN` on each
+        side, black where it reaches beyond the image, so that the lungs keep their proportions.
 
     Raises:
         NoLungs: if the view needs lungs and the mask is missing or empty.

@@ -23,7 +23,7 @@ def to_float16(model: nn.Module) -> nn.Module:
 
 
 def save_pretrained(model: PreTrainedModel, folder: str | Path) -> None:
-    """Write a transformers model as float16 safetensors whose config asks for float32, which every loader then gives."""
+    """Write a transformers model as float16 safetensors whose config asks every loader for float32."""
     to_float16(model).save_pretrained(folder)
     path = Path(folder, "config.json")
     config = json.loads(path.read_text(encoding="utf-8"))

@@ -1,13 +1,12 @@
 """Fixtures that several test files share. Nothing here needs a network or a file that is not drawn here."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
-from PIL import Image
 from tests import tiny
 
 

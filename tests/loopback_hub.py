@@ -1,4 +1,5 @@
-"""A Hub on the loopback interface: the routes that huggingface_hub calls to publish and pull a model, and their log.
+"""A Hub on the loopback interface: the routes that huggingface_hub calls to publish and pull a model or a data set, and
+their log.
 
     with start() as hub, used(hub.url, cache=tmp_path, token=WRITE_TOKEN):
         ...  # create_repo, create_commit, model_info, snapshot_download
@@ -27,6 +28,7 @@ from fastapi.responses import JSONResponse
 from huggingface_hub import close_session, constants
 
 WRITE_TOKEN, READ_TOKEN = "hf_loopback_write", "hf_loopback_read"
+LARGE = (".safetensors", ".parquet")  # stored by checksum
 SILENCE = -1  # among `LoopbackHub.faults`: the request is never answered
 
 
@@ -72,7 +74,7 @@ class LoopbackHub:
 
     Attributes:
         url: Its endpoint.
-        repositories: Repo id -> repository.
+        repositories: Repo id, with "datasets/" before it for a data set -> repository.
         large: SHA-256 -> content of the uploaded LFS objects.
         requests: "METHOD /path" of every request, in order.
         faults: Pattern of "METHOD /path" -> status of the answer, or `SILENCE`.
@@ -88,7 +90,8 @@ class LoopbackHub:
         """The repository that a request names, if its token may do that; else 401, 403 or 404."""
         if write:
             check_writer(request)
-        found = self.repositories.get("{user}/{name}".format(**request.path_params))
+        kind = "datasets/" if re.match("(/api)?/datasets/", request.url.path) else ""
+        found = self.repositories.get(kind + "{user}/{name}".format(**request.path_params))
         if found is None or (found.private and token_of(request) not in (WRITE_TOKEN, READ_TOKEN)):
             raise HTTPException(404, headers={"X-Error-Code": "RepoNotFound"})
         return found
@@ -111,7 +114,8 @@ def make_app(hub: LoopbackHub) -> FastAPI:
     async def create(request: Request) -> Response:
         check_writer(request)
         wish = await request.json()
-        repo = f"{wish['organization']}/{wish['name']}"
+        kind = "datasets/" if wish.get("type") == "dataset" else ""
+        repo = f"{kind}{wish['organization']}/{wish['name']}"
         status = 409 if repo in hub.repositories else 200
         hub.repositories.setdefault(repo, Repository(private=wish.get("visibility") == "private"))
         return JSONResponse({"url": f"{hub.url}/{repo}"}, status)
@@ -121,11 +125,12 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         card = (await request.json())["content"]
         return JSONResponse({"errors": []}, 200 if card.startswith("---\n") else 400)
 
-    @app.post("/api/models/{user}/{name}/preupload/main")
+    @app.post("/api/{kind}/{user}/{name}/preupload/main")
     async def preupload(request: Request) -> Any:
         files = {entry["path"]: entry for entry in tree(request, "main")}
         return {"files": [upload_mode(wish["path"], files) for wish in (await request.json())["files"]]}
 
+    @app.post("/datasets/{user}/{name}.git/info/lfs/objects/batch")
     @app.post("/{user}/{name}.git/info/lfs/objects/batch")
     async def batch(request: Request) -> Any:
         hub.repository(request, write=True)
@@ -142,7 +147,7 @@ def make_app(hub: LoopbackHub) -> FastAPI:
             raise HTTPException(400)
         hub.large[oid] = content
 
-    @app.post("/api/models/{user}/{name}/commit/main")
+    @app.post("/api/{kind}/{user}/{name}/commit/main")
     async def commit(request: Request) -> Any:
         repository = hub.repository(request, write=True)
         _, *steps = [json.loads(line)["value"] for line in (await request.body()).splitlines()]
@@ -151,16 +156,22 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         sha = repository.commit({step["path"]: content_of(step, hub.large) for step in steps}).sha
         return {"commitOid": sha, "commitUrl": "{}/{user}/{name}/commit/{}".format(hub.url, sha, **request.path_params)}
 
-    @app.get("/api/models/{user}/{name}")
-    @app.get("/api/models/{user}/{name}/revision/{revision:path}")
+    @app.get("/api/{kind}/{user}/{name}")
+    @app.get("/api/{kind}/{user}/{name}/revision/{revision:path}")
     def info(request: Request, user: str, name: str, revision: str = "main") -> Any:
         at = hub.repository(request).at(revision)
         return {"id": f"{user}/{name}", "sha": at.sha, "siblings": [{"rfilename": path} for path in at.files]}
 
-    @app.get("/api/models/{user}/{name}/tree/{revision}")
-    def tree(request: Request, revision: str) -> Any:
-        return [tree_entry(*item) for item in hub.repository(request).at(revision).files.items()]
+    @app.get("/api/{kind}/{user}/{name}/tree/{revision}")
+    @app.get("/api/{kind}/{user}/{name}/tree/{revision}/{folder:path}")
+    def tree(request: Request, revision: str, folder: str = "") -> Any:
+        files = hub.repository(request).at(revision).files
+        inside = [tree_entry(path, content) for path, content in files.items() if path.startswith(folder)]
+        if not inside:
+            raise HTTPException(404, headers={"X-Error-Code": "EntryNotFound"})
+        return inside
 
+    @app.api_route("/datasets/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
     @app.api_route("/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
     def resolve(request: Request, revision: str, path: str) -> Response:
         at = hub.repository(request).at(revision)
@@ -190,7 +201,7 @@ def check_writer(request: Request) -> None:
 def tree_entry(path: str, content: bytes) -> dict[str, Any]:
     """One line of a repository's listing; "oid" is Git's blob id, or the SHA-256 of a large file."""
     entry = {"type": "file", "path": path, "size": len(content)}
-    if path.endswith(".safetensors"):
+    if path.endswith(LARGE):
         sha256 = hashlib.sha256(content).hexdigest()
         return {**entry, "oid": sha256, "lfs": {"oid": sha256, "size": len(content), "pointerSize": 130}}
     return {**entry, "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
@@ -198,7 +209,7 @@ def tree_entry(path: str, content: bytes) -> dict[str, Any]:
 
 def upload_mode(path: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """How a file is to be uploaded, and the id of what the repository holds now (None for a new file)."""
-    mode = "lfs" if path.endswith(".safetensors") else "regular"
+    mode = "lfs" if path.endswith(LARGE) else "regular"
     return {"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": files.get(path, {}).get("oid")}
 
 

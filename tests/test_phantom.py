@@ -74,7 +74,8 @@ def test_two_separate_lungs_lie_on_both_sides_of_the_midline(healthy):
         labelled, count = ndimage.label(phantom.lungs)
         assert count == 2
         centres = sorted(column for _, column in ndimage.center_of_mass(phantom.lungs, labelled, [1, 2]))
-        assert centres[0] < 0.4 * 256 and centres[1] > 0.6 * 256
+        assert centres[0] < 0.4 * 256
+        assert centres[1] > 0.6 * 256
 
 
 def test_lungs_fill_a_quarter_to_a_half_of_the_image(healthy):

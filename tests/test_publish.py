@@ -64,7 +64,9 @@ def refusal(folder: Path, repo_id: str = REPO) -> str:
     with pytest.raises(SystemExit) as error:
         publish.main([str(folder), "--repo_id", repo_id])
     message = error.value.code
-    assert isinstance(message, str) and message.endswith(".") and "\n" not in message
+    assert isinstance(message, str)
+    assert message.endswith(".")
+    assert "\n" not in message
     return message
 
 

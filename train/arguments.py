@@ -15,9 +15,7 @@ class DataArguments:
     """Which X-rays to learn from."""
 
     dataset: str = field(
-        metadata={
-            "help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME or USER/NAME@REVISION)."
-        }
+        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})

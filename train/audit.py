@@ -8,7 +8,7 @@ import datasets
 import pandas as pd
 
 from train.duplicates import find_duplicates
-from train.rows import read_mask, source, undecoded
+from train.rows import IMAGES, read_mask, source, undecoded
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +77,9 @@ def describe(splits: datasets.DatasetDict) -> dict:
     labels = next(iter(splits.values())).features["label"].names
     table = count_table(splits).drop(index="all").to_dict("index")
     rows = sorted(
-        f"{split}/{labels[row['label']]}/{row['file']}/{row['lung_mask'] is not None}/{row['infection_mask'] is not None}"
+        "/".join([split, labels[row["label"]], row["file"], *(str(row[mask] is not None) for mask in IMAGES[1:])])
         for split in splits
-        for row in undecoded(splits[split]).select_columns(["label", "file", "lung_mask", "infection_mask"])
+        for row in undecoded(splits[split]).select_columns(["label", "file", *IMAGES[1:]])
     )
     return {
         "fingerprint": hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16],

@@ -20,7 +20,7 @@ from train.rows import read_mask
 
 
 def segment_splits(splits: datasets.DatasetDict, unet: str | None) -> datasets.DatasetDict:
-    """The splits with the lungs that the UNet outlines; rows without lungs stay in "test" only, where they count as wrong.
+    """The splits with lungs as the UNet outlines them; rows without lungs stay in "test" only and count as wrong.
 
     Args:
         unet: folder or Hub id of the UNet; the environment's or the embedded one if None.

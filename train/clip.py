@@ -6,9 +6,10 @@
     python -m train.clip --dataset COVID-QU-Ex --method full --model_name_or_path runs/clip-zero-shot/release \
         --output_dir runs/clip-finetuned
 
-`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint; `full` scores each image
-against the prompts of the classes and makes a fine-tuned one. Both start from any CLIP-style model of the Hub, too
-(--model_name_or_path openai/clip-vit-base-patch32). An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
+`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint;
+`full` scores each image against the prompts of the classes and makes a fine-tuned one. Both start from any CLIP-style
+model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32). An interrupted run goes on from its last
+checkpoint. The result is OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class ClipArguments:
     model_name_or_path: str = field(
         default=PACKAGED,
         metadata={
-            "help": f"A CLIP-style Hub id or folder, or {PACKAGED}: EfficientNet-Lite0 and MiniLM from their pip packages."
+            "help": f"A CLIP-style Hub id or folder, or {PACKAGED}: EfficientNet-Lite0 and MiniLM from pip packages."
         },
     )
     view: View = field(default="lungs", metadata={"help": "What of the X-ray the model is shown."})
@@ -72,7 +73,7 @@ class ClipArguments:
 
 
 class PromptTask(nn.Module):
-    """Cross-entropy over the classes' prompts: training draws one prompt a class and step, evaluation averages them all.
+    """Cross-entropy over the classes' prompts: training draws one a class and step, evaluation averages them all.
 
     A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
     """
@@ -98,8 +99,8 @@ class PromptTask(nn.Module):
 class CaptionTask(nn.Module):
     """Contrastive loss between images and captions, in which all captions of one finding are right.
 
-    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other images of a
-    finding are no negatives.
+    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other
+    images of a finding are no negatives.
     """
 
     def __init__(self, classifier: ClipClassifier) -> None:
@@ -110,7 +111,7 @@ class CaptionTask(nn.Module):
     def forward(
         self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and the position of each caption's finding, int64 (N,)."""
+        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of the findings int64 (N,)."""
         images = self.classifier.embed_images(pixel_values)
         texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
         logits = temperature(self.model) * images @ texts.T
@@ -120,9 +121,10 @@ class CaptionTask(nn.Module):
 
 
 class CaptionRows(ViewRows):
-    """Rows as pixels and captions: in training the whole caption or, as often, its first sentence, which names the finding."""
+    """Rows as pixels and captions: in training, the whole caption or, as often, its first sentence (the finding)."""
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
+        """Pixels float32 (3, S, S), caption and finding, one a row."""
         shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
         captions = [
             f"{caption.split('. ')[0].rstrip('.')}." if short else caption
@@ -197,8 +199,8 @@ def make_trainer(
     if arguments.method == "captions":
         if any(caption is None for split in ("train", "validation") for caption in splits[split]["caption"]):
             raise ValueError(
-                "--method captions needs a caption for every image: a folder with a metadata.csv, or a data set with the "
-                "columns caption and finding. Without them use --method full."
+                "--method captions needs a caption for every image: a folder with a metadata.csv, or a data set with "
+                "the columns caption and finding. Without them use --method full."
             )
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
@@ -270,8 +272,8 @@ def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:
     findings = ", ".join(sorted({finding for finding in splits["train"]["finding"] if finding}))
     return [
         prompts,
-        "Zero-shot means here that it was never trained to choose among these classes and their prompts. It has seen X-rays of "
-        f"the same sources with captions, and the captions name their finding: {findings}.",
+        "Zero-shot means here that it was never trained to choose among these classes and their prompts. It has seen "
+        f"X-rays of the same sources with captions, and the captions name their finding: {findings}.",
         "The best epoch was chosen by the caption loss on the validation split, not by its accuracy.",
     ]
 

@@ -34,8 +34,9 @@ from train.rows import SPLITS
 logger = logging.getLogger(__name__)
 
 CLASS_SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion")
-CAVEAT = """Accuracy alone does not say that a model looks at the lungs: on data whose sources differ by class, it can name the
-source instead. Read it beside controls such as the accuracy with the lungs hidden, which this report does not measure."""
+CAVEAT = """Accuracy alone does not say that a model looks at the lungs: on data whose sources differ by class, it can
+name the source instead. Read it beside controls such as the accuracy with the lungs hidden, which this report does not
+measure."""
 
 
 def key(role: str) -> str:
@@ -129,8 +130,8 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Checkpoints: those that were named, else those of the environment, else the embedded ones
     pipeline = XrayPipeline.from_pretrained({role: wish for role in ROLES if (wish := vars(args)[key(role)])})
     # 2. Data: one split, the same images for every model
-    data_args = DataArguments(args.dataset, max_train_samples=args.max_eval_samples, max_eval_samples=args.max_eval_samples)
-    data_args.strict = args.strict
+    limits = {"max_train_samples": args.max_eval_samples, "max_eval_samples": args.max_eval_samples}
+    data_args = DataArguments(args.dataset, strict=args.strict, **limits)
     rows = load_splits(data_args, [args.split])[args.split]
     labels = rows.features["label"].names
     # 3. Measure: outlines where somebody drew them, classes everywhere

@@ -1,10 +1,11 @@
 """Chest X-rays for training: a COVID-QU-Ex folder, a saved data set or a Hub id, as one `datasets.DatasetDict`.
 
     python -m train.data --dataset COVID-QU-Ex                     # the table of counts, and what would make scores lie
-    python -m train.data --dataset COVID-QU-Ex --manifest manifest.csv --save_to covid-qu-ex-ready --push_to_hub me/lung-xrays
+    python -m train.data --dataset COVID-QU-Ex --manifest manifest.csv --save_to covid-qu-ex-ready
+    python -m train.data --dataset covid-qu-ex-ready --push_to_hub me/lung-xrays
 
-The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is not the same as a
-mask that was drawn and is blank.
+The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is
+not the same as a mask that was drawn and is blank.
 """
 
 import argparse
@@ -106,7 +107,8 @@ def _from_hub(name: str) -> datasets.DatasetDict:
 def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
     if "image" not in rows.column_names or not isinstance(rows.features.get("label"), datasets.ClassLabel):
         raise ValueError(
-            f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names (ClassLabel)."
+            f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names "
+            "(ClassLabel)."
         )
     for column in (*IMAGES, *TEXTS):
         if column not in rows.column_names:

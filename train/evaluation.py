@@ -47,8 +47,8 @@ def segmentation_counts(segmenter: Segmenter, rows: datasets.Dataset) -> np.ndar
     """Pixel counts of every mask on every row, at the images' own size.
 
     Returns:
-        int64 (N, 2, 3): true positive, false positive and false negative pixels for each of `MASKS`; -1 where the row has no
-        such mask.
+        int64 (N, 2, 3): true positive, false positive and false negative pixels for each of `MASKS`; -1 where the row
+        has no such mask.
     """
     counts = np.full((len(rows), len(MASKS), 3), -1, np.int64)
     for position, row in enumerate(tqdm(rows, desc="Segmenting")):

@@ -20,17 +20,18 @@ COLUMNS = ("file", "image", "lung_mask", "infection_mask", "label", "split", "pa
 def read_folder(folder: str | Path) -> pd.DataFrame:
     """Read a COVID-QU-Ex folder into a manifest with one row an image.
 
-    The folder holds `Lung Segmentation Data` or `Infection Segmentation Data` or both, each possibly inside a folder of the
-    same name, and in them {Train,Val,Test}/{class}/{images,lung masks,infection masks}. An image that stands in both
-    parts under one class and name with the same bytes becomes one row, in the split of the lung part, with all its masks.
+    The folder holds `Lung Segmentation Data` or `Infection Segmentation Data` or both, each possibly inside a folder of
+    the same name, and in them {Train,Val,Test}/{class}/{images,lung masks,infection masks}. An image that stands in
+    both parts under one class and name with the same bytes becomes one row, in the split of the lung part, with all its
+    masks.
 
     Args:
         folder: the folder that holds the parts; a `metadata.csv` in it (columns file, split, label and any of patient,
             source, finding, view, age, notes) adds what it knows.
 
     Returns:
-        A DataFrame with `COLUMNS`: paths as text, `label` a class name, `split` "train", "validation" or "test"; a mask that
-        was not drawn, and what no metadata tells, is None.
+        A DataFrame with `COLUMNS`: paths as text, `label` a class name, `split` "train", "validation" or "test"; a mask
+        that was not drawn, and what no metadata tells, is None.
 
     Raises:
         FileNotFoundError: if the folder holds no image in this layout.
@@ -101,7 +102,7 @@ def _with_metadata(manifest: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _caption(row: dict) -> str | None:
-    """What a reader of the metadata would write under the X-ray: the finding in the first sentence, then what else is known."""
+    """What a reader of the metadata would write under the X-ray: first the finding, then what else is known."""
     finding = row.get("finding")
     if not finding:
         return None

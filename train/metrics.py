@@ -1,7 +1,7 @@
 """The metrics, as `evaluate.Metric` classes that need no network.
 
-Segmentation is counted per image (true positive, false positive, false negative pixels), so that pooled and per-image figures
-come from the same counts: IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN).
+Segmentation is counted per image (true positive, false positive, false negative pixels), so that pooled and per-image
+figures come from the same counts: IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN).
 """
 
 import datasets
@@ -22,7 +22,7 @@ class Segmentation(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         columns = ("true_positive", "false_positive", "false_negative")
         return evaluate.MetricInfo(
-            description="Pooled IoU, and IoU and Dice averaged over images; images with a blank true mask take no part.",
+            description="Pooled IoU; IoU and Dice averaged over images. Images with a blank true mask take no part.",
             citation="",
             inputs_description="Pixels an image: true_positive, false_positive, false_negative.",
             features=datasets.Features({column: datasets.Value("int64") for column in columns}),

@@ -1,4 +1,4 @@
-"""The last steps of every training script: the folder that the page loads, and the facts its model card is made from."""
+"""The last steps of every training script: the folder that the page loads, and the facts of its model card."""
 
 import importlib.metadata
 import platform
@@ -65,15 +65,20 @@ def count_parameters(model: nn.Module) -> int:
 def copies_note(data_args: DataArguments) -> str:
     """What a card says of X-rays that stand in more than one split of the data."""
     if data_args.drop_duplicates:
-        return "Training images that the near-duplicate search found again in validation or test were left out of training."
+        return "Training images that the near-duplicate search found again in another split were left out of training."
     return (
-        "Near-copies of test images were not looked for in the training images (--drop_duplicates leaves them out), so the "
-        "scores may flatter."
+        "Near-copies of test images were not looked for among the training images (--drop_duplicates leaves them out): "
+        "the scores may flatter."
     )
 
 
 def save_card(
-    folder: Path, trainer: Trainer, data_args: DataArguments, splits: datasets.DatasetDict, notes: Sequence[str] = (), **facts
+    folder: Path,
+    trainer: Trainer,
+    data_args: DataArguments,
+    splits: datasets.DatasetDict,
+    notes: Sequence[str] = (),
+    **facts,
 ) -> None:
     """Write metrics.json and README.md beside the saved weights, and say how to use the folder."""
     role = facts["role"]

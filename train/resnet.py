@@ -4,7 +4,8 @@
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/resnet-try
     python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
 
-An interrupted run goes on from its last checkpoint when the same command is given again. The result is OUTPUT_DIR/release.
+An interrupted run goes on from its last checkpoint when the same command is given again. The result is in
+OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field

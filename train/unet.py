@@ -4,7 +4,8 @@
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/unet-try
     python -m train.unet --dataset COVID-QU-Ex --encoder_weights lite0 --output_dir runs/unet
 
-An interrupted run goes on from its last checkpoint when the same command is given again. The result is OUTPUT_DIR/release.
+An interrupted run goes on from its last checkpoint when the same command is given again. The result is in
+OUTPUT_DIR/release.
 """
 
 import re
@@ -23,7 +24,7 @@ from transformers import EvalPrediction, Trainer, set_seed
 
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter
-from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.data import load_splits
 from train.evaluation import MASK_COLUMNS, segmentation_counts, segmentation_results
@@ -42,7 +43,7 @@ class UnetArguments:
     encoder_weights: str = field(
         default="imagenet",
         metadata={
-            "help": "imagenet (from the Hub), lite0 (the pip package, for the default encoder), none, or a file of weights."
+            "help": "imagenet (from the Hub), lite0 (a pip package, for the default encoder), none, or a weights file."
         },
     )
     image_size: int = field(default=256, metadata={"help": "Side of the network's input in pixels, a multiple of 32."})
@@ -52,7 +53,7 @@ class UnetArguments:
 
 
 class SegmentationTask(nn.Module):
-    """The network with the loss it learns from: Dice + binary cross-entropy of each mask, over the images that have it."""
+    """The network with its loss: Dice + binary cross-entropy of each mask, over the images that have it."""
 
     def __init__(self, network: smp.Unet) -> None:
         super().__init__()
@@ -91,6 +92,7 @@ class Rows:
         self.segmenter, self.augmentation = segmenter, augmentation
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
+        """Pixels float32 (1, S, S), masks int8 (2, S, S) and which were drawn, bool (2,), one a row."""
         size = self.segmenter.image_size
         images = [image_tensor(image, size) for image in batch["image"]]
         columns = (batch[column] for column in MASK_COLUMNS.values())
@@ -158,7 +160,7 @@ def _imagenet(encoder: str) -> dict[str, torch.Tensor]:
         return smp.encoders.get_encoder(encoder, in_channels=3, weights="imagenet").state_dict()
     except OSError as error:
         raise ValueError(
-            f"The Hub does not give ImageNet weights for {encoder} ({error}); use --encoder_weights lite0, none, or a file."
+            f"The Hub gives no ImageNet weights for {encoder} ({error}); use --encoder_weights lite0, none, or a file."
         ) from error
 
 

@@ -1,8 +1,12 @@
-"""What a training run recorded -> the model card of its checkpoint."""
+"""What a training run recorded -> the model card of its checkpoint.
+
+python -m hub_models.cards FOLDER...      # write the cards of checkpoint folders anew
+"""
 
 import json
 import math
 import re
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,3 +229,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return float(value) if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        CardFacts.load(name).save(name)

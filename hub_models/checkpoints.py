@@ -73,6 +73,11 @@ def variable(role: str) -> str:
     return "XRAY_" + role.upper().replace("-", "_")
 
 
+def repository(namespace: str, role: str) -> str:
+    """Hub id that a role's checkpoint has in a namespace, unless it was published under another one."""
+    return f"{namespace}/chest-xray-{role}"
+
+
 def resolve(role: str, override: str | None = None) -> Checkpoint:
     """Find the checkpoint of a role; download it when it is on the Hub and not yet in the cache.
 

@@ -63,7 +63,12 @@ class ClipClassifier:
     @property
     def prompts(self) -> dict[str, list[str]]:
         """Sentences of each class, in the order of `labels`."""
-        return getattr(self.model.config, "prompts", None) or prompts_for(LABELS)
+        prompts = getattr(self.model.config, "prompts", None)
+        if not prompts:
+            return prompts_for(LABELS)
+        # A saved config sorts its keys; the order of the classes stands in label2id.
+        order = self.model.config.label2id
+        return {label: prompts[label] for label in sorted(prompts, key=lambda label: order.get(label, len(order)))}
 
     @property
     def labels(self) -> list[str]:

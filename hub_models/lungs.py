@@ -40,7 +40,8 @@ def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A frontal X-ray is read face to face: the patient's right lung is on the image's left. Each part of the mask goes to
     the side its centre lies on, seen from the middle of the mask's extent; a part that reaches across the middle by
-    more than a tenth of its area on both sides (lungs that touch) is cut there.
+    more than a tenth of its area on both sides (lungs that touch) is cut there. A single part that lies in one half of
+    the image is one lung.
 
     Args:
         mask: bool (H, W).
@@ -52,8 +53,10 @@ def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     right = np.zeros_like(mask)
     if columns.size == 0:
         return right, right.copy()
-    middle = (columns[0] + columns[-1] + 1) // 2
     parts, count = ndimage.label(mask)
+    middle = mask.shape[1] // 2
+    if count > 1 or 0.1 <= mask[:, :middle].sum() / mask.sum() <= 0.9:
+        middle = (columns[0] + columns[-1] + 1) // 2
     for part in range(1, count + 1):
         here = parts == part
         share = here[:, :middle].sum() / here.sum()

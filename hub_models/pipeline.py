@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from safetensors import SafetensorError
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
@@ -117,6 +118,6 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
     logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
     try:
         return MODELS[checkpoint.role].from_pretrained(checkpoint.folder)
-    except (ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}.") from error

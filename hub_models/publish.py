@@ -1,110 +1,153 @@
-"""Put one checkpoint folder on the Hub, in one commit with its model card last.
+"""Put checkpoints on the Hub, each in one commit with its model card last.
 
-    python -m hub_models.publish hub_models/embedded/unet --repo_id USER/chest-xray-unet
-    python -m hub_models.publish runs/resnet/release --repo_id USER/chest-xray-resnet --private
+    python -m hub_models.publish all --namespace USER --tag v1
+    python -m hub_models.publish resnet --repo_id USER/my-resnet --private
+    python -m hub_models.publish runs/unet/release --namespace USER --dry_run
 
-Needs a token that may write: `hf auth login`, or the environment variable HF_TOKEN.
+Takes a folder, a role (the checkpoint that the page would use for it) or `all` roles. Everything is checked before
+anything is sent. Needs a token that may write: `hf auth login`, or the environment variable HF_TOKEN.
 """
 
 import argparse
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_session, get_token
 
-from hub_models.cards import CARD_FILE, FACTS_FILE, CardFacts
-from hub_models.checkpoints import HUB_ERRORS, hub_failure
+from hub_models.check import UnfitError, check_folder, files_of
+from hub_models.checkpoints import HUB_ERRORS, ROLES, CheckpointError, hub_failure, repository, resolve
 
-REQUIRED = ("config.json", FACTS_FILE, "model.safetensors", CARD_FILE)
-PROCESSORS = ("preprocessor_config.json", "processor_config.json")
-TOKENIZERS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-)
 ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # how long the Hub may stay silent, before and during the upload
 
 
-class PublishError(RuntimeError):
-    """Nothing was published. The message is one sentence for the person who wanted to."""
+class PublishError(Exception):
+    """Something was not published. The message is one sentence for the person who wanted to."""
 
 
-def main(argv: list[str] | None = None) -> CommitInfo:
-    """Publish the folder that the command line names, and print where it went.
+@dataclass(frozen=True)
+class Release:
+    """A folder that was found fit, the role it fills, and the repository that it goes to."""
+
+    folder: Path
+    role: str
+    repo_id: str
+
+
+def main(argv: list[str] | None = None) -> list[CommitInfo]:
+    """Publish what the command line names, and print where each went.
 
     Raises:
-        SystemExit: With one sentence (exit code 1) when nothing could be published.
+        SystemExit: With one sentence (exit code 1) when something could not be published.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="a checkpoint folder, as the training scripts write it")
-    parser.add_argument("--repo_id", required=True, help="USER/NAME on the Hub; created if it does not exist")
+    parser.add_argument("what", help=f"a checkpoint folder, a role ({', '.join(ROLES)}), or all")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--repo_id", help="USER/NAME on the Hub; created if it does not exist")
+    target.add_argument("--namespace", help="a user or organisation; the name in it is chest-xray-ROLE")
     parser.add_argument("--private", action="store_true", help="create the repository for your eyes only")
+    parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
+    parser.add_argument("--tag", help="name the new commit, for example v1")
+    parser.add_argument("--dry_run", action="store_true", help="check everything, show what would go, send nothing")
     args = parser.parse_args(argv)
     try:
-        commit = publish(args.folder, args.repo_id, private=args.private)
-    except PublishError as error:
+        releases = prepare(args.what, args.repo_id, args.namespace)
+        if args.dry_run:
+            print("\n".join(map(describe, releases)))
+            return []
+        commits = []
+        for release in releases:
+            commits.append(publish(release, args.private, args.create_pr, args.tag))
+            where = commits[-1].pr_url or commits[-1].repo_url
+            print(f"{release.folder} is published: {where}\ncommit {commits[-1].oid}")
+    except (PublishError, UnfitError, CheckpointError) as error:
         raise SystemExit(str(error)) from error
-    print(f"{args.folder} is published: {commit.repo_url}\ncommit {commit.oid}")
-    return commit
+    return commits
 
 
-def publish(folder: Path, repo_id: str, private: bool = False) -> CommitInfo:
+def prepare(what: str, repo_id: str | None, namespace: str | None) -> list[Release]:
+    """Find and check what is to be published.
+
+    Args:
+        what: "all", one of `ROLES`, or a folder.
+        repo_id: `user/name`, for one checkpoint.
+        namespace: user or organisation; the names in it are those of `checkpoints.repository`.
+
+    Raises:
+        PublishError: A name is no Hub id, or one name is to take all checkpoints.
+        UnfitError: A folder is not fit to be shared, see `check_folder`.
+        CheckpointError: A role's checkpoint cannot be had.
+    """
+    if what == "all" and repo_id:
+        raise PublishError("One repository holds one checkpoint: give --namespace USER to publish all of them.")
+    roles = ROLES if what == "all" else (what,)
+    folders = [resolve(role).folder if role in ROLES else Path(role) for role in roles]
+    releases = []
+    for folder in folders:
+        role = check_folder(folder).role
+        name = repo_id or repository(namespace, role)
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+            raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
+        releases.append(Release(folder, role, name))
+    return releases
+
+
+def describe(release: Release) -> str:
+    """What a release would send where."""
+    files = "".join(f"\n  {file.stat().st_size:>12,} bytes  {file.name}" for file in files_of(release.folder))
+    return f"{release.role} would go from {release.folder} to {release.repo_id}:{files}"
+
+
+def publish(release: Release, private: bool = False, create_pr: bool = False, tag: str | None = None) -> CommitInfo:
     """Create the repository if need be and commit the whole folder at once.
 
     Args:
-        folder: A complete checkpoint folder, see `files_to_publish`.
-        repo_id: `user/name`.
+        release: What `prepare` found fit.
         private: Make a new repository private; an existing one stays as it is.
+        create_pr: Commit to a pull request.
+        tag: A new name for the commit.
 
     Returns:
         The commit: `oid` is its sha, `repo_url` the repository's page.
 
     Raises:
-        PublishError: The folder is not fit to publish, the id is no Hub id, there is no token, or the Hub cannot be
-            reached or refuses. The repository then has no new commit.
+        PublishError: There is no token, the tag is taken, somebody else wrote at the same time, or the Hub cannot be
+            reached or refuses. The repository then has no new commit, unless the message says that only the tag is
+            missing.
     """
-    files = files_to_publish(folder)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
-        raise PublishError(f"{repo_id!r} is not a Hub id; write USER/NAME.")
-    try:
-        facts = CardFacts.load(folder)
-    except ValueError as error:
-        raise PublishError(str(error)) from error
     if get_token() is None:
         raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
-    operations = [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in files]
-    api = HfApi()
+    if create_pr and tag:
+        raise PublishError("A pull request gets no tag before it is merged: leave out --tag or --create_pr.")
+    repo_id, api = release.repo_id, HfApi()
+    operations = [CommitOperationAdd(file.name, file) for file in files_of(release.folder)]
     try:
         # Without these the client waits for a silent server for ever.
         get_session().timeout = httpx2.Timeout(ANSWER_SECONDS)
         api.create_repo(repo_id, private=private, exist_ok=True)
+        if tag and tag in [known.name for known in api.list_repo_refs(repo_id).tags]:
+            raise PublishError(f"Nothing was published: {repo_id} already has a tag {tag}; choose another.")
+        parent = api.model_info(repo_id).sha
         get_session().timeout = httpx2.Timeout(UPLOAD_SECONDS)
-        return api.create_commit(repo_id, operations, commit_message=f"Publish the {facts.role} checkpoint")
+        commit = api.create_commit(
+            repo_id,
+            operations,
+            commit_message=f"Publish the {release.role} checkpoint",
+            parent_commit=parent,
+            create_pr=create_pr,
+        )
     except HUB_ERRORS as error:
         raise PublishError(f"Nothing was published: {hub_failure(error, repo_id)}") from error
-
-
-def files_to_publish(folder: Path) -> list[Path]:
-    """Files of a checkpoint folder in the order they are committed, the model card last.
-
-    Raises:
-        PublishError: The folder is missing, lacks one of `REQUIRED`, or holds anything a checkpoint does not need
-            (pickles, optimizer state, subfolders).
-    """
-    if not folder.is_dir():
-        raise PublishError(f"There is no folder {folder}.")
-    found = {path.name: path for path in sorted(folder.iterdir())}
-    if missing := [name for name in REQUIRED if name not in found]:
-        raise PublishError(f"{folder} is not a complete checkpoint: it has no {', '.join(missing)}.")
-    allowed = {*REQUIRED, *PROCESSORS, *TOKENIZERS}
-    if strange := [name for name, path in found.items() if name not in allowed or not path.is_file()]:
-        raise PublishError(f"{folder} holds what is not published ({', '.join(strange)}): take it out first.")
-    return sorted(found.values(), key=lambda path: path.name == CARD_FILE)
+    if tag:
+        try:
+            api.create_tag(repo_id, tag=tag, revision=commit.oid)
+        except HUB_ERRORS as error:
+            reason = hub_failure(error, repo_id)
+            raise PublishError(
+                f"{repo_id} is published as {commit.oid}, but without the tag {tag}: {reason}"
+            ) from error
+    return commit
 
 
 if __name__ == "__main__":

@@ -68,7 +68,10 @@ class Segmenter:
             ValueError: if the network is not a UNet with one output for each of `MASKS`.
             RuntimeError: if a tensor is missing or left over.
         """
-        network = smp.from_pretrained(str(folder))
+        try:
+            network = smp.from_pretrained(str(folder))
+        except KeyError as error:
+            raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
         outputs = network.segmentation_head[0].out_channels
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
             kind = type(network).__name__

@@ -42,7 +42,12 @@ def load_strictly(auto_class: type, folder: str | Path, **options) -> PreTrained
         ValueError: if a tensor is missing, left over or of another shape.
     """
     model, found = auto_class.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        folder,
+        dtype=torch.float32,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # refused below, by name
+        output_loading_info=True,
+        **options,
     )
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[kind]:

@@ -43,11 +43,12 @@ class Commit:
 
 @dataclass
 class Repository:
-    """Commits, oldest first, and tags (name -> sha)."""
+    """Commits, oldest first, tags (name -> sha), and the commits of pull requests."""
 
     private: bool = False
     commits: list[Commit] = field(default_factory=lambda: [Commit("0" * 40, [], {".gitattributes": b""})])
     tags: dict[str, str] = field(default_factory=dict)
+    pulls: list[Commit] = field(default_factory=list)
 
     def at(self, revision: str) -> Commit:
         """The commit that "main", a tag or a sha names; 404 if there is none."""
@@ -58,14 +59,18 @@ class Repository:
         raise HTTPException(404, headers={"X-Error-Code": "RevisionNotFound"})
 
     def commit(self, written: dict[str, bytes]) -> Commit:
-        """Add a commit that writes these files; its sha depends on them and on the history."""
+        """Add a commit that writes these files."""
+        self.commits.append(self.after_last(written))
+        return self.commits[-1]
+
+    def after_last(self, written: dict[str, bytes]) -> Commit:
+        """The commit that writes these files after the last one; its sha depends on them and on the history."""
         digests = [
             self.commits[-1].sha,
             *(path + hashlib.sha1(content).hexdigest() for path, content in written.items()),
         ]
         sha = hashlib.sha1("\n".join(digests).encode()).hexdigest()
-        self.commits.append(Commit(sha, list(written), {**self.commits[-1].files, **written}))
-        return self.commits[-1]
+        return Commit(sha, list(written), {**self.commits[-1].files, **written})
 
 
 @dataclass
@@ -150,11 +155,35 @@ def make_app(hub: LoopbackHub) -> FastAPI:
     @app.post("/api/{kind}/{user}/{name}/commit/main")
     async def commit(request: Request) -> Any:
         repository = hub.repository(request, write=True)
-        _, *steps = [json.loads(line)["value"] for line in (await request.body()).splitlines()]
+        head, *steps = [json.loads(line)["value"] for line in (await request.body()).splitlines()]
+        if head.get("parentCommit") not in (None, repository.commits[-1].sha):
+            raise HTTPException(412)
         if any(step["oid"] not in hub.large for step in steps if "oid" in step):
             raise HTTPException(400)
-        sha = repository.commit({step["path"]: content_of(step, hub.large) for step in steps}).sha
-        return {"commitOid": sha, "commitUrl": "{}/{user}/{name}/commit/{}".format(hub.url, sha, **request.path_params)}
+        written = {step["path"]: content_of(step, hub.large) for step in steps}
+        page = "{}/{user}/{name}".format(hub.url, **request.path_params)
+        if request.query_params.get("create_pr") == "1":
+            repository.pulls.append(repository.after_last(written))
+            sha, more = repository.pulls[-1].sha, {"pullRequestUrl": f"{page}/discussions/{len(repository.pulls)}"}
+        else:
+            sha, more = repository.commit(written).sha, {}
+        return {"commitOid": sha, "commitUrl": f"{page}/commit/{sha}", **more}
+
+    @app.post("/api/{kind}/{user}/{name}/tag/{revision}")
+    async def tag(request: Request, revision: str) -> None:
+        repository, name = hub.repository(request, write=True), (await request.json())["tag"]
+        if name in repository.tags:
+            raise HTTPException(409)
+        repository.tags[name] = repository.at(revision).sha
+
+    @app.get("/api/{kind}/{user}/{name}/refs")
+    def refs(request: Request) -> Any:
+        repository = hub.repository(request)
+        names = {"branches": {"main": repository.commits[-1].sha}, "tags": repository.tags, "converts": {}}
+        return {
+            kind: [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": sha} for name, sha in known.items()]
+            for kind, known in names.items()
+        }
 
     @app.get("/api/{kind}/{user}/{name}")
     @app.get("/api/{kind}/{user}/{name}/revision/{revision:path}")
@@ -166,10 +195,11 @@ def make_app(hub: LoopbackHub) -> FastAPI:
     @app.get("/api/{kind}/{user}/{name}/tree/{revision}/{folder:path}")
     def tree(request: Request, revision: str, folder: str = "") -> Any:
         files = hub.repository(request).at(revision).files
-        inside = [tree_entry(path, content) for path, content in files.items() if path.startswith(folder)]
-        if not inside:
+        if folder and not any(path.startswith(f"{folder}/") for path in files):
             raise HTTPException(404, headers={"X-Error-Code": "EntryNotFound"})
-        return inside
+        folders = {path.partition("/")[0] for path in files if "/" in path} if not folder else set()
+        listed = [tree_entry(path, content) for path, content in files.items() if path.startswith(folder)]
+        return listed + [{"type": "directory", "path": path, "size": 0, "oid": "0" * 40} for path in folders]
 
     @app.api_route("/datasets/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])
     @app.api_route("/{user}/{name}/resolve/{revision}/{path:path}", methods=["GET", "HEAD"])

@@ -1,17 +1,20 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from huggingface_hub import get_session
-from safetensors.numpy import save
+from huggingface_hub import HfApi, get_session
+from safetensors.numpy import load_file, save_file
 
 from hub_models import publish
 from hub_models.cards import CardFacts
-from hub_models.checkpoints import resolve
+from hub_models.checkpoints import ROLES, resolve, variable
+from tests import tiny
 from tests.loopback_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
 
 REPO = "someone/chest-xray-resnet"
@@ -49,10 +52,15 @@ def folder(tmp_path: Path) -> Path:
         hardware="a laptop",
         results={**results, "f1_macro": 0.5, "confusion": [[2, 0], [1, 1]]},
     ).save(folder)
-    (folder / "config.json").write_text('{"model_type": "resnet"}')
-    (folder / "preprocessor_config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(save({"weight": np.arange(1000, dtype=np.float16)}))
+    tiny.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
     return folder
+
+
+def change_weights(folder: Path) -> None:
+    """Make other weights of a checkpoint, which still load."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.1.bias"] = tensors["classifier.1.bias"] + 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -71,7 +79,7 @@ def refusal(folder: Path, repo_id: str = REPO) -> str:
 
 
 def test_a_published_folder_comes_back_byte_for_byte(hub, folder, tmp_path, capsys):
-    commit = publish.main([str(folder), "--repo_id", REPO])
+    (commit,) = publish.main([str(folder), "--repo_id", REPO])
     with used(hub.url, tmp_path / "fresh"):
         found = resolve("resnet", REPO)
     assert contents(found.folder) == contents(folder)
@@ -93,9 +101,9 @@ def test_a_repository_is_private_when_asked_for(hub, folder):
 
 
 def test_publishing_again_commits_what_changed_and_nothing_when_nothing_did(hub, folder):
-    first = publish.main([str(folder), "--repo_id", REPO])
-    assert publish.main([str(folder), "--repo_id", REPO]).oid == first.oid
-    (folder / "model.safetensors").write_bytes(save({"weight": np.ones(1000, dtype=np.float16)}))
+    (first,) = publish.main([str(folder), "--repo_id", REPO])
+    assert publish.main([str(folder), "--repo_id", REPO])[0].oid == first.oid
+    change_weights(folder)
     publish.main([str(folder), "--repo_id", REPO])
     assert [commit.written for commit in hub.repositories[REPO].commits[2:]] == [["model.safetensors"]]
 
@@ -190,8 +198,9 @@ def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, folder, tmp_path, monk
 def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, fault, status):
     publish.main([str(folder), "--repo_id", REPO])
     before = list(hub.repositories[REPO].commits)
-    (folder / "model.safetensors").write_bytes(save({"weight": np.ones(1000, dtype=np.float16)}))
-    (folder / "config.json").write_text('{"model_type": "other"}')
+    change_weights(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"remark": "other"}))
     hub.faults[fault] = status
     assert refusal(folder).startswith("Nothing was published: ")
     assert hub.repositories[REPO].commits == before
@@ -200,3 +209,113 @@ def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, faul
 def test_no_request_of_a_publication_may_wait_for_ever(hub, folder):
     publish.main([str(folder), "--repo_id", REPO])
     assert get_session().timeout.read == publish.UPLOAD_SECONDS
+
+
+def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, folder, checkpoints, monkeypatch, tmp_path):
+    facts = CardFacts.load(folder)
+    for role in ROLES:
+        monkeypatch.setenv(variable(role), str(published(role, checkpoints[role], facts, tmp_path / role)))
+    publish.main(["all", "--namespace", "someone", "--tag", "v1"])
+    assert set(hub.repositories) == {f"someone/chest-xray-{role}" for role in ROLES}
+    for role in ROLES:
+        repository = hub.repositories[f"someone/chest-xray-{role}"]
+        assert repository.tags == {"v1": repository.commits[-1].sha}
+        assert {*repository.commits[-1].files} - {".gitattributes"} == {*contents(tmp_path / role)}
+
+
+def published(role: str, checkpoint: Path, facts: CardFacts, folder: Path) -> Path:
+    """A copy of a tiny checkpoint, with a card."""
+    mask = {"images": 2, "iou_pooled": 0.5, "iou_mean_per_image": 0.4, "dice_mean_per_image": 0.6}
+    results = facts.results | ({"lungs": mask, "infection": mask} if role == "unet" else {})
+    labels = ["lungs", "infection"] if role == "unet" else facts.labels
+    shutil.copytree(checkpoint, folder)
+    replace(facts, role=role, labels=labels, results=results, view=None if role == "unet" else "lungs").save(folder)
+    return folder
+
+
+def test_one_repository_cannot_take_all_roles(hub):
+    with pytest.raises(SystemExit, match="give --namespace USER"):
+        publish.main(["all", "--repo_id", REPO])
+
+
+def test_a_tag_that_is_taken_is_refused_before_anything_is_sent(hub, folder):
+    publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
+    change_weights(folder)
+    before = list(hub.repositories[REPO].commits)
+    with pytest.raises(SystemExit, match=f"{REPO} already has a tag v1; choose another"):
+        publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
+    assert hub.repositories[REPO].commits == before
+
+
+def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "")
+    assert publish.main([str(folder), "--namespace", "someone", "--dry_run"]) == []
+    shown = capsys.readouterr().out
+    assert f"resnet would go from {folder} to someone/chest-xray-resnet:" in shown
+    for name, content in contents(folder).items():
+        assert f"{len(content):,} bytes  {name}\n" in shown
+    assert hub.requests == []
+
+
+def test_a_pull_request_leaves_main_as_it_was(hub, folder):
+    publish.main([str(folder), "--repo_id", REPO])
+    change_weights(folder)
+    before = list(hub.repositories[REPO].commits)
+    (commit,) = publish.main([str(folder), "--repo_id", REPO, "--create_pr"])
+    assert hub.repositories[REPO].commits == before
+    assert [pull.written for pull in hub.repositories[REPO].pulls] == [["model.safetensors"]]
+    assert commit.pr_url == f"{hub.url}/{REPO}/discussions/1"
+
+
+def test_somebody_who_writes_at_the_same_time_is_not_overwritten(hub, folder, monkeypatch):
+    publish.main([str(folder), "--repo_id", REPO])
+    change_weights(folder)
+    create_commit = HfApi.create_commit
+
+    def overtaken(api, *args, **kwargs):
+        hub.repositories[REPO].commit({"notes.txt": b"mine"})
+        return create_commit(api, *args, **kwargs)
+
+    monkeypatch.setattr(HfApi, "create_commit", overtaken)
+    assert "something else changed it at the same time" in refusal(folder)
+    assert hub.repositories[REPO].commits[-1].written == ["notes.txt"]
+
+
+def test_weights_that_do_not_fit_are_refused(hub, folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["classifier.1.bias"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    assert "missing keys classifier.1.bias" in refusal(folder)
+    assert hub.requests == []
+
+
+def test_weights_that_answer_nonsense_are_refused(hub, folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.1.bias"][:] = float("nan")
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    assert "not finite" in refusal(folder)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda card: card.replace("value: 0.75", "value: 0.95"), "The results in the metadata"),
+        (lambda card: card.replace("| accuracy | 0.750 |", "| accuracy | 0.950 |"), "lacks what metrics.json says"),
+        (lambda card: card.split("---\n", 2)[2], "The results in the metadata"),
+        (lambda card: card.replace("license:", "license: [", 1), "is not YAML"),
+    ],
+)
+def test_a_card_that_tells_other_figures_than_were_recorded_is_refused(hub, folder, change, reason):
+    card = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(change(card))
+    assert change(card) != card
+    assert reason in refusal(folder)
+    assert hub.requests == []
+
+
+def test_words_may_be_added_to_a_card(hub, folder):
+    with (folder / "README.md").open("a") as card:
+        card.write("\nWith thanks to the people who drew the masks.\n")
+    publish.main([str(folder), "--repo_id", REPO])
+    assert hub.repositories[REPO].commits[-1].files["README.md"].endswith(b"masks.\n")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import datasets
 import pandas as pd
+from huggingface_hub.errors import HFValidationError
 
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
@@ -100,7 +101,7 @@ def _from_hub(name: str) -> datasets.DatasetDict:
         raise FileNotFoundError(f"There is no folder {name}; --dataset takes a folder or a Hub id such as USER/NAME.")
     try:
         return datasets.load_dataset(repo_id, revision=revision or None)
-    except (OSError, ConnectionError) as error:
+    except (OSError, HFValidationError) as error:
         raise FileNotFoundError(f"{name} is no folder here, and the Hub did not give it: {error}") from error
 
 

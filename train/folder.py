@@ -35,6 +35,7 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
 
     Raises:
         FileNotFoundError: if the folder holds no image in this layout.
+        ValueError: if the metadata lacks a column that says which image it is about.
     """
     folder = Path(folder)
     rows: dict[tuple[str, str], list[dict]] = {}
@@ -93,9 +94,11 @@ def _with_metadata(manifest: pd.DataFrame, path: Path) -> pd.DataFrame:
     if not path.is_file():
         return manifest
     metadata = pd.read_csv(path, dtype=str, keep_default_na=False).astype(object)
+    keys = ["file", "split", "label"]
+    if missing := [column for column in keys if column not in metadata]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(keys)}.")
     metadata["split"] = metadata["split"].replace(SPLITS)
     metadata["caption"] = [_caption(row) for row in metadata.to_dict("records")]
-    keys = ["file", "split", "label"]
     known = [column for column in ("patient", "source", "finding", "caption") if column in metadata]
     metadata = metadata.drop_duplicates(keys)[[*keys, *known]]
     return manifest.drop(columns=known).merge(metadata, on=keys, how="left")[list(COLUMNS)]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from hub_models.images import ImageRefused, read_image
+from hub_models.images import read_image
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +17,8 @@ IMAGES = ("image", "lung_mask", "infection_mask")
 TEXTS = ("file", "patient", "source", "finding", "caption")
 COLUMNS = (*IMAGES, "label", *TEXTS)
 SPLITS = ("train", "validation", "test")
+# What Pillow's readers are seen to raise on damaged files; `ImageRefused` is a ValueError.
+DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
@@ -40,7 +42,7 @@ def read_mask(mask: dict | Image.Image) -> np.ndarray:
 
 
 def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
-    """Rows whose image and masks can all be read; the others are named and counted.
+    """Rows whose image and masks can all be read, in one size; the others are named and counted.
 
     Raises:
         ValueError: with `strict`, at the first one that cannot be read.
@@ -60,13 +62,18 @@ def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
 
 
 def _unreadable(row: dict) -> str | None:
+    shape = None
     for name in IMAGES:
         if row[name] is None:
             continue
+        words = f"The {name.replace('_', ' ')} of {row['file']}"
         try:
-            read_image(source(row[name])) if name == "image" else read_mask(row[name])
-        except (ImageRefused, OSError) as error:
-            return f"The {name.replace('_', ' ')} of {row['file']} cannot be read: {error}"
+            pixels = read_image(source(row[name])) if name == "image" else read_mask(row[name])
+        except DAMAGE as error:
+            return f"{words} cannot be read: {error}"
+        shape = shape or pixels.shape
+        if pixels.shape != shape:
+            return f"{words} is {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image {shape[1]} x {shape[0]}."
     return None
 
 

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from hub_models.unet import Segmenter
+from train.arguments import last_complete_checkpoint, parse_arguments, run
+from train.unet import UnetArguments
+
+WORDS = ["--dataset", "somewhere", "--output_dir", "runs/x"]
+
+
+def test_a_checkpoint_that_was_cut_while_written_is_not_resumed_from(tmp_path):
+    for step, complete in ((9, True), (10, True), (11, False)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if complete:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")  # 10 is newer than 9
+
+
+def test_a_new_folder_has_nothing_to_resume_from(tmp_path):
+    assert last_complete_checkpoint(tmp_path / "new") is None
+
+
+def test_a_script_has_its_own_defaults_and_the_words_beat_them():
+    data, unet, training = parse_arguments(UnetArguments, [*WORDS, "--seed", "7"], learning_rate=0.5, seed=3)
+    assert (data.dataset, data.drop_duplicates, unet.image_size) == ("somewhere", False, 256)
+    assert (training.learning_rate, training.seed) == (0.5, 7)
+    assert training.load_best_model_at_end
+    assert training.eval_strategy == training.save_strategy == "epoch"
+
+
+def test_early_stopping_can_be_turned_off():
+    training = parse_arguments(UnetArguments, [*WORDS, "--early_stopping_patience", "3"])[2]
+    assert [callback.early_stopping_patience for callback in training.callbacks()] == [3]
+    assert parse_arguments(UnetArguments, [*WORDS, "--early_stopping_patience", "0"])[2].callbacks() == []
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(ValueError, match="--encodr"):
+        parse_arguments(UnetArguments, [*WORDS, "--encodr", "resnet18"])
+
+
+def test_what_the_project_refuses_ends_with_its_sentence():
+    with pytest.raises(SystemExit) as end:
+        run(lambda: Segmenter.new("resnet18", 33))
+    assert end.value.code == "The image size is 33; a UNet of five levels needs a multiple of 32."
+
+
+def test_an_error_from_deeper_down_keeps_its_traceback():
+    with pytest.raises(ValueError, match="could not convert"):
+        run(lambda: np.float64("ten"))

@@ -1,0 +1,115 @@
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hub_models.images import read_image
+from hub_models.labels import LABELS
+from hub_models.pipeline import XrayPipeline
+from tests import tiny
+from train import compare
+
+SEGMENTATION = {"images", "iou_pooled", "iou_mean_per_image", "dice_mean_per_image"}
+CLASSIFICATION = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion"}
+CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned")
+
+
+def words(checkpoints, dataset, output_dir):
+    """The command line that compares these checkpoints."""
+    named = [word for role, path in checkpoints.items() for word in (f"--{compare.key(role)}", str(path))]
+    return ["--dataset", str(dataset), "--output_dir", str(output_dir), *named]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory, covid_qu_ex, checkpoints):
+    """The output of a comparison on the test split of a folder that holds nothing else."""
+    folder = tmp_path_factory.mktemp("test-only")
+    for part in ("Lung Segmentation Data", "Infection Segmentation Data"):
+        shutil.copytree(covid_qu_ex / part / part / "Test", folder / part / part / "Test")
+    returned = compare.main(words(checkpoints, folder, folder / "out"))
+    assert json.loads((folder / "out" / "metrics.json").read_text()) == returned
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def metrics(output):
+    return json.loads((output / "metrics.json").read_text())
+
+
+def test_metrics_json_has_exactly_the_promised_shape(metrics):
+    assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS]
+    assert (metrics["split"], metrics["images"]) == ("test", 6)
+    assert set(metrics["unet"]) == {"lungs", "infection"}
+    assert all(set(scores) == SEGMENTATION for scores in metrics["unet"].values())
+    assert all(set(metrics[name]) == CLASSIFICATION for name in CLASSIFIERS)
+
+
+def test_the_segmentation_is_measured_where_somebody_drew_something(metrics, covid_qu_ex):
+    # The tiny UNet outlines everything as lungs: its IoU is the share of the image that the drawn lungs take.
+    part = covid_qu_ex / "Infection Segmentation Data" / "Infection Segmentation Data" / "Test"
+    shares = [np.asarray(Image.open(path)).mean() / 255 for path in part.glob("*/lung masks/*.png")]
+    assert metrics["unet"]["lungs"]["images"] == len(shares) == 3
+    assert metrics["unet"]["lungs"]["iou_mean_per_image"] == pytest.approx(np.mean(shares))
+    assert metrics["unet"]["lungs"]["iou_pooled"] == pytest.approx(np.mean(shares))  # equal sizes
+    assert metrics["unet"]["infection"] == {
+        "images": 2,
+        "iou_pooled": 0.0,
+        "iou_mean_per_image": 0.0,
+        "dice_mean_per_image": 0.0,
+    }
+
+
+def test_predictions_are_those_of_the_pipeline_and_make_the_scores(output, metrics, covid_qu_ex, checkpoints):
+    table = pd.read_csv(output / "predictions.csv")
+    assert sorted(table["label"]) == sorted(LABELS * 2)
+    pipeline = XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
+    row = table.iloc[3]
+    report = pipeline(read_image(next(covid_qu_ex.glob(f"Lung*/Lung*/Test/*/images/{row['file']}"))))
+    for role, answers in report.classifiers.items():
+        given = table[[f"{role}: {label}" for label in LABELS]]
+        assert given.iloc[3].tolist() == pytest.approx([answers[label] for label in LABELS], abs=1e-6)
+        correct = [LABELS[best] for best in given.to_numpy().argmax(axis=1)] == table["label"]
+        assert metrics[compare.key(role)]["accuracy"] == pytest.approx(correct.mean())
+        assert np.sum(metrics[compare.key(role)]["confusion"]) == 6
+
+
+def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, metrics):
+    text = (output / "report.md").read_text()
+    lungs = metrics["unet"]["lungs"]
+    assert "# All checkpoints on the split test (6 images)" in text
+    assert f"| lungs | 3 | {lungs['iou_pooled']:.3f} | {lungs['iou_mean_per_image']:.3f} |" in text
+    for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
+        scores = metrics[compare.key(role)]
+        assert f"| {role} | {scores['accuracy']:.3f} | {scores['precision_macro']:.3f} |" in text
+    assert "the accuracy with the lungs hidden" in text
+
+
+def test_every_classifier_gets_a_plot_of_its_confusion_matrix(output):
+    for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
+        picture = Image.open(output / f"confusion-{role}.png")
+        assert picture.size == (552, 504)
+        assert len(picture.convert("RGB").getcolors(1 << 16)) > 50
+
+
+def test_a_classifier_of_other_classes_is_named_and_left_out(tmp_path, covid_qu_ex, checkpoints, caplog):
+    tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path / "pets")
+    named = words(checkpoints | {"resnet": tmp_path / "pets"}, covid_qu_ex, tmp_path)
+    metrics = compare.main([*named, "--max_eval_samples", "3", "--split", "validation"])
+    assert list(metrics) == ["split", "images", "unet", "clip_zero_shot", "clip_finetuned"]
+    assert "Left out resnet: it scores Cat, Dog, and the data's classes are COVID-19, Non-COVID, Normal." in caplog.text
+
+
+def test_probabilities_are_put_in_the_order_of_the_data(tmp_path, covid_qu_ex, checkpoints):
+    swapped = tiny.resnet(["Normal", "COVID-19", "Non-COVID"])  # the same weights under other names
+    swapped.save_pretrained(tmp_path / "swapped")
+    named = words(checkpoints | {"resnet": tmp_path / "swapped"}, covid_qu_ex, tmp_path)
+    compare.main([*named, "--max_eval_samples", "2"])
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    image = read_image(next(covid_qu_ex.glob(f"Lung*/Lung*/Test/*/images/{table['file'][0]}")))
+    expected = swapped(image, np.ones(image.shape, bool))
+    assert table.loc[0, [f"resnet: {label}" for label in LABELS]].tolist() == pytest.approx(
+        [expected[label] for label in LABELS], abs=2e-3
+    )

@@ -1,0 +1,97 @@
+"""The checkpoints that ship with the project: whole, lean, as their cards say, and good enough to be shown."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+from safetensors import safe_open
+
+from hub_models.cards import CardFacts, render_card
+from hub_models.check import check_folder
+from hub_models.checkpoints import EMBEDDED, ROLES
+from hub_models.images import read_image
+from hub_models.labels import LABELS, MASKS
+from hub_models.phantom import draw_phantom
+from hub_models.pipeline import XrayPipeline
+from tests.fakes import serve
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> XrayPipeline:
+    return XrayPipeline.from_pretrained()
+
+
+def test_all_of_them_together_are_under_120_mb():
+    assert sum(path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()) < 120e6
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_is_fit_to_publish_and_every_tensor_is_float16(role):
+    assert check_folder(EMBEDDED / role).role == role
+    with safe_open(EMBEDDED / role / "model.safetensors", framework="np") as weights:
+        types = {weights.get_tensor(name).dtype for name in weights.keys()}  # noqa: SIM118 (not a dict)
+    assert np.dtype("float16") in types
+    assert types <= {np.dtype("float16"), np.dtype("int64")}  # batch counters of the normalisation layers
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_card_is_the_one_that_its_recorded_facts_make(role):
+    facts = CardFacts.load(EMBEDDED / role)
+    assert (EMBEDDED / role / "README.md").read_text(encoding="utf-8") == render_card(facts)
+    assert facts.role == role
+    assert facts.results["split"] == "test"
+    assert facts.data["license"] == "cc-by-nc-sa-4.0"
+
+
+def test_the_recorded_test_figures_reach_what_the_page_promises():
+    results = {role: CardFacts.load(EMBEDDED / role).results for role in ROLES}
+    assert results["unet"]["lungs"]["iou_pooled"] >= 0.90
+    assert results["unet"]["infection"]["dice_mean_per_image"] >= 0.50
+    assert results["resnet"]["accuracy"] >= 0.75
+    assert results["clip-finetuned"]["accuracy"] >= 0.85
+    for role in ROLES[1:]:
+        confusion = np.array(results[role]["confusion"])
+        assert results[role]["accuracy"] == pytest.approx(np.trace(confusion) / results[role]["images"])
+
+
+def test_the_unet_outlines_the_lungs_of_eight_phantoms(pipeline):
+    scores = []
+    for seed in range(8):
+        phantom = draw_phantom(seed, size=256, opacities=seed % 3)
+        lungs = pipeline.segmenter(read_image(phantom.image)).lungs
+        scores.append((lungs & phantom.lungs).sum() / (lungs | phantom.lungs).sum())
+    assert np.mean(scores) >= 0.75, [round(float(score), 3) for score in scores]
+
+
+def test_the_unet_outlines_more_infection_where_there_are_opacities(pipeline):
+    def infected(opacities: int) -> float:
+        images = (read_image(draw_phantom(seed, size=256, opacities=opacities).image) for seed in range(4))
+        return sum(float(pipeline.segmenter(image).infection.mean()) for image in images)
+
+    assert infected(6) > infected(0)
+
+
+def test_a_fresh_pipeline_gives_the_same_answer_again(pipeline):
+    image = read_image(draw_phantom(3, size=256, opacities=2).image)
+    report, again = pipeline(image), XrayPipeline.from_pretrained()(image)
+    assert report.classifiers == again.classifiers
+    assert all(np.array_equal(getattr(report.masks, name), getattr(again.masks, name)) for name in MASKS)
+    assert list(report.classifiers) == list(ROLES[1:])
+    for answer in report.classifiers.values():
+        assert list(answer) == list(LABELS)
+        assert sum(answer.values()) == pytest.approx(1)
+
+
+def test_the_page_with_them_answers_as_the_pipeline_does(pipeline, xray):
+    expected = pipeline(read_image(xray))
+    with serve(pipeline) as url:
+        client = Client(url, verbose=False)
+        overlay, shares = client.predict(handle_file(xray), api_name="/segment")
+        probabilities, notes = client.predict(handle_file(xray), api_name="/classify")
+    assert json.loads(json.dumps(asdict(expected.involvement))) == shares
+    assert probabilities == expected.classifiers
+    assert notes == []
+    assert Image.open(overlay).size == (256, 256)

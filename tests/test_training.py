@@ -1,0 +1,110 @@
+"""Each training script from its command line to a folder that the page loads, also after it was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hub_models.cards import CardFacts
+from hub_models.check import check_folder
+from hub_models.images import read_image
+from hub_models.labels import LABELS
+from hub_models.pipeline import XrayPipeline
+from train import clip, resnet, unet
+
+PROJECT = Path(unet.__file__).parents[1]
+EVERY_STEP = ["--save_strategy=steps", "--eval_strategy=steps", "--save_steps=1", "--eval_steps=1"]
+TINY = ["--max_train_samples=8", "--max_eval_samples=4", "--per_device_train_batch_size=4", "--logging_steps=1"]
+RUNS = {
+    "unet": (unet, ["--encoder", "resnet18", "--encoder_weights", "none", "--image_size", "64"]),
+    "resnet": (resnet, ["--depth", "10", "--image_size", "32", "--unet", "{unet}"]),
+    "clip-zero-shot": (clip, ["--method", "captions", "--model_name_or_path", "{clip-zero-shot}", "--unet", "{unet}"]),
+    "clip-finetuned": (clip, ["--method", "full", "--model_name_or_path", "{clip-zero-shot}", "--unet", "{unet}"]),
+}
+FILES = {"README.md", "config.json", "metrics.json", "model.safetensors"}
+OWN_FILES = {
+    "unet": {"preprocessor_config.json"},
+    "resnet": {"preprocessor_config.json"},
+    "clip-zero-shot": {"processor_config.json", "tokenizer.json", "tokenizer_config.json"},
+    "clip-finetuned": {"processor_config.json", "tokenizer.json", "tokenizer_config.json"},
+}
+
+
+def words(role: str, dataset: Path, output_dir: Path, checkpoints: dict[str, Path], steps: int) -> list[str]:
+    """The command line of a tiny run of a role."""
+    own = [word.format(**checkpoints) for word in RUNS[role][1]]
+    return ["--dataset", str(dataset), "--output_dir", str(output_dir), "--max_steps", str(steps), *TINY, *own]
+
+
+@pytest.mark.parametrize("role", RUNS)
+def test_a_tiny_run_makes_a_checkpoint_that_is_whole_and_loads_by_path(role, covid_qu_ex, checkpoints, tmp_path, xray):
+    scores = RUNS[role][0].main(words(role, covid_qu_ex, tmp_path, checkpoints, steps=2))
+
+    release = tmp_path / "release"
+    assert {path.name for path in release.iterdir()} == FILES | OWN_FILES[role]
+    facts = check_folder(release)
+    assert facts.role == role
+    assert facts.procedure["steps run"] == 2
+    assert facts.data["images"]["train"] != facts.data["images"]["test"]
+    assert sum(facts.data["images"]["train"].values()) == 8
+    assert json.dumps(scores, sort_keys=True) == json.dumps(
+        {name: facts.results[name] for name in scores}, sort_keys=True
+    )
+    pipeline = XrayPipeline.from_pretrained({**checkpoints, role: str(release)})
+    report = pipeline(read_image(xray))
+    if role == "unet":
+        assert report.masks.lungs.shape == (256, 256)
+    else:
+        assert list(report.classifiers[role]) == list(LABELS)
+        assert sum(report.classifiers[role].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("role", ["unet", "resnet", "clip-finetuned"])
+def test_a_killed_run_goes_on_where_it_was(role, covid_qu_ex, checkpoints, tmp_path):
+    module = RUNS[role][0]
+    command = [*words(role, covid_qu_ex, tmp_path, checkpoints, steps=8), *EVERY_STEP, "--save_total_limit=20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", module.__name__, *command],
+        cwd=PROJECT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    first = tmp_path / "checkpoint-1" / "trainer_state.json"
+    deadline = time.monotonic() + 200
+    while not first.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL  # it was still running
+    assert not (tmp_path / "release").exists()
+    written = first.stat().st_mtime_ns
+
+    module.main(command)
+
+    assert first.stat().st_mtime_ns == written  # the first step was not taken again
+    assert (tmp_path / "checkpoint-8").is_dir()
+    assert CardFacts.load(tmp_path / "release").procedure["steps run"] == 8
+
+
+def test_captions_are_needed_for_the_zero_shot_checkpoint(covid_qu_ex, checkpoints, tmp_path):
+    bare = tmp_path / "no-metadata"
+    bare.mkdir()
+    for part in covid_qu_ex.iterdir():
+        if part.is_dir():
+            (bare / part.name).symlink_to(part)
+    with pytest.raises(ValueError, match=r"^--method captions needs a caption for every image.*--method full\.$"):
+        clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
+    assert not (tmp_path / "out" / "release").exists()
+
+
+def test_a_wrong_data_set_ends_with_one_sentence_and_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "train.unet", "--dataset", "./nowhere", "--output_dir", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "There is no folder ./nowhere; --dataset takes a folder or a Hub id" in done.stderr
+    assert "Traceback" not in done.stderr

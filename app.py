@@ -6,37 +6,35 @@ serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT ch
 """
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 from PIL import Image
-from scipy.ndimage import binary_erosion
 
-from hub_models.checkpoints import Checkpoint, CheckpointError
+from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.images import ImageRefused, read_image
+from hub_models.labels import read_prompts, write_prompts
+from hub_models.opening import open_pipeline, try_again
+from hub_models.overlay import COLOURS, draw_overlay
 from hub_models.phantom import draw_phantom
-from hub_models.pipeline import Involvement, XrayPipeline
-from hub_models.unet import Masks
+from hub_models.pipeline import XrayPipeline
+from hub_models.wording import card_text, checkpoints_table, problems_html, shares_html
 
 INTRO = """# Chest X-ray: lungs, infection, classes
 A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
 DISCLAIMER = """**Research demo, not a medical device.** The models learned from a small public data set and were never
 tried in a clinic: do not diagnose or treat anyone with what they say, and upload no picture that shows a name."""
-SIDES = "The patient faces you: their left lung is on the right of the picture."
-SHARE = "Share of the lung's area in the picture that is outlined as infected."
-NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 PROBABILITY = """**What a probability here is not:** the chance that this person is ill. It says how strongly a model
 prefers one class to the others, and adds up to 100 % for any picture, also of a disease outside the list."""
-PROMPTS = "Zero-shot CLIP compares the X-ray with sentences. Try your own wording, one sentence a line."
+PROMPTS = """Zero-shot CLIP compares the X-ray with sentences. Try your own wording and your own classes: one
+`class: sentence` a line, as many lines for a class as you like."""
+CHOOSE = """Use another checkpoint for a role: `embedded`, a folder, or a Hub id as `user/repo` or `user/repo@revision`.
+It is used for everyone who has this page open."""
 
-COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: told apart by colour-blind eyes too
-OPACITY = {"lungs": 0.12, "infection": 0.4}
-OVERLAY_SIDE = 1280  # pixels; a larger picture is shown at a half, a third, ... of its size, to arrive quickly
 TITLES = {"clip-zero-shot": "CLIP, zero-shot", "clip-finetuned": "CLIP, fine-tuned", "resnet": "ResNet"}
 VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",
@@ -44,12 +42,15 @@ VIEWS = {
     "full": "Sees the whole X-ray.",
 }
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
+PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
 ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}  # events that run the models
+EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
 FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
 
 CSS = """
 .gradio-container {max-width: 1280px !important; margin: 0 auto !important}
-#disclaimer {border-left: 4px solid #E69F00; padding: 8px 14px; background: var(--background-fill-secondary)}
+#disclaimer, .problem {border-left: 4px solid #E69F00; padding: 8px 14px; background: var(--background-fill-secondary)}
+.problem {border-color: #D55E00; margin: 4px 0}
 .viewer:has(img) {background: black}
 .viewer img {width: 100%; height: 100%; object-fit: contain}
 .legend span {margin-right: 18px; border-left: 14px solid; padding-left: 6px}
@@ -75,7 +76,6 @@ class Actions:
     def __init__(self, pipeline: XrayPipeline) -> None:
         self.pipeline = pipeline
         self.roles = [role for role in TITLES if role in pipeline.classifiers]
-        self.prompts = pipeline.classifiers["clip-zero-shot"].prompts
 
     def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None]]:
         """Outline the lungs and the infected region of a chest X-ray.
@@ -106,7 +106,7 @@ class Actions:
         masks, _ = self.pipeline.segment(image)
         return self.pipeline.classify(image, masks, _checked(prompts) if prompts else None)
 
-    def analyse(self, xray: dict | None, *texts: str) -> Iterator[list]:
+    def analyse(self, xray: dict | None, prompts: str) -> Iterator[list]:
         """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused."""
         unclassified = [None] * len(self.roles) + [""]
         yield [None, "", *unclassified]
@@ -115,16 +115,46 @@ class Actions:
         image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
         yield [draw_overlay(image, masks), shares_html(masks, involvement), *unclassified]
-        answers = self.pipeline.classify(image, masks, self._prompts(texts))
+        try:
+            answers = self.pipeline.classify(image, masks, read_prompts(prompts))
+        except ValueError as refused:  # raised, it would cover the outlines, too
+            answers = {}, [str(refused)]
         # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
         yield [gr.skip(), gr.skip(), *self._classified(*answers)]
 
-    def reclassify(self, xray: dict | None, *texts: str) -> list:
+    def reclassify(self, xray: dict | None, prompts: str) -> list:
         """Fill the Classify tab again, with the prompts as they stand now."""
-        return self._classified(*self.classify(xray, self._prompts(texts)))
+        try:
+            return self._classified(*self.classify(xray, read_prompts(prompts)))
+        except ValueError as refused:
+            raise gr.Error(str(refused), print_exception=False) from refused
 
-    def _prompts(self, texts: tuple[str, ...]) -> dict[str, list[str]]:
-        return _checked({label: text.splitlines() for label, text in zip(self.prompts, texts, strict=True)})
+    def tell(self) -> list:
+        """Say which checkpoints are in use: stand-ins, their button, the table, cards, views and prompts."""
+        checkpoints, classifiers = self.pipeline.checkpoints, self.pipeline.classifiers
+        return [
+            problems_html(checkpoints),
+            gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
+            checkpoints_table(checkpoints),
+            *(card_text(checkpoint) for checkpoint in checkpoints.values()),
+            *(VIEWS[classifiers[role].view] for role in self.roles),
+            write_prompts(classifiers["clip-zero-shot"].prompts),
+        ]
+
+    def retry(self) -> list:
+        """Ask again for every checkpoint that has a stand-in."""
+        try_again(self.pipeline)
+        return self.tell()
+
+    def exchange(self, role: str, wish: str | None) -> list:
+        """Use another checkpoint for a role; the one in use stays if that fails."""
+        try:
+            self.pipeline.use(resolve(role, (wish or "").strip() or None))
+        except CheckpointError as error:
+            raise gr.Error(f"{error} The {role} in use stays.", print_exception=False) from error
+        gr.Info(f"{role} is now {self.pipeline.checkpoints[role].name}.")
+        told = self.tell()
+        return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
     def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
         return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)]
@@ -150,50 +180,6 @@ def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
     return prompts
 
 
-def draw_overlay(image: np.ndarray, masks: Masks) -> np.ndarray:
-    """Draw both masks over an X-ray, tinted and outlined in their `COLOURS`.
-
-    Args:
-        image: float32 (H, W) in 0..1.
-        masks: bool (H, W) each.
-
-    Returns:
-        uint8 (h, w, 3): (H, W) or, if that is more than `OVERLAY_SIDE` pixels wide or high, a whole fraction of it.
-    """
-    step = -(-max(image.shape) // OVERLAY_SIDE)
-    grey = Image.fromarray((255 * image).astype(np.uint8)).reduce(step)
-    picture = np.repeat(np.asarray(grey, np.float32)[..., None], 3, axis=2)
-    lungs, infection = masks.lungs[::step, ::step], masks.infection[::step, ::step]
-    line = max(1, round(max(lungs.shape) / 400))
-    for name, mask, tinted in (("lungs", lungs, lungs & ~infection), ("infection", infection, infection)):
-        colour = np.array(bytearray.fromhex(COLOURS[name][1:]), np.float32)
-        picture[tinted] += OPACITY[name] * (colour - picture[tinted])
-        picture[mask & ~binary_erosion(mask, iterations=line)] = colour
-    return picture.round().astype(np.uint8)
-
-
-def percent(share: float | None) -> str:
-    """Write a share of a lung, 0..1, as "12.3 %"; None, a lung that is not there, as "not found"."""
-    return "not found" if share is None else f"{100 * share:.1f} %"
-
-
-def shares_html(masks: Masks, involvement: Involvement) -> str:
-    """Write the infected share of each lung for the visitor, or that there are no lungs."""
-    if not masks.lungs.any():
-        return f"<p role='status'>{NO_LUNGS}</p>"
-    names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
-    cells = [f"<div><b>{percent(share)}</b>{names[side]}</div>" for side, share in asdict(involvement).items()]
-    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES}</p>"
-
-
-def card_text(checkpoint: Checkpoint) -> str:
-    """Return the Markdown of a checkpoint's model card without its YAML front matter."""
-    card = checkpoint.folder / "README.md"
-    if not card.is_file():
-        return "This checkpoint has no model card."
-    return re.sub(r"\A---\s*\n.*?\n---\s*\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
-
-
 def _xray() -> gr.Image:
     folder = Path(tempfile.mkdtemp(prefix="xray-examples-"))
     for name, (seed, opacities) in EXAMPLES.items():
@@ -214,30 +200,42 @@ def _segment_tab() -> list[gr.components.Component]:
     return [overlay, gr.HTML(elem_id="shares", padding=False)]
 
 
-def _classify_tab(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Textbox], gr.Button]:
-    outputs = []
+def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox, gr.Button]:
+    outputs, views = [], []
     with gr.Row():
         for role in actions.roles:
             with gr.Column(min_width=220):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))
-                gr.Markdown(VIEWS[actions.pipeline.classifiers[role].view])
+                views.append(gr.Markdown(VIEWS[actions.pipeline.classifiers[role].view]))
     outputs.append(gr.Markdown(elem_id="notes"))
     gr.Markdown(PROBABILITY)
     with gr.Accordion("Prompts of zero-shot CLIP", elem_id="prompts"):
         gr.Markdown(PROMPTS)
-        lines = actions.prompts.items()
-        boxes = [gr.Textbox("\n".join(text), label=label, lines=3, max_lines=8) for label, text in lines]
+        text = write_prompts(actions.pipeline.classifiers["clip-zero-shot"].prompts)
+        prompts = gr.Textbox(text, label="class: sentence", lines=6, max_lines=20)
         again = gr.Button("Classify with these prompts")
-    return outputs, boxes, again
+    return outputs, views, prompts, again
 
 
-def _models_tab(checkpoints: dict[str, Checkpoint]) -> None:
-    rows = [f"| {c.role} | `{c.name}` | {c.origin} | `{c.revision or '-'}` |" for c in checkpoints.values()]
-    table = ["| Role | Checkpoint | Origin | Revision |", "|---|---|---|---|", *rows]
-    gr.Markdown("\n".join(table), elem_id="checkpoints")
-    for checkpoint in checkpoints.values():
-        with gr.Accordion(f"Model card: {checkpoint.role}", open=False):
-            gr.Markdown(card_text(checkpoint))
+def _models_tab(checkpoints: Mapping[str, Checkpoint]) -> tuple[gr.Markdown, list[gr.Markdown]]:
+    table = gr.Markdown(checkpoints_table(checkpoints), elem_id="checkpoints")
+    cards = []
+    for role, checkpoint in checkpoints.items():
+        with gr.Accordion(f"Model card: {role}", open=False):
+            cards.append(gr.Markdown(card_text(checkpoint)))
+    return table, cards
+
+
+def _chooser(actions: Actions, told: list[gr.components.Component]) -> None:
+    """The exchange of checkpoints, which is for everyone who has the page open: not offered on a Space."""
+    with gr.Accordion("Use another checkpoint", open=False):
+        gr.Markdown(CHOOSE)
+        known = ["embedded", *filter(None, map(asked_for, ROLES))]
+        with gr.Row():
+            role = gr.Dropdown(list(actions.pipeline.checkpoints), label="Role", min_width=160)
+            wish = gr.Dropdown(known, value="embedded", label="Checkpoint", allow_custom_value=True, scale=3)
+        load = gr.Button("Load")
+    gr.on([load.click], actions.exchange, [role, wish], told, **EXCHANGES)
 
 
 def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
@@ -252,10 +250,11 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
 def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
     """Lay out the page around the pipeline's models. Launch it with `**LOOK`."""
     actions = Actions(pipeline)
-    private = {"api_visibility": "private", "show_progress": "minimal", **ONE_BY_ONE}
     with gr.Blocks(title="Chest X-ray", analytics_enabled=False, delete_cache=FORGET) as demo:
         gr.Markdown(INTRO)
         gr.Markdown(DISCLAIMER, elem_id="disclaimer")
+        problems = gr.HTML(problems_html(pipeline.checkpoints), elem_id="problems", padding=False)
+        retry = gr.Button("Try again", size="sm", visible=False)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 xray = _xray()
@@ -263,18 +262,23 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                 with gr.Tab("Segment"):
                     segmented = _segment_tab()
                 with gr.Tab("Classify"):
-                    classified, boxes, again = _classify_tab(actions)
+                    classified, views, prompts, again = _classify_tab(actions)
                 with gr.Tab("Models"):
-                    _models_tab(pipeline.checkpoints)
-        gr.on([xray.change], actions.analyse, [xray, *boxes], segmented + classified, **private)
-        gr.on([again.click], actions.reclassify, [xray, *boxes], classified, **private)
+                    table, cards = _models_tab(pipeline.checkpoints)
+                    told = [problems, retry, table, *cards, *views, prompts]
+                    if "SPACE_ID" not in os.environ:
+                        _chooser(actions, told)
+        gr.on([xray.change], actions.analyse, [xray, prompts], segmented + classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on([again.click], actions.reclassify, [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
+        gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         _endpoints(actions, xray, segmented[0])
     return demo
 
 
 if __name__ == "__main__":
     try:
-        demo = build_demo(XrayPipeline.from_pretrained())
+        demo = build_demo(open_pipeline())
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"

@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
-FACTS_FILE, CARD_FILE = "metrics.json", "README.md"
+FACTS_FILE, RECORD_FILE, CARD_FILE = "metrics.json", "predictions.csv", "README.md"
 
 
 # Key in the recorded results -> (metric id in the metadata, name in the card).
@@ -76,7 +76,8 @@ class CardFacts:
         hardware: What it ran on.
         results: "split", "images" (number of images) and the figures that `train.compare` writes for the role;
             "validation" (name -> figure) and "controls" (name -> figure, or name -> {name: figure}) when they were
-            measured. A figure that is not finite counts as not measured.
+            measured; beside the figures "intervals" (name -> [low, high]) and "bootstrap" (patients, resamples,
+            level). A figure that is not finite counts as not measured.
         notes: Plain sentences that belong beside the figures.
     """
 
@@ -152,23 +153,34 @@ def render_card(facts: CardFacts) -> str:
         title=kind.title,
         facts=facts,
         measured=measured(facts),
+        bootstrap=bootstrap(facts),
         number=number,
         duration=duration,
     )
     return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
 
 
-def measured(facts: CardFacts) -> list[tuple[str, str, float | None, int]]:
-    """Rows (metric id on the Hub, name, value or None, images it was measured on) of the results."""
-    if facts.role == "unet":
-        return [
-            (metric, f"{mask}: {name}", scores[key], scores["images"])
-            for mask, scores in facts.results.items()
-            if mask in facts.labels
-            for key, (metric, name) in MASK_METRICS.items()
-        ]
-    results = facts.results
-    return [(metric, name, results[key], results["images"]) for key, (metric, name) in CLASS_METRICS.items()]
+@dataclass(frozen=True)
+class Measured:
+    """One row of the results: metric id on the Hub, name, value, interval, and how many images it was measured on."""
+
+    metric: str
+    name: str
+    value: float | None
+    interval: list[float] | None
+    images: int
+
+
+def measured(facts: CardFacts) -> list[Measured]:
+    """The rows of the results; a value that was not measured, or has no interval, is None."""
+    results, metrics = facts.results, KINDS[facts.role].metrics
+    masks = [mask for mask in results if mask in facts.labels] if facts.role == "unet" else []
+    parts = [(f"{mask}: ", results[mask]) for mask in masks] or [("", results)]
+    return [
+        Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), scores["images"])
+        for prefix, scores in parts
+        for key, (metric, name) in metrics.items()
+    ]
 
 
 def eval_results(facts: CardFacts) -> list[EvalResult]:
@@ -181,13 +193,20 @@ def eval_results(facts: CardFacts) -> list[EvalResult]:
             dataset_name=name,
             dataset_split=facts.results["split"],
             dataset_args={"fingerprint": facts.data["fingerprint"], "images": facts.results["images"]},
-            metric_type=metric,
-            metric_name=metric_name,
-            metric_value=value,
+            metric_type=row.metric,
+            metric_name=row.name,
+            metric_value=row.value,
         )
-        for metric, metric_name, value, _ in measured(facts)
-        if value is not None
+        for row in measured(facts)
+        if row.value is not None
     ]
+
+
+def bootstrap(facts: CardFacts) -> dict[str, float | int] | None:
+    """How the intervals were made, for the part with the most patients; None without intervals."""
+    parts = [part for part in (facts.results, *facts.results.values()) if isinstance(part, dict)]
+    made = [part["bootstrap"] for part in parts if part.get("bootstrap")]
+    return max(made, key=lambda how: how["patients"], default=None)
 
 
 def number(value: float | int | str | None) -> str:

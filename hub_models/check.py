@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from huggingface_hub import ModelCard
 
-from hub_models.cards import CARD_FILE, FACTS_FILE, CardFacts, eval_results, render_card
+from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
 from hub_models.checkpoints import Checkpoint, CheckpointError
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
@@ -65,7 +65,7 @@ def files_of(folder: Path) -> list[Path]:
     found = {path.name: path for path in sorted(folder.iterdir())}
     if missing := [name for name in REQUIRED if name not in found]:
         raise UnfitError(f"{folder} is not a complete checkpoint: it has no {', '.join(missing)}.")
-    allowed = {*REQUIRED, *PROCESSORS, *TOKENIZERS}
+    allowed = {*REQUIRED, RECORD_FILE, *PROCESSORS, *TOKENIZERS}
     if strange := [name for name, path in found.items() if name not in allowed or not path.is_file()]:
         raise UnfitError(f"{folder} holds what is not published ({', '.join(strange)}): take it out first.")
     return sorted(found.values(), key=lambda path: path.name == CARD_FILE)

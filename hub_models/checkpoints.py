@@ -59,6 +59,7 @@ class Checkpoint:
         origin: "embedded" (ships with the project), "folder" or "hub".
         name: Repo id for "hub", the path as it was given for "folder", else "embedded".
         revision: Commit sha (40 hex digits) for "hub", else None.
+        problem: Why this one stands in for the checkpoint that was asked for, in one sentence; else None.
     """
 
     role: str
@@ -66,6 +67,7 @@ class Checkpoint:
     origin: Literal["embedded", "folder", "hub"]
     name: str
     revision: str | None = None
+    problem: str | None = None
 
 
 def variable(role: str) -> str:
@@ -78,16 +80,32 @@ def repository(namespace: str, role: str) -> str:
     return f"{namespace}/chest-xray-{role}"
 
 
+def asked_for(role: str) -> str | None:
+    """What the environment asks for: the role's own variable, or its repository in the namespace `XRAY_NAMESPACE`."""
+    namespace = os.environ.get("XRAY_NAMESPACE")
+    return os.environ.get(variable(role)) or (repository(namespace, role) if namespace else None)
+
+
+def embedded(role: str, problem: str | None = None) -> Checkpoint:
+    """The checkpoint that ships with the project, perhaps standing in for another because of a problem.
+
+    Raises:
+        CheckpointError: It is not there.
+    """
+    folder = _complete(EMBEDDED / role, f"The embedded checkpoint for {role}")
+    return Checkpoint(role, folder, "embedded", "embedded", problem=problem)
+
+
 def resolve(role: str, override: str | None = None) -> Checkpoint:
     """Find the checkpoint of a role; download it when it is on the Hub and not yet in the cache.
 
-    What was asked for comes first: `override`, then the role's environment variable, then the embedded checkpoint. A
+    What was asked for comes first: `override`, then what the environment asks for, then the embedded checkpoint. A
     request that fails is an error; it is never answered with another checkpoint.
 
     Args:
         role: One of `ROLES`.
-        override: A folder, `user/repo`, or `user/repo@revision` with a branch, a tag or a commit. A full commit sha
-            whose files are in the cache makes no network request.
+        override: "embedded", a folder, `user/repo`, or `user/repo@revision` with a branch, a tag or a commit. A full
+            commit sha whose files are in the cache makes no network request.
 
     Returns:
         The checkpoint. A branch or tag has been resolved to its commit, once, in `revision`.
@@ -99,10 +117,9 @@ def resolve(role: str, override: str | None = None) -> Checkpoint:
     """
     if role not in ROLES:
         raise CheckpointError(f"There is no role {role!r}; the roles are {', '.join(ROLES)}.")
-    wish = override or os.environ.get(variable(role))
-    if not wish:
-        folder = _complete(EMBEDDED / role, f"The embedded checkpoint for {role}")
-        return Checkpoint(role, folder, "embedded", "embedded")
+    wish = override or asked_for(role) or "embedded"
+    if wish == "embedded":
+        return embedded(role)
     folder = Path(wish).expanduser()
     if folder.is_dir():
         return Checkpoint(role, _complete(folder, f"The folder {wish}"), "folder", wish)

@@ -1,6 +1,6 @@
 """The names of the masks and of the default classes, and the prompts that CLIP compares an image with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 MASKS = ("lungs", "infection")
 """Output channels of the UNet, in order."""
@@ -29,3 +29,25 @@ def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:
         label: [template.format(phrase) for phrase in PHRASES.get(label, (label,)) for template in TEMPLATES]
         for label in labels
     }
+
+
+def read_prompts(text: str) -> dict[str, list[str]]:
+    """Read lines of `class: sentence` into class -> sentences.
+
+    Raises:
+        ValueError: if a line has no class or no sentence, or there are fewer than two classes.
+    """
+    prompts: dict[str, list[str]] = {}
+    for line in filter(str.strip, text.splitlines()):
+        label, _, sentence = (part.strip() for part in line.partition(":"))
+        if not label or not sentence:
+            raise ValueError(f'"{line.strip()}" is no "class: sentence", as in "Normal: a chest X-ray of clear lungs".')
+        prompts.setdefault(label, []).append(sentence)
+    if len(prompts) < 2:
+        raise ValueError('Write sentences for at least two classes, one "class: sentence" a line.')
+    return prompts
+
+
+def write_prompts(prompts: Mapping[str, Sequence[str]]) -> str:
+    """Write what `read_prompts` reads."""
+    return "\n".join(f"{label}: {sentence}" for label, sentences in prompts.items() for sentence in sentences)

@@ -1,5 +1,7 @@
 """From one X-ray to all that the page shows: outlines, involvement and every classifier's probabilities."""
 
+import gc
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,14 @@ MODELS = {
     "clip-finetuned": ClipClassifier,
 }
 """Which class loads the checkpoint of each role."""
+
+UNETS, RESNETS, CLIPS = (
+    ("Unet",),
+    ("resnet",),
+    ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip"),
+)
+KINDS = {"unet": UNETS, "resnet": RESNETS, "clip-zero-shot": CLIPS, "clip-finetuned": CLIPS}
+"""What a checkpoint's config may call its model, by role: the class of smp, or transformers' `model_type`."""
 
 Classifier = ResnetClassifier | ClipClassifier
 
@@ -73,6 +83,20 @@ class XrayPipeline:
         models = {role: load_model(checkpoint) for role, checkpoint in checkpoints.items()}
         return cls(models.pop("unet"), models, checkpoints)
 
+    def use(self, checkpoint: Checkpoint) -> None:
+        """Load a checkpoint and put it in place of its role's model, whose memory is freed.
+
+        Raises:
+            CheckpointError: if it does not load; the model in place then stays.
+        """
+        model = load_model(checkpoint)
+        if checkpoint.role == "unet":
+            self.segmenter = model
+        else:
+            self.classifiers[checkpoint.role] = model
+        self.checkpoints[checkpoint.role] = checkpoint
+        gc.collect()
+
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
         """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
         masks = self.segmenter(image)
@@ -116,8 +140,23 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
         CheckpointError: if the folder holds another kind of model, or its weights do not fit.
     """
     logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
+    _check_kind(checkpoint)
     try:
         return MODELS[checkpoint.role].from_pretrained(checkpoint.folder)
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}.") from error
+
+
+def _check_kind(checkpoint: Checkpoint) -> None:
+    """Refuse by name, before anything is loaded, a model that is not of the role's kind."""
+    try:
+        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        kind = config.get("model_type") or config.get("_model_class")
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
+    if kind not in KINDS[checkpoint.role]:
+        wanted = " or ".join(KINDS[checkpoint.role])
+        raise CheckpointError(
+            f"{checkpoint.name} holds a model of the kind {kind}; for {checkpoint.role} it is {wanted}."
+        )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hub_models.cards import CardFacts
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
 from tests import tiny
@@ -35,3 +36,32 @@ def xray(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("xrays") / "phantom.png"
     Image.fromarray(draw_phantom(1, size=256).image).save(path)
     return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A complete checkpoint folder."""
+    folder = tmp_path / "resnet"
+    results = {"split": "test", "images": 4, "accuracy": 0.75, "precision_macro": 0.5, "recall_macro": 0.5}
+    CardFacts(
+        role="resnet",
+        architecture="ResNet of one block",
+        base_model=None,
+        parameters=1000,
+        labels=["COVID-19", "Normal"],
+        image_size=32,
+        view="lungs",
+        data={
+            "name": "phantoms",
+            "fingerprint": "0123abcd",
+            "license": "cc0-1.0",
+            "images": {"test": {"COVID-19": 2, "Normal": 2}},
+            "masks": {},
+        },
+        procedure={"epochs": 1},
+        seconds=1.5,
+        hardware="a laptop",
+        results={**results, "f1_macro": 0.5, "confusion": [[2, 0], [1, 1]]},
+    ).save(folder)
+    tiny.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
+    return folder

@@ -24,12 +24,14 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from huggingface_hub import close_session, constants
 
 WRITE_TOKEN, READ_TOKEN = "hf_loopback_write", "hf_loopback_read"
 LARGE = (".safetensors", ".parquet")  # stored by checksum
-SILENCE = -1  # among `LoopbackHub.faults`: the request is never answered
+# Among `LoopbackHub.faults`, instead of a status: never answered; the connection closed without an answer; half of the
+# body and then closed; a body of the right length with other content.
+SILENCE, RESET, TRUNCATED, CORRUPT = -1, -2, -3, -4
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,13 @@ class Commit:
 
 @dataclass
 class Repository:
-    """Commits, oldest first, tags (name -> sha), and the commits of pull requests."""
+    """Commits, oldest first, tags (name -> sha), commits of pull requests, and a Space's variables."""
 
     private: bool = False
     commits: list[Commit] = field(default_factory=lambda: [Commit("0" * 40, [], {".gitattributes": b""})])
     tags: dict[str, str] = field(default_factory=dict)
     pulls: list[Commit] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def at(self, revision: str) -> Commit:
         """The commit that "main", a tag or a sha names; 404 if there is none."""
@@ -79,10 +82,10 @@ class LoopbackHub:
 
     Attributes:
         url: Its endpoint.
-        repositories: Repo id, with "datasets/" before it for a data set -> repository.
+        repositories: Repo id, with "datasets/" or "spaces/" before it for those -> repository.
         large: SHA-256 -> content of the uploaded LFS objects.
         requests: "METHOD /path" of every request, in order.
-        faults: Pattern of "METHOD /path" -> status of the answer, or `SILENCE`.
+        faults: Pattern of "METHOD /path" -> status of the answer, or one of `SILENCE`, `RESET`, `TRUNCATED`, `CORRUPT`.
     """
 
     url: str
@@ -95,7 +98,8 @@ class LoopbackHub:
         """The repository that a request names, if its token may do that; else 401, 403 or 404."""
         if write:
             check_writer(request)
-        kind = "datasets/" if re.match("(/api)?/datasets/", request.url.path) else ""
+        match = re.match("(?:/api)?/((?:datasets|spaces)/)", request.url.path)
+        kind = match[1] if match else ""
         found = self.repositories.get(kind + "{user}/{name}".format(**request.path_params))
         if found is None or (found.private and token_of(request) not in (WRITE_TOKEN, READ_TOKEN)):
             raise HTTPException(404, headers={"X-Error-Code": "RepoNotFound"})
@@ -111,15 +115,26 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         line = f"{request.method} {request.url.path}"
         hub.requests.append(line)
         status = next((status for pattern, status in hub.faults.items() if re.search(pattern, line)), None)
+        if status is None:
+            return await answer(request)
+        if status > 0:
+            return Response(status_code=status)
         if status == SILENCE:
             await asyncio.Event().wait()
-        return Response(status_code=status) if status else await answer(request)
+        if status == RESET:
+            return cut_off(b"", 1, {})
+        whole = await answer(request)
+        body = b"".join([part async for part in whole.body_iterator])
+        headers = {name: value for name, value in whole.headers.items() if name != "content-length"}
+        if status == TRUNCATED:
+            return cut_off(body[: len(body) // 2], len(body), headers)
+        return Response(bytes(len(body)), whole.status_code, headers)
 
     @app.post("/api/repos/create")
     async def create(request: Request) -> Response:
         check_writer(request)
         wish = await request.json()
-        kind = "datasets/" if wish.get("type") == "dataset" else ""
+        kind = {"dataset": "datasets/", "space": "spaces/"}.get(wish.get("type"), "")
         repo = f"{kind}{wish['organization']}/{wish['name']}"
         status = 409 if repo in hub.repositories else 200
         hub.repositories.setdefault(repo, Repository(private=wish.get("visibility") == "private"))
@@ -136,6 +151,7 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         return {"files": [upload_mode(wish["path"], files) for wish in (await request.json())["files"]]}
 
     @app.post("/datasets/{user}/{name}.git/info/lfs/objects/batch")
+    @app.post("/spaces/{user}/{name}.git/info/lfs/objects/batch")
     @app.post("/{user}/{name}.git/info/lfs/objects/batch")
     async def batch(request: Request) -> Any:
         hub.repository(request, write=True)
@@ -155,7 +171,9 @@ def make_app(hub: LoopbackHub) -> FastAPI:
     @app.post("/api/{kind}/{user}/{name}/commit/main")
     async def commit(request: Request) -> Any:
         repository = hub.repository(request, write=True)
-        head, *steps = [json.loads(line)["value"] for line in (await request.body()).splitlines()]
+        head, *lines = [json.loads(line) for line in (await request.body()).splitlines()]
+        head, deleted = head["value"], [line["value"]["path"] for line in lines if line["key"] == "deletedFile"]
+        steps = [line["value"] for line in lines if line["key"] != "deletedFile"]
         if head.get("parentCommit") not in (None, repository.commits[-1].sha):
             raise HTTPException(412)
         if any(step["oid"] not in hub.large for step in steps if "oid" in step):
@@ -167,6 +185,8 @@ def make_app(hub: LoopbackHub) -> FastAPI:
             sha, more = repository.pulls[-1].sha, {"pullRequestUrl": f"{page}/discussions/{len(repository.pulls)}"}
         else:
             sha, more = repository.commit(written).sha, {}
+            for path in deleted:
+                del repository.commits[-1].files[path]
         return {"commitOid": sha, "commitUrl": f"{page}/commit/{sha}", **more}
 
     @app.post("/api/{kind}/{user}/{name}/tag/{revision}")
@@ -175,6 +195,12 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         if name in repository.tags:
             raise HTTPException(409)
         repository.tags[name] = repository.at(revision).sha
+
+    @app.post("/api/spaces/{user}/{name}/variables")
+    async def set_variable(request: Request) -> Any:
+        repository, wish = hub.repository(request, write=True), await request.json()
+        repository.variables[wish["key"]] = wish["value"]
+        return {key: {"value": value} for key, value in repository.variables.items()}
 
     @app.get("/api/{kind}/{user}/{name}/refs")
     def refs(request: Request) -> Any:
@@ -215,6 +241,11 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         return Response(content, headers=headers)  # uvicorn leaves the body out of the answer to a HEAD request
 
     return app
+
+
+def cut_off(body: bytes, promised: int, headers: dict[str, str]) -> Response:
+    """An answer that breaks off: the server closes a connection on which it sent less than it promised."""
+    return StreamingResponse(iter([body]), headers={**headers, "content-length": str(promised)})
 
 
 def token_of(request: Request) -> str:

@@ -2,14 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from test_app import FakePipeline, serve
 
-from hub_models.phantom import draw_phantom
+from tests.fakes import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
@@ -33,12 +30,6 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
 def url(pipeline: FakePipeline) -> Iterator[str]:
     with serve(pipeline) as url:
         yield url
-
-
-@pytest.fixture
-def xray(tmp_path: Path) -> Path:
-    Image.fromarray(draw_phantom(1, size=256).image).save(tmp_path / "phantom.png")
-    return tmp_path / "phantom.png"
 
 
 @pytest.fixture(params=[1440, 390], ids=["desktop", "phone"])
@@ -91,15 +82,26 @@ def test_edited_prompts_reach_the_pipeline_and_an_empty_one_is_refused(page, pip
     page.locator("#xray input[type=file]").set_input_files(xray)
     page.get_by_role("tab", name="Classify").click()
     expect(page.locator("#resnet")).to_contain_text("75%")
-    page.get_by_role("textbox", name="Well").fill("nothing to see\n")
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing\nWell: nothing to see\n")
     page.get_by_role("button", name="Classify with these prompts").click()
     expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
     page.wait_for_function("!document.querySelector('.generating, .pending')")
-    assert pipeline.prompts[-1] == {"Ill": ["an ill chest", "a sick chest"], "Well": ["nothing to see"]}
+    assert pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["nothing", "nothing to see"]}
 
-    page.get_by_role("textbox", name="Well").fill("")
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
     page.get_by_role("button", name="Classify with these prompts").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text("Write at least one sentence for Well.")
+    expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is no "class: sentence"')
+
+
+def test_a_new_picture_is_outlined_without_an_error_while_a_class_has_no_sentence(page, xray):
+    page.get_by_role("tab", name="Classify").click()
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    expect(page.locator("#notes")).to_contain_text('"Well:" is no "class: sentence"')
+    page.get_by_role("tab", name="Segment").click()
+    expect(page.locator("#overlay img")).to_be_visible()
+    expect(page.locator("#shares")).to_contain_text("12.3 %patient's right lung")
+    expect(page.locator(".error")).to_have_count(0)
 
 
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):

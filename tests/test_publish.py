@@ -1,10 +1,8 @@
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,42 +23,6 @@ def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
     """An empty Hub, used with a token that may write."""
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
         yield hub
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A complete checkpoint folder."""
-    folder = tmp_path / "resnet"
-    results = {"split": "test", "images": 4, "accuracy": 0.75, "precision_macro": 0.5, "recall_macro": 0.5}
-    CardFacts(
-        role="resnet",
-        architecture="ResNet of one block",
-        base_model=None,
-        parameters=1000,
-        labels=["COVID-19", "Normal"],
-        image_size=32,
-        view="lungs",
-        data={
-            "name": "phantoms",
-            "fingerprint": "0123abcd",
-            "license": "cc0-1.0",
-            "images": {"test": {"COVID-19": 2, "Normal": 2}},
-            "masks": {},
-        },
-        procedure={"epochs": 1},
-        seconds=1.5,
-        hardware="a laptop",
-        results={**results, "f1_macro": 0.5, "confusion": [[2, 0], [1, 1]]},
-    ).save(folder)
-    tiny.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
-    return folder
-
-
-def change_weights(folder: Path) -> None:
-    """Make other weights of a checkpoint, which still load."""
-    tensors = load_file(folder / "model.safetensors")
-    tensors["classifier.1.bias"] = tensors["classifier.1.bias"] + 1
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -103,7 +65,7 @@ def test_a_repository_is_private_when_asked_for(hub, folder):
 def test_publishing_again_commits_what_changed_and_nothing_when_nothing_did(hub, folder):
     (first,) = publish.main([str(folder), "--repo_id", REPO])
     assert publish.main([str(folder), "--repo_id", REPO])[0].oid == first.oid
-    change_weights(folder)
+    tiny.change_weights(folder)
     publish.main([str(folder), "--repo_id", REPO])
     assert [commit.written for commit in hub.repositories[REPO].commits[2:]] == [["model.safetensors"]]
 
@@ -198,7 +160,7 @@ def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, folder, tmp_path, monk
 def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, fault, status):
     publish.main([str(folder), "--repo_id", REPO])
     before = list(hub.repositories[REPO].commits)
-    change_weights(folder)
+    tiny.change_weights(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"remark": "other"}))
     hub.faults[fault] = status
@@ -214,23 +176,13 @@ def test_no_request_of_a_publication_may_wait_for_ever(hub, folder):
 def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, folder, checkpoints, monkeypatch, tmp_path):
     facts = CardFacts.load(folder)
     for role in ROLES:
-        monkeypatch.setenv(variable(role), str(published(role, checkpoints[role], facts, tmp_path / role)))
+        monkeypatch.setenv(variable(role), str(tiny.write_release(role, checkpoints[role], facts, tmp_path / role)))
     publish.main(["all", "--namespace", "someone", "--tag", "v1"])
     assert set(hub.repositories) == {f"someone/chest-xray-{role}" for role in ROLES}
     for role in ROLES:
         repository = hub.repositories[f"someone/chest-xray-{role}"]
         assert repository.tags == {"v1": repository.commits[-1].sha}
         assert {*repository.commits[-1].files} - {".gitattributes"} == {*contents(tmp_path / role)}
-
-
-def published(role: str, checkpoint: Path, facts: CardFacts, folder: Path) -> Path:
-    """A copy of a tiny checkpoint, with a card."""
-    mask = {"images": 2, "iou_pooled": 0.5, "iou_mean_per_image": 0.4, "dice_mean_per_image": 0.6}
-    results = facts.results | ({"lungs": mask, "infection": mask} if role == "unet" else {})
-    labels = ["lungs", "infection"] if role == "unet" else facts.labels
-    shutil.copytree(checkpoint, folder)
-    replace(facts, role=role, labels=labels, results=results, view=None if role == "unet" else "lungs").save(folder)
-    return folder
 
 
 def test_one_repository_cannot_take_all_roles(hub):
@@ -240,7 +192,7 @@ def test_one_repository_cannot_take_all_roles(hub):
 
 def test_a_tag_that_is_taken_is_refused_before_anything_is_sent(hub, folder):
     publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
-    change_weights(folder)
+    tiny.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
     with pytest.raises(SystemExit, match=f"{REPO} already has a tag v1; choose another"):
         publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
@@ -259,7 +211,7 @@ def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monke
 
 def test_a_pull_request_leaves_main_as_it_was(hub, folder):
     publish.main([str(folder), "--repo_id", REPO])
-    change_weights(folder)
+    tiny.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
     (commit,) = publish.main([str(folder), "--repo_id", REPO, "--create_pr"])
     assert hub.repositories[REPO].commits == before
@@ -269,7 +221,7 @@ def test_a_pull_request_leaves_main_as_it_was(hub, folder):
 
 def test_somebody_who_writes_at_the_same_time_is_not_overwritten(hub, folder, monkeypatch):
     publish.main([str(folder), "--repo_id", REPO])
-    change_weights(folder)
+    tiny.change_weights(folder)
     create_commit = HfApi.create_commit
 
     def overtaken(api, *args, **kwargs):

@@ -1,15 +1,19 @@
 """What the tests are made of: drawn X-rays in the COVID-QU-Ex layout, and checkpoints of a few weights."""
 
 import csv
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 from scipy.ndimage import gaussian_filter
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
+from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
 from hub_models.labels import LABELS
 from hub_models.phantom import Phantom, draw_phantom
@@ -123,3 +127,20 @@ def write_checkpoints(folder: Path) -> dict[str, Path]:
     for role, model in models.items():
         model.save_pretrained(folder / role)
     return {role: folder / role for role in models}
+
+
+def change_weights(folder: Path) -> None:
+    """Make other weights of a checkpoint, which still load."""
+    tensors = load_file(folder / "model.safetensors")
+    tensors["classifier.1.bias"] = tensors["classifier.1.bias"] + 1
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
+def write_release(role: str, checkpoint: Path, facts: CardFacts, folder: Path) -> Path:
+    """A copy of a tiny checkpoint, with a card."""
+    mask = {"images": 2, "iou_pooled": 0.5, "iou_mean_per_image": 0.4, "dice_mean_per_image": 0.6}
+    results = facts.results | ({"lungs": mask, "infection": mask} if role == "unet" else {})
+    labels = ["lungs", "infection"] if role == "unet" else facts.labels
+    shutil.copytree(checkpoint, folder)
+    replace(facts, role=role, labels=labels, results=results, view=None if role == "unet" else "lungs").save(folder)
+    return folder

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerCallback, TrainingArguments
+
+from train.clock import Clock
 
 
 @dataclass
@@ -24,6 +26,10 @@ class DataArguments:
     )
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
+    )
+    license: str = field(
+        default="cc-by-nc-sa-4.0",  # COVID-QU-Ex, and the strictest of the sources in it
+        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them."},
     )
 
 
@@ -45,9 +51,10 @@ class XrayTrainingArguments(TrainingArguments):
         metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."},
     )
 
-    def callbacks(self) -> list[EarlyStoppingCallback]:
-        """Early stopping, unless its patience is 0."""
-        return [EarlyStoppingCallback(self.early_stopping_patience)] if self.early_stopping_patience else []
+    def callbacks(self) -> list[TrainerCallback]:
+        """The clock; early stopping, unless its patience is 0."""
+        stopping = [EarlyStoppingCallback(self.early_stopping_patience)] if self.early_stopping_patience else []
+        return [Clock(), *stopping]
 
 
 def parse_arguments(model_arguments: type, argv: list[str] | None, **defaults) -> tuple:

@@ -15,6 +15,7 @@ from hub_models.views import NoLungs, apply_view
 from train.arguments import DataArguments
 from train.augment import Augmentation
 from train.evaluation import class_probabilities, classification_results, drop_without_lungs, outline_lungs
+from train.record import classes_record, classes_scores, save_record
 from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import read_mask
 
@@ -79,10 +80,11 @@ def release(
     classifier.model.cpu()
     classifier.save_pretrained(folder)
     classifier = type(classifier).from_pretrained(folder)
-    scores = {}
+    labels, scores = splits["test"].features["label"].names, {}
     for split in ("validation", "test"):
         probabilities = class_probabilities(classifier, splits[split], f"{role} on {split}")
-        scores[split] = classification_results(probabilities, splits[split]["label"])
+        record = classes_record(splits[split], probabilities, labels)
+        scores[split] = classes_scores(save_record(record, folder), labels)  # the last one, of the test split, stays
         print(f"{split} accuracy {scores[split]['accuracy']:.3f} ({len(splits[split])} images)")
     save_card(
         folder,

@@ -2,7 +2,7 @@
 
     python -m train.data --dataset COVID-QU-Ex                     # the table of counts, and what would make scores lie
     python -m train.data --dataset COVID-QU-Ex --manifest manifest.csv --save_to covid-qu-ex-ready
-    python -m train.data --dataset covid-qu-ex-ready --push_to_hub me/lung-xrays
+    python -m train.data --dataset covid-qu-ex-ready --push_to_hub me/lung-xrays --license cc-by-nc-sa-4.0
 
 The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is
 not the same as a mask that was drawn and is blank.
@@ -19,6 +19,7 @@ from huggingface_hub.errors import HFValidationError
 
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
+from train.dataset_card import push_card
 from train.folder import class_names, read_folder
 from train.rows import COLUMNS, IMAGES, SPLITS, TEXTS, drop_unreadable, undecoded
 
@@ -126,9 +127,13 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
     parser.add_argument("--save_to", help="save the data set, images included, to this folder")
     parser.add_argument("--push_to_hub", metavar="USER/NAME", help="push the data set, images included")
+    parser.add_argument("--private", action="store_true", help="create the pushed data set for your eyes only")
+    parser.add_argument("--license", help="terms of the images, as the Hub writes them; needed for --push_to_hub")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
     parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
     arguments = parser.parse_args(argv)
+    if arguments.push_to_hub and not arguments.license:
+        parser.error("--push_to_hub needs --license: the terms of the images, such as cc-by-nc-sa-4.0 for COVID-QU-Ex")
     # 1. Read, and leave out what cannot be used
     splits = load(arguments.dataset)
     splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
@@ -145,7 +150,8 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
         splits.save_to_disk(arguments.save_to)
         print(f"Saved to {arguments.save_to}; use it with --dataset {arguments.save_to}")
     if arguments.push_to_hub:
-        splits.push_to_hub(arguments.push_to_hub)
+        splits.push_to_hub(arguments.push_to_hub, private=arguments.private)
+        push_card(arguments.push_to_hub, splits, arguments.license)
         print(f"Pushed; use it with --dataset {arguments.push_to_hub}")
     return table
 

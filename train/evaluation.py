@@ -88,9 +88,15 @@ def classification_results(probabilities: np.ndarray, references: Sequence[int])
         probabilities: float64 (N, C).
         references: N class positions.
     """
+    predictions = best_classes(probabilities)
+    scores = classification_scores(predictions, references, probabilities.shape[1])
+    return scores | {"no_answer": int((predictions < 0).sum())}
+
+
+def best_classes(probabilities: np.ndarray) -> np.ndarray:
+    """Position of the most probable class of each row, int64 (N,), of float64 (N, C); -1 for a row of NaN."""
     unanswered = np.isnan(probabilities).any(axis=1)
-    predictions = np.where(unanswered, -1, np.nan_to_num(probabilities).argmax(axis=1))
-    return classification_scores(predictions, references, probabilities.shape[1]) | {"no_answer": int(unanswered.sum())}
+    return np.where(unanswered, -1, np.nan_to_num(probabilities).argmax(axis=1))
 
 
 def _png(mask: np.ndarray) -> dict:

@@ -29,17 +29,7 @@ class Segmentation(evaluate.Metric):
         )
 
     def _compute(self, true_positive, false_positive, false_negative) -> dict[str, float | int]:
-        tp, fp, fn = (np.asarray(count, np.int64) for count in (true_positive, false_positive, false_negative))
-        drawn = tp + fn > 0
-        tp, fp, fn = tp[drawn], fp[drawn], fn[drawn]
-        if tp.size == 0:
-            return {"images": 0, "iou_pooled": None, "iou_mean_per_image": None, "dice_mean_per_image": None}
-        return {
-            "images": int(tp.size),
-            "iou_pooled": float(tp.sum() / (tp + fp + fn).sum()),
-            "iou_mean_per_image": float((tp / (tp + fp + fn)).mean()),
-            "dice_mean_per_image": float((2 * tp / (2 * tp + fp + fn)).mean()),
-        }
+        return score_pixels(np.stack([true_positive, false_positive, false_negative], axis=1))
 
 
 class Classification(evaluate.Metric):
@@ -54,15 +44,33 @@ class Classification(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, classes: int) -> dict:
-        every = list(range(classes))
-        per_class = precision_recall_fscore_support(references, predictions, labels=every, zero_division=0)[:3]
-        names = ("precision", "recall", "f1")
-        return {
-            "accuracy": float(np.mean(np.asarray(predictions) == np.asarray(references))),
-            **{f"{name}_macro": float(values.mean()) for name, values in zip(names, per_class, strict=True)},
-            **{f"{name}_per_class": values.tolist() for name, values in zip(names, per_class, strict=True)},
-            "confusion": confusion_matrix(references, predictions, labels=every).tolist(),
-        }
+        return score_classes(np.asarray(predictions), np.asarray(references), classes)
+
+
+def score_pixels(counts: np.ndarray) -> dict[str, float | int]:
+    """IoU and Dice of int counts (N, 3): true positive, false positive, false negative pixels an image."""
+    tp, fp, fn = counts[(counts[:, [0, 2]] > 0).any(axis=1)].T
+    if tp.size == 0:
+        return {"images": 0, "iou_pooled": None, "iou_mean_per_image": None, "dice_mean_per_image": None}
+    return {
+        "images": int(tp.size),
+        "iou_pooled": float(tp.sum() / (tp + fp + fn).sum()),
+        "iou_mean_per_image": float((tp / (tp + fp + fn)).mean()),
+        "dice_mean_per_image": float((2 * tp / (2 * tp + fp + fn)).mean()),
+    }
+
+
+def score_classes(predictions: np.ndarray, references: np.ndarray, classes: int) -> dict:
+    """Accuracy, precision, recall, F1 and confusion matrix of class positions (N,); a prediction of -1 is wrong."""
+    every = list(range(classes))
+    per_class = precision_recall_fscore_support(references, predictions, labels=every, zero_division=0)[:3]
+    names = ("precision", "recall", "f1")
+    return {
+        "accuracy": float(np.mean(predictions == references)),
+        **{f"{name}_macro": float(values.mean()) for name, values in zip(names, per_class, strict=True)},
+        **{f"{name}_per_class": values.tolist() for name, values in zip(names, per_class, strict=True)},
+        "confusion": confusion_matrix(references, predictions, labels=every).tolist(),
+    }
 
 
 def segmentation_scores(counts: np.ndarray) -> dict[str, float | int]:

@@ -13,10 +13,9 @@ from transformers import Trainer, TrainingArguments
 from hub_models.cards import CardFacts
 from train.arguments import DataArguments
 from train.audit import describe
+from train.clock import elapsed
 
 DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
-DATA_LICENSE = "cc-by-nc-sa-4.0"
-"""The terms of COVID-QU-Ex and of the non-commercial images in it; weights trained on them carry them on."""
 
 
 def release_folder(training_args: TrainingArguments) -> Path:
@@ -27,7 +26,7 @@ def release_folder(training_args: TrainingArguments) -> Path:
 def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
     """What a card tells of the training data."""
     is_hub_id = not Path(data_args.dataset).exists()
-    return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": DATA_LICENSE, **describe(splits)}
+    return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": data_args.license, **describe(splits)}
 
 
 def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
@@ -84,7 +83,7 @@ def save_card(
     role = facts["role"]
     CardFacts(
         data=data_facts(data_args, splits),
-        seconds=sum(entry.get("train_runtime", 0.0) for entry in trainer.state.log_history),
+        seconds=elapsed(trainer.state),
         hardware=hardware(),
         notes=[copies_note(data_args), *notes],
         **facts,

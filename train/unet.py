@@ -27,9 +27,10 @@ from hub_models.unet import Segmenter
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.data import load_splits
-from train.evaluation import MASK_COLUMNS, segmentation_counts, segmentation_results
+from train.evaluation import MASK_COLUMNS, segmentation_counts
 from train.layout import use_channels_last
 from train.metrics import segmentation_scores
+from train.record import outlines_record, outlines_scores, save_record
 from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import image_tensor, mask_tensor, read_mask
 from train.towers import LITE0, lite0_weights
@@ -224,7 +225,8 @@ def main(argv: list[str] | None = None) -> dict:
     segmenter.save_pretrained(folder)
     segmenter = Segmenter.from_pretrained(folder)
     # 5. Measure: the test split, once
-    results = segmentation_results(segmentation_counts(segmenter, splits["test"]))
+    record = outlines_record(splits["test"], segmentation_counts(segmenter, splits["test"]))
+    results = outlines_scores(save_record(record, folder))
     # 6. A card made from these numbers
     save_card(
         folder,

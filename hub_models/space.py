@@ -1,0 +1,132 @@
+"""Put the page on the Hub as a Space, in one commit.
+
+    python -m hub_models.space deploy --space_id USER/lung-xrays --namespace USER
+    python -m hub_models.space deploy --space_id USER/lung-xrays --dry_run
+
+With --namespace the Space uses what `hub_models.publish all --namespace USER` wrote, each checkpoint at its present
+commit; without, the embedded ones. Files of an earlier deployment that the page no longer needs are removed. Needs a
+token that may write.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import (
+    CommitInfo,
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    RepoCard,
+    get_session,
+    get_token,
+)
+
+from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, variable
+from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
+
+PROJECT = Path(__file__).parents[1]
+TOP = ("app.py", "requirements.txt", "LICENSE")
+PATTERNS = ("hub_models/*.py", "hub_models/*.md", "hub_models/embedded/*/*")
+
+
+def main(argv: list[str] | None = None) -> CommitInfo | None:
+    """Deploy as the command line says, and print where the Space is.
+
+    Raises:
+        SystemExit: With one sentence (exit code 1) when it could not be deployed.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["deploy"])
+    parser.add_argument("--space_id", required=True, help="USER/NAME of the Space; created if it does not exist")
+    parser.add_argument("--namespace", help="use the checkpoints published under this user or organisation")
+    parser.add_argument("--private", action="store_true", help="create the Space for your eyes only")
+    parser.add_argument("--dry_run", action="store_true", help="show what would go, send nothing")
+    args = parser.parse_args(argv)
+    if args.dry_run:
+        for name, path in space_files().items():
+            print(f"{path.stat().st_size:>12,} bytes  {name}")
+        return None
+    try:
+        commit = deploy(args.space_id, args.namespace, args.private)
+    except PublishError as error:
+        raise SystemExit(str(error)) from error
+    print(f"The Space is at {commit.repo_url}\ncommit {commit.oid}")
+    return commit
+
+
+def deploy(space_id: str, namespace: str | None = None, private: bool = False) -> CommitInfo:
+    """Create or update a Space.
+
+    Args:
+        space_id: `user/name`.
+        namespace: Where the published checkpoints are; the Space's variables pin each at its present commit. None for
+            the embedded ones.
+        private: Make a new Space private.
+
+    Raises:
+        PublishError: The id is no Hub id, there is no token, a checkpoint is not published, or the Hub refuses or
+            cannot be reached. The Space then has no new commit, unless the message says that only its variables are
+            missing.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", space_id):
+        raise PublishError(f"{space_id!r} is not a Hub id; write USER/NAME.")
+    if get_token() is None:
+        raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
+    api, wanted = HfApi(), space_id
+    get_session().timeout = httpx2.Timeout(ANSWER_SECONDS)
+    try:
+        pins = {}
+        for role in ROLES if namespace else ():
+            wanted = repository(namespace, role)
+            pins[role] = f"{wanted}@{api.model_info(wanted).sha}"
+        wanted = space_id
+        api.create_repo(space_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+        info = api.repo_info(space_id, repo_type="space")
+        get_session().timeout = httpx2.Timeout(UPLOAD_SECONDS)
+        commit = api.create_commit(
+            space_id,
+            operations(pins, {file.rfilename for file in info.siblings}),
+            commit_message="Deploy the page",
+            repo_type="space",
+            parent_commit=info.sha,
+        )
+    except HUB_ERRORS as error:
+        raise PublishError(f"Nothing was deployed: {hub_failure(error, wanted)}") from error
+    try:
+        for role, pin in pins.items():
+            api.add_space_variable(space_id, variable(role), pin)
+    except HUB_ERRORS as error:
+        reason = hub_failure(error, space_id)
+        raise PublishError(f"{space_id} is deployed, but its variables are not all set: {reason}") from error
+    return commit
+
+
+def space_files() -> dict[str, Path]:
+    """Path in the Space -> file here, of everything that the page needs but its README.md."""
+    found = [PROJECT / name for name in TOP]
+    for pattern in PATTERNS:
+        found += sorted(path for path in PROJECT.glob(pattern) if path.is_file())
+    return {path.relative_to(PROJECT).as_posix(): path for path in found}
+
+
+def space_card(pins: dict[str, str]) -> str:
+    """README.md of the Space: the project's own, its header extended by the models that it uses."""
+    card = RepoCard.load(PROJECT / "README.md")
+    if pins:
+        card.data.models = [pin.partition("@")[0] for pin in pins.values()]
+    return str(card)
+
+
+def operations(pins: dict[str, str], there: set[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """The commit that makes a Space hold exactly what the page needs."""
+    files = space_files()
+    adds = [CommitOperationAdd(name, path) for name, path in files.items()]
+    card = CommitOperationAdd("README.md", space_card(pins).encode())
+    stale = sorted(there - files.keys() - {"README.md", ".gitattributes"})
+    return [*(CommitOperationDelete(name) for name in stale), *adds, card]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What the page says of a result and of the checkpoints in use, as HTML or Markdown."""
+
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from hub_models.checkpoints import Checkpoint
+from hub_models.lungs import Involvement
+from hub_models.unet import Masks
+
+SIDES = "The patient faces you: their left lung is on the right of the picture."
+SHARE = "Share of the lung's area in the picture that is outlined as infected."
+NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
+
+
+def percent(share: float | None) -> str:
+    """Write a share of a lung, 0..1, as "12.3 %"; None, a lung that is not there, as "not found"."""
+    return "not found" if share is None else f"{100 * share:.1f} %"
+
+
+def shares_html(masks: Masks, involvement: Involvement) -> str:
+    """Write the infected share of each lung for the visitor, or that there are no lungs."""
+    if not masks.lungs.any():
+        return f"<p role='status'>{NO_LUNGS}</p>"
+    names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
+    cells = [f"<div><b>{percent(share)}</b>{names[side]}</div>" for side, share in asdict(involvement).items()]
+    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES}</p>"
+
+
+def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:
+    """Write which embedded checkpoints stand in for those that were asked for, and why."""
+    return "".join(
+        f"<div class='problem' role='status'><b>{role}: the embedded checkpoint stands in.</b> "
+        f"{html.escape(checkpoint.problem)}</div>"
+        for role, checkpoint in checkpoints.items()
+        if checkpoint.problem
+    )
+
+
+def checkpoints_table(checkpoints: Mapping[str, Checkpoint]) -> str:
+    """Write the checkpoints in use as a Markdown table."""
+    rows = [
+        f"| {c.role} | `{c.name}`{' (stand-in)' if c.problem else ''} | {c.origin} | `{c.revision or '-'}` |"
+        for c in checkpoints.values()
+    ]
+    return "\n".join(["| Role | Checkpoint | Origin | Revision |", "|---|---|---|---|", *rows])
+
+
+def card_text(checkpoint: Checkpoint) -> str:
+    """Return the Markdown of a checkpoint's model card without its YAML front matter."""
+    card = checkpoint.folder / "README.md"
+    if not card.is_file():
+        return "This checkpoint has no model card."
+    return re.sub(r"\A---\s*\n.*?\n---\s*\n", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -1,0 +1,67 @@
+"""A pipeline whose answers are known, and the page served around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+import app
+from hub_models.checkpoints import Checkpoint
+from hub_models.lungs import Involvement
+from hub_models.unet import Masks
+
+PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}
+PROBABILITIES = {
+    "clip-zero-shot": {"Ill": 0.625, "Well": 0.375},
+    "clip-finetuned": {"Ill": 0.875, "Well": 0.125},
+    "resnet": {"Ill": 0.25, "Well": 0.75},
+}
+NOTES = ["A note for the visitor."]
+INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
+CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/b.svg)\n"
+
+
+class FakePipeline:
+    """Outlines two rectangles, gives fixed numbers, and remembers what it was asked."""
+
+    def __init__(self, folder: Path, lungs: bool = True) -> None:
+        views = zip(PROBABILITIES, ("lungs", "crop", "full"), strict=True)
+        self.classifiers = {role: SimpleNamespace(view=view) for role, view in views}
+        self.classifiers["clip-zero-shot"].prompts = PROMPTS
+        self.checkpoints = {
+            "unet": Checkpoint("unet", folder / "no-card", "embedded", "embedded"),
+            "resnet": Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff"),
+        }
+        (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
+        self.lungs = lungs
+        self.images: list[np.ndarray] = []
+        self.prompts: list[dict | None] = []
+
+    def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
+        self.images.append(image)
+        return masks_for(image.shape, self.lungs), INVOLVEMENT if self.lungs else Involvement(None, None, None)
+
+    def classify(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> tuple[dict, list[str]]:
+        self.prompts.append(prompts)
+        return (PROBABILITIES if masks.lungs.any() else {"resnet": PROBABILITIES["resnet"]}), NOTES
+
+
+def masks_for(shape: tuple[int, int], lungs: bool = True) -> Masks:
+    """The fake's masks: lungs over the middle half, infection over a part of it."""
+    height, width = shape
+    found, infection = np.zeros(shape, bool), np.zeros(shape, bool)
+    found[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = lungs
+    infection[height // 2 : 5 * height // 8, width // 2 : 5 * width // 8] = lungs
+    return Masks(found, infection)
+
+
+@contextmanager
+def serve(pipeline: FakePipeline) -> Iterator[str]:
+    """The page's address while it is served."""
+    demo = app.build_demo(pipeline)
+    try:
+        yield demo.launch(prevent_thread_lock=True, quiet=True, **app.LOOK)[1]
+    finally:
+        demo.close(verbose=False)

@@ -1,0 +1,115 @@
+"""The whole way: published to a Hub, pulled into an empty cache, shown by the page."""
+
+from pathlib import Path
+
+import datasets
+import httpx2
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+
+from hub_models import publish
+from hub_models.cards import CardFacts
+from hub_models.checkpoints import ROLES, repository, variable
+from hub_models.images import read_image
+from hub_models.opening import open_pipeline
+from hub_models.pipeline import XrayPipeline
+from tests import tiny
+from tests.fakes import serve
+from tests.loopback_hub import WRITE_TOKEN, start, used
+from train import data
+
+REPO = "someone/chest-xray-resnet"
+DATA = "someone/lung-xrays"
+
+
+def test_what_is_published_comes_back_and_answers_exactly_alike(
+    covid_qu_ex,
+    checkpoints,
+    folder,
+    xray,
+    tmp_path,
+    monkeypatch,
+):
+    facts = CardFacts.load(folder)
+    local = {role: tiny.write_release(role, checkpoints[role], facts, tmp_path / role) for role in ROLES}
+    with start() as hub:
+        with used(hub.url, tmp_path / "mine", WRITE_TOKEN), monkeypatch.context() as chosen:
+            for role in ROLES:
+                chosen.setenv(variable(role), str(local[role]))
+            commits = publish.main(["all", "--namespace", "someone"])
+            data.main(["--dataset", str(covid_qu_ex), "--push_to_hub", DATA, "--license", "cc0-1.0"])
+        monkeypatch.setenv("XRAY_NAMESPACE", "someone")
+        with used(hub.url, tmp_path / "fresh"):
+            pulled = open_pipeline(patience=30)
+            rows = data.load(DATA)
+            streamed = next(iter(datasets.load_dataset(DATA, split="test", streaming=True)))
+
+    assert {role: (one.origin, one.name, one.revision, one.problem) for role, one in pulled.checkpoints.items()} == {
+        role: ("hub", repository("someone", role), commit.oid, None)
+        for role, commit in zip(ROLES, commits, strict=True)
+    }
+    monkeypatch.delenv("XRAY_NAMESPACE")
+    expected = XrayPipeline.from_pretrained({role: str(path) for role, path in local.items()})(read_image(xray))
+    with serve(pulled) as url:
+        client = Client(url, verbose=False)
+        assert client.predict(handle_file(xray), api_name="/classify") == (expected.classifiers, [])
+    local_rows = data.load(str(covid_qu_ex))
+    assert {split: len(part) for split, part in rows.items()} == {
+        split: len(part) for split, part in local_rows.items()
+    }
+    assert rows["test"]["file"][:] == local_rows["test"]["file"][:]
+    assert [mask is None for mask in rows["test"]["lung_mask"]] == [m is None for m in local_rows["test"]["lung_mask"]]
+    assert np.array_equal(np.asarray(rows["test"][0]["image"]), np.asarray(local_rows["test"][0]["image"]))
+    assert streamed["file"] == local_rows["test"][0]["file"]
+
+
+class Killed(BaseException):
+    """The end of a process, which no handler of the product sees."""
+
+
+def killed_at(request: int, after: bool):
+    """A way to send requests that ends the process at one of them, before or after the server has done it."""
+    send, seen = httpx2.Client.send, 0
+
+    def counted(client, *args, **kwargs):
+        nonlocal seen
+        seen += 1
+        if seen == request and not after:
+            raise Killed
+        answer = send(client, *args, **kwargs)
+        if seen == request:
+            raise Killed
+        return answer
+
+    return counted
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_complete(
+    folder: Path,
+    tmp_path,
+    after,
+):
+    with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
+        publish.main([str(folder), "--repo_id", REPO])
+        before = list(hub.repositories[REPO].commits)
+        tiny.change_weights(folder)
+        config = folder / "config.json"
+        config.write_text(config.read_text().replace("{", '{"remark": "other",', 1))
+        expected = {path.name: path.read_bytes() for path in folder.iterdir()}
+        for request in range(1, 100):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(httpx2.Client, "send", killed_at(request, after))
+                try:
+                    publish.main([str(folder), "--repo_id", REPO])
+                except Killed:
+                    commits = hub.repositories[REPO].commits
+                    if commits != before:  # killed after the one commit: nothing is missing from it
+                        assert len(commits) == len(before) + 1
+                        assert {name: commits[-1].files[name] for name in expected} == expected
+                        del commits[-1]
+                else:
+                    break
+        assert 5 < request < 99  # there were moments to be killed at, and in the end it went through
+        assert hub.repositories[REPO].commits[-1].written == ["config.json", "model.safetensors"]

@@ -1,0 +1,177 @@
+"""From one X-ray to a report, with the tiny checkpoints."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hub_models import checkpoints as finding
+from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
+from hub_models.clip import ClipClassifier
+from hub_models.lungs import Involvement, measure_involvement
+from hub_models.phantom import draw_phantom
+from hub_models.pipeline import XrayPipeline
+from hub_models.resnet import ResnetClassifier
+from hub_models.unet import Masks, Segmenter
+from tests import tiny
+
+PHANTOM = draw_phantom(5, size=128, opacities=2)
+IMAGE = PHANTOM.image.astype(np.float32) / 255
+NOTHING = np.zeros_like(PHANTOM.lungs)
+
+
+@pytest.fixture
+def overrides(checkpoints: dict[str, Path]) -> dict[str, str]:
+    return {role: str(folder) for role, folder in checkpoints.items()}
+
+
+def drawn(image: np.ndarray) -> Masks:
+    """A segmenter that knows the phantom."""
+    return Masks(PHANTOM.lungs, PHANTOM.infection)
+
+
+def nothing(image: np.ndarray) -> Masks:
+    """A segmenter that finds no lungs."""
+    return Masks(NOTHING, NOTHING)
+
+
+def refusal(overrides: dict[str, str]) -> str:
+    """What `from_pretrained` says, in one line that ends as a sentence does."""
+    with pytest.raises(CheckpointError) as error:
+        XrayPipeline.from_pretrained(overrides)
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert not message.endswith("..")
+    return message
+
+
+def test_every_role_is_loaded_from_the_folder_it_is_given(overrides):
+    pipeline = XrayPipeline.from_pretrained(overrides)
+    assert pipeline.checkpoints == {
+        role: Checkpoint(role, Path(overrides[role]), "folder", overrides[role]) for role in ROLES
+    }
+    assert isinstance(pipeline.segmenter, Segmenter)
+    kinds = {role: type(classifier) for role, classifier in pipeline.classifiers.items()}
+    assert kinds == {"resnet": ResnetClassifier, "clip-zero-shot": ClipClassifier, "clip-finetuned": ClipClassifier}
+
+
+def test_roles_that_are_not_named_come_from_the_environment_or_the_project(overrides, monkeypatch):
+    monkeypatch.setattr(finding, "EMBEDDED", Path(overrides["unet"]).parent)
+    monkeypatch.setenv("XRAY_RESNET", overrides["resnet"])
+    found = XrayPipeline.from_pretrained({"clip-zero-shot": overrides["clip-finetuned"]}).checkpoints
+    assert {role: (one.origin, one.folder.name) for role, one in found.items()} == {
+        "unet": ("embedded", "unet"),
+        "resnet": ("folder", "resnet"),
+        "clip-zero-shot": ("folder", "clip-finetuned"),
+        "clip-finetuned": ("embedded", "clip-finetuned"),
+    }
+
+
+def test_a_report_holds_what_the_single_models_say(overrides):
+    report = XrayPipeline.from_pretrained(overrides)(IMAGE)
+
+    masks = Segmenter.from_pretrained(overrides["unet"])(IMAGE)
+    assert np.array_equal(report.image, IMAGE)
+    assert np.array_equal(report.masks.lungs, masks.lungs)
+    assert np.array_equal(report.masks.infection, masks.infection)
+    assert report.involvement == measure_involvement(masks.lungs, masks.infection)
+    assert report.classifiers == {
+        "resnet": ResnetClassifier.from_pretrained(overrides["resnet"])(IMAGE, masks.lungs),
+        "clip-zero-shot": ClipClassifier.from_pretrained(overrides["clip-zero-shot"])(IMAGE, masks.lungs),
+        "clip-finetuned": ClipClassifier.from_pretrained(overrides["clip-finetuned"])(IMAGE, masks.lungs),
+    }
+    assert report.notes == []
+
+
+def test_the_classifiers_are_shown_the_outlined_lungs_and_the_infected_share_is_of_them():
+    resnet = tiny.resnet()
+    report = XrayPipeline(drawn, {"resnet": resnet}, {})(IMAGE)
+    assert report.classifiers == {"resnet": resnet(IMAGE, PHANTOM.lungs)}
+    assert report.involvement.both == PHANTOM.infection.sum() / PHANTOM.lungs.sum()
+
+
+def test_a_visitors_sentences_reach_the_zero_shot_clip_only():
+    clip = tiny.clip()
+    pipeline = XrayPipeline(drawn, {"clip-zero-shot": clip, "clip-finetuned": clip}, {})
+    prompts = {"ill": ["COVID-19 lungs"], "well": ["Normal lungs"]}
+    answers = pipeline(IMAGE, prompts).classifiers
+    assert answers == {
+        "clip-zero-shot": clip(IMAGE, PHANTOM.lungs, prompts),
+        "clip-finetuned": clip(IMAGE, PHANTOM.lungs),
+    }
+    with pytest.raises(ValueError, match="Every class needs at least one prompt"):
+        pipeline(IMAGE, {"ill": [], "well": ["Normal lungs"]})
+
+
+def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_others_answer():
+    whole = tiny.clip(view="full")
+    classifiers = {"resnet": tiny.resnet(), "clip-zero-shot": whole, "clip-finetuned": tiny.clip(view="crop")}
+    report = XrayPipeline(nothing, classifiers, {})(IMAGE)
+    assert report.classifiers == {"clip-zero-shot": whole(IMAGE)}
+    assert report.notes == [
+        "resnet gave no answer: No lungs were outlined, and the view 'lungs' shows the lungs only.",
+        "clip-finetuned gave no answer: No lungs were outlined, and the view 'crop' shows the lungs only.",
+    ]
+    assert report.involvement == Involvement(None, None, None)
+
+
+def test_an_unknown_role_is_answered_with_the_roles_there_are(overrides):
+    roles = "unet, resnet, clip-zero-shot, clip-finetuned"
+    assert refusal({**overrides, "vit": "/anywhere"}) == f"There is no role 'vit'; the roles are {roles}."
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "kind"),
+    [
+        ("unet", "resnet", "resnet"),
+        ("unet", "clip-finetuned", "clip"),
+        ("resnet", "unet", "Unet"),
+        ("resnet", "clip-zero-shot", "clip"),
+        ("clip-zero-shot", "unet", "Unet"),
+        ("clip-finetuned", "resnet", "resnet"),
+    ],
+)
+def test_another_kind_of_model_is_refused_by_folder_kind_and_role(overrides, role, given, kind):
+    message = refusal({**overrides, role: overrides[given]})
+    assert message.startswith(f"{overrides[given]} holds a model of the kind {kind}; for {role} it is ")
+
+
+@pytest.mark.parametrize("role", ["unet", "resnet", "clip-zero-shot"])
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("model.safetensors", b"no weights", "The {role} model in {folder} does not load: "),
+        ("config.json", b"{", "The config.json in {folder} is no model's configuration: "),
+        ("config.json", b"[]", "The config.json in {folder} is no model's configuration: "),
+        ("config.json", b"{}", "{folder} holds a model of the kind None; for {role} it is "),
+    ],
+)
+def test_a_spoiled_file_is_refused_in_a_sentence(overrides, tmp_path, role, name, content, reason):
+    folder = shutil.copytree(overrides[role], tmp_path / "spoiled")
+    (folder / name).write_bytes(content)
+    assert refusal({**overrides, role: str(folder)}).startswith(reason.format(role=role, folder=folder))
+
+
+def test_weights_that_are_cut_short_are_refused_in_a_sentence(overrides, tmp_path):
+    folder = shutil.copytree(overrides["resnet"], tmp_path / "cut")
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    assert refusal({**overrides, "resnet": str(folder)}).startswith(f"The resnet model in {folder} does not load: ")
+
+
+def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_changes_nothing(overrides, tmp_path):
+    pipeline = XrayPipeline.from_pretrained(overrides)
+    tiny.resnet(("ill", "well")).save_pretrained(tmp_path)
+    chosen = Checkpoint("resnet", tmp_path, "folder", str(tmp_path))
+    pipeline.use(chosen)
+    assert pipeline.checkpoints["resnet"] == chosen
+    assert pipeline.classifiers["resnet"].labels == ["ill", "well"]
+
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    for role in ("resnet", "unet"):
+        with pytest.raises(CheckpointError):
+            pipeline.use(Checkpoint(role, tmp_path, "folder", "spoiled"))
+    assert pipeline.classifiers["resnet"].labels == ["ill", "well"]
+    assert {role: found.name for role, found in pipeline.checkpoints.items()} == {**overrides, "resnet": str(tmp_path)}

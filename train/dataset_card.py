@@ -1,0 +1,77 @@
+"""The card of a data set that is pushed to the Hub: what it holds, where it comes from, and what to beware of."""
+
+import datasets
+from huggingface_hub import DatasetCard
+
+from train.audit import count_table, patients_on_two_sides
+
+TEXT = """
+# {name}
+
+Frontal chest X-rays in splits by patient, with lung and infection masks where somebody drew them. Made for research and
+teaching; not for any clinical use.
+
+## What is in it
+
+{table}
+
+- `image`: the X-ray; `label`: {labels}.
+- `lung_mask`, `infection_mask`: white inside, black outside; **null where nobody drew one**, which is not the same as a
+  mask that is blank.
+- `file`, `patient`, `source`, `finding`, `caption`: text, null where it is not known.
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("{name}", split="{split}")
+print(rows[0]["image"].size, rows.features["label"].int2str(rows[0]["label"]))
+```
+
+## Sources
+
+{sources}
+
+## Beware
+
+- Patients in more than one split: {shared}.
+- The classes may come from different hospitals: a model can name the hospital instead of the disease. Report controls,
+  such as the accuracy with the lungs hidden, beside every score.
+- Masks exist for a part of the images only; scores of outlines hold for that part.
+
+The terms are those of the images: {license}.
+"""
+
+
+def push_card(name: str, splits: datasets.DatasetDict, license: str) -> None:
+    """Complete the card of a data set that `datasets` has just pushed.
+
+    Args:
+        name: its Hub id.
+        splits: what was pushed.
+        license: terms of the images, as the Hub writes them.
+    """
+    card = DatasetCard.load(name)  # holds the features and files in its metadata, written by the push
+    card.data.license = license
+    card.data.task_categories = ["image-segmentation", "image-classification"]
+    card.data.tags = ["chest-x-ray", "medical-imaging", "covid-19"]
+    card.data.pretty_name = name.split("/")[1]
+    card.text = describe_splits(name, splits, license)
+    card.push_to_hub(name, commit_message="Describe the data set")
+
+
+def describe_splits(name: str, splits: datasets.DatasetDict, license: str) -> str:
+    """The text of the card."""
+    first, rows = next(iter(splits.items()))
+    table = count_table(splits)
+    lines = [["split", *table.columns], ["---"] * (1 + len(table.columns))]
+    lines += [[split, *(f"{count:,}" for count in counts)] for split, *counts in table.itertuples()]
+    sources = sorted({source for part in splits.values() for source in part["source"] if source})
+    return TEXT.format(
+        name=name,
+        table="\n".join(f"| {' | '.join(line)} |" for line in lines),
+        labels=", ".join(rows.features["label"].names),
+        split=first,
+        sources="\n".join(f"- {source}" for source in sources) or "Not recorded.",
+        shared=len(patients_on_two_sides(splits)),
+        license=license,
+    )

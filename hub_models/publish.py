@@ -81,16 +81,12 @@ def prepare(what: str, repo_id: str | None, namespace: str | None) -> list[Relea
     """
     if what == "all" and repo_id:
         raise PublishError("One repository holds one checkpoint: give --namespace USER to publish all of them.")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name := repo_id or f"{namespace}/name"):
+        raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
     roles = ROLES if what == "all" else (what,)
     folders = [resolve(role).folder if role in ROLES else Path(role) for role in roles]
-    releases = []
-    for folder in folders:
-        role = check_folder(folder).role
-        name = repo_id or repository(namespace, role)
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-            raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
-        releases.append(Release(folder, role, name))
-    return releases
+    found = [(folder, check_folder(folder).role) for folder in folders]
+    return [Release(folder, role, repo_id or repository(namespace, role)) for folder, role in found]
 
 
 def describe(release: Release) -> str:

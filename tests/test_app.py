@@ -2,7 +2,8 @@
 
 import runpy
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
@@ -17,7 +18,9 @@ from hub_models.images import read_image
 from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay
 from hub_models.phantom import draw_phantom
+from hub_models.pipeline import XrayPipeline
 from hub_models.wording import card_text, percent, shares_html
+from tests import tiny
 from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, serve
 
 TYPED = "Ill: an ill chest\nWell: a well chest"
@@ -176,3 +179,63 @@ def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pi
     runpy.run_path(app.__file__, run_name="__main__")
     assert launched["server_name"] == address
     assert "server_port" not in launched  # gradio's own: GRADIO_SERVER_PORT, else 7860
+
+
+@pytest.fixture(scope="module")
+def real(checkpoints: dict[str, Path]) -> XrayPipeline:
+    """A pipeline of tiny checkpoints."""
+    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
+
+
+def test_a_stand_in_is_told_with_its_reason_and_can_be_tried_again(real, monkeypatch):
+    marked = replace(real.checkpoints["resnet"], problem="someone/<resnet> is not on the Hub.")
+    monkeypatch.setitem(real.checkpoints, "resnet", marked)
+    problems, again, table, *_ = app.Actions(real).tell()
+    assert "<b>resnet: the embedded checkpoint stands in.</b> someone/&lt;resnet&gt; is not on the Hub." in problems
+    assert again["visible"]
+    assert table.count("(stand-in)") == 1
+
+
+def test_without_a_stand_in_there_is_nothing_to_try_again(real):
+    problems, again, table, *_ = app.Actions(real).tell()
+    assert (problems, again["visible"]) == ("", False)
+    assert "stand-in" not in table
+
+
+def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
+    tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
+    told = app.Actions(real).exchange("resnet", f" {tmp_path} ")
+    assert f"| resnet | `{tmp_path}` | folder | `-` |" in told[2]
+    assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
+    assert real.classifiers["resnet"].labels == ["Cat", "Dog"]
+
+
+def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
+    tiny.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
+    told = app.Actions(real).exchange("clip-zero-shot", str(tmp_path))
+    assert told[-1].startswith("Cat: a chest X-ray of Cat\n")
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        ("no such thing", "is not a checkpoint for unet"),
+        ("{resnet}", "holds a model of the kind resnet; unet takes Unet"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_leaves_the_one_in_use(real, checkpoints, wish, reason):
+    before, model = real.checkpoints["unet"], real.segmenter
+    with pytest.raises(gr.Error, match=rf"{reason}.*The unet in use stays\."):
+        app.Actions(real).exchange("unet", wish.format(**checkpoints))
+    assert real.checkpoints["unet"] is before
+    assert real.segmenter is model
+
+
+@pytest.mark.parametrize(("space", "offered"), [(None, True), ("someone/xray", False)])
+def test_the_exchange_is_not_offered_on_a_space_where_it_would_be_for_everyone(pipeline, monkeypatch, space, offered):
+    if space:
+        monkeypatch.setenv("SPACE_ID", space)
+    else:
+        monkeypatch.delenv("SPACE_ID", raising=False)
+    demo = app.build_demo(pipeline)
+    assert any(event.fn.__name__ == "exchange" for event in demo.fns.values() if event.fn) == offered

@@ -176,13 +176,15 @@ def test_no_request_of_a_publication_may_wait_for_ever(hub, folder):
 def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, folder, checkpoints, monkeypatch, tmp_path):
     facts = CardFacts.load(folder)
     for role in ROLES:
-        monkeypatch.setenv(variable(role), str(tiny.write_release(role, checkpoints[role], facts, tmp_path / role)))
+        monkeypatch.setenv(
+            variable(role), str(tiny.write_release(role, checkpoints[role], facts, tmp_path / "all" / role))
+        )
     publish.main(["all", "--namespace", "someone", "--tag", "v1"])
     assert set(hub.repositories) == {f"someone/chest-xray-{role}" for role in ROLES}
     for role in ROLES:
         repository = hub.repositories[f"someone/chest-xray-{role}"]
         assert repository.tags == {"v1": repository.commits[-1].sha}
-        assert {*repository.commits[-1].files} - {".gitattributes"} == {*contents(tmp_path / role)}
+        assert {*repository.commits[-1].files} - {".gitattributes"} == {*contents(tmp_path / "all" / role)}
 
 
 def test_one_repository_cannot_take_all_roles(hub):

@@ -19,8 +19,8 @@ from huggingface_hub.errors import HFValidationError
 
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
-from train.dataset_card import push_card
 from train.folder import class_names, read_folder
+from train.push import push
 from train.rows import COLUMNS, IMAGES, SPLITS, TEXTS, drop_unreadable, undecoded
 
 logger = logging.getLogger(__name__)
@@ -150,8 +150,7 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
         splits.save_to_disk(arguments.save_to)
         print(f"Saved to {arguments.save_to}; use it with --dataset {arguments.save_to}")
     if arguments.push_to_hub:
-        splits.push_to_hub(arguments.push_to_hub, private=arguments.private)
-        push_card(arguments.push_to_hub, splits, arguments.license)
+        push(arguments.push_to_hub, splits, arguments.license, arguments.private)
         print(f"Pushed; use it with --dataset {arguments.push_to_hub}")
     return table
 

@@ -1,8 +1,9 @@
-"""The card of a data set that is pushed to the Hub: what it holds, where it comes from, and what to beware of."""
+"""A data set on the Hub, with a card: what it holds, where it comes from, and what to beware of."""
 
 import datasets
-from huggingface_hub import DatasetCard
+from huggingface_hub import DatasetCard, get_token
 
+from hub_models.checkpoints import HUB_ERRORS, hub_failure
 from train.audit import count_table, patients_on_two_sides
 
 TEXT = """
@@ -42,21 +43,31 @@ The terms are those of the images: {license}.
 """
 
 
-def push_card(name: str, splits: datasets.DatasetDict, license: str) -> None:
-    """Complete the card of a data set that `datasets` has just pushed.
+def push(name: str, splits: datasets.DatasetDict, license: str, private: bool = False) -> None:
+    """Push a data set, images included, and its card.
 
     Args:
-        name: its Hub id.
-        splits: what was pushed.
+        name: Hub id, `user/name`.
+        splits: what to push.
         license: terms of the images, as the Hub writes them.
+        private: create the data set for your eyes only.
+
+    Raises:
+        ValueError: there is no token, or the Hub refuses or cannot be reached.
     """
-    card = DatasetCard.load(name)  # holds the features and files in its metadata, written by the push
-    card.data.license = license
-    card.data.task_categories = ["image-segmentation", "image-classification"]
-    card.data.tags = ["chest-x-ray", "medical-imaging", "covid-19"]
-    card.data.pretty_name = name.split("/")[1]
-    card.text = describe_splits(name, splits, license)
-    card.push_to_hub(name, commit_message="Describe the data set")
+    if get_token() is None:
+        raise ValueError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
+    try:
+        splits.push_to_hub(name, private=private)
+        card = DatasetCard.load(name)  # holds the features and files in its metadata, written by the push
+        card.data.license = license
+        card.data.task_categories = ["image-segmentation", "image-classification"]
+        card.data.tags = ["chest-x-ray", "medical-imaging", "covid-19"]
+        card.data.pretty_name = name.rpartition("/")[2]
+        card.text = describe_splits(name, splits, license)
+        card.push_to_hub(name, commit_message="Describe the data set")
+    except HUB_ERRORS as error:
+        raise ValueError(f"The data set is not, or not wholly, pushed: {hub_failure(error, name)}") from error
 
 
 def describe_splits(name: str, splits: datasets.DatasetDict, license: str) -> str:

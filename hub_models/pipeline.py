@@ -157,6 +157,4 @@ def _check_kind(checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
     if kind not in KINDS[checkpoint.role]:
         wanted = " or ".join(KINDS[checkpoint.role])
-        raise CheckpointError(
-            f"{checkpoint.name} holds a model of the kind {kind}; for {checkpoint.role} it is {wanted}."
-        )
+        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {wanted}.")

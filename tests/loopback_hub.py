@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -234,10 +235,10 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         if path not in at.files:
             raise HTTPException(404, headers={"X-Error-Code": "EntryNotFound"})
         content, headers = at.files[path], {"X-Repo-Commit": at.sha, "ETag": tree_entry(path, at.files[path])["oid"]}
-        if match := re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", "")):
-            first = int(match[1])
-            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-            return Response(content[first:], 206, headers)
+        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", "")):
+            first, last = int(match[1]), min(int(match[2] or len(content)), len(content) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+            return Response(content[first : last + 1], 206, headers)
         return Response(content, headers=headers)  # uvicorn leaves the body out of the answer to a HEAD request
 
     return app
@@ -305,9 +306,17 @@ def used(url: str, cache: Path, token: str = "") -> Iterator[None]:
         "HF_HUB_DISABLE_XET": True,
         "HF_HUB_OFFLINE": False,
     }
+    for_datasets = {
+        "HF_ENDPOINT": url,
+        "HF_DATASETS_CACHE": cache / "datasets",
+        "HF_HUB_OFFLINE": False,
+        "HF_UPDATE_DOWNLOAD_COUNTS": False,
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changed.items():
             patch.setattr(constants, name, value)
+        for name, value in for_datasets.items():
+            patch.setattr(datasets.config, name, value)
         patch.setenv("HF_TOKEN", token)
         try:
             yield

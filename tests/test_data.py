@@ -19,13 +19,9 @@ REPO = "someone/lung-xrays"
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
-    """An empty Hub, used by `datasets` too, with a token that may write."""
+def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
+    """An empty Hub, used with a token that may write."""
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
-        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.url)
-        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", False)
         yield hub
 
 

@@ -1,7 +1,7 @@
 """A data set on the Hub, with a card: what it holds, where it comes from, and what to beware of."""
 
 import datasets
-from huggingface_hub import DatasetCard, get_token
+from huggingface_hub import DatasetCard, HfApi, get_token
 
 from hub_models.checkpoints import HUB_ERRORS, hub_failure
 from train.audit import count_table, patients_on_two_sides
@@ -65,7 +65,13 @@ def push(name: str, splits: datasets.DatasetDict, license: str, private: bool = 
         card.data.tags = ["chest-x-ray", "medical-imaging", "covid-19"]
         card.data.pretty_name = name.rpartition("/")[2]
         card.text = describe_splits(name, splits, license)
-        card.push_to_hub(name, commit_message="Describe the data set")
+        HfApi().upload_file(
+            path_or_fileobj=str(card).encode(),
+            path_in_repo="README.md",
+            repo_id=name,
+            repo_type="dataset",
+            commit_message="Describe the data set",
+        )
     except HUB_ERRORS as error:
         raise ValueError(f"The data set is not, or not wholly, pushed: {hub_failure(error, name)}") from error
 

@@ -11,7 +11,7 @@ app: .venv/app.done
 	$(BIN)/python app.py
 
 test: .venv/test.done
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/test.done
 	$(BIN)/ruff check

@@ -90,7 +90,7 @@ def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, me
 def test_every_classifier_gets_a_plot_of_its_confusion_matrix(output):
     for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
         picture = Image.open(output / f"confusion-{role}.png")
-        assert picture.size == (552, 504)
+        assert picture.size == (624, 528)
         assert len(picture.convert("RGB").getcolors(1 << 16)) > 50
 
 

@@ -109,7 +109,7 @@ def _cell(value: str | int | float | None) -> str:
 
 def save_confusion(confusion: list[list[int]], labels: list[str], title: str, path: Path) -> None:
     """Draw a confusion matrix of counts, true classes down and predicted ones across, into a PNG."""
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.2, 4.4), layout="tight")
     axes = figure.subplots()
     ConfusionMatrixDisplay(np.array(confusion), display_labels=labels).plot(ax=axes, cmap="Blues", colorbar=False)
     axes.set_title(title)

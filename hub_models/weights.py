@@ -26,9 +26,14 @@ def save_pretrained(model: PreTrainedModel, folder: str | Path) -> None:
     """Write a transformers model as float16 safetensors whose config asks every loader for float32."""
     to_float16(model).save_pretrained(folder)
     path = Path(folder, "config.json")
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = json.loads(path.read_text(encoding="utf-8"), object_hook=_without_origin)
     config["dtype"] = "float32"
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _without_origin(config: dict) -> dict:
+    """A config without the folder of the person's machine that its model was once loaded from."""
+    return {name: value for name, value in config.items() if name != "_name_or_path"}
 
 
 def load_strictly(auto_class: type, folder: str | Path, **options) -> PreTrainedModel:

@@ -90,3 +90,10 @@ def test_a_pickle_is_never_loaded(folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(OSError, match="safetensors"):
         weights.load_strictly(AutoModelForImageClassification, folder)
+
+
+def test_a_saved_config_does_not_tell_where_on_the_machine_a_model_came_from(tmp_path):
+    classifier = tiny.clip()
+    classifier.model.config.text_config._name_or_path = "/home/somebody/models/text"
+    weights.save_pretrained(classifier.model, tmp_path)
+    assert "/home/somebody" not in (tmp_path / "config.json").read_text()

@@ -45,8 +45,16 @@ def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
         "seed": args.seed,
     }
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
-    own = {name.replace("_", " "): value for name, value in vars(model_args).items() if value is not None}
+    own = {name.replace("_", " "): _told(value) for name, value in vars(model_args).items() if value is not None}
     return own | ran | versions
+
+
+def _told(value: str | int | float) -> str | int | float:
+    """A setting as a card may tell it: of a folder or file of this machine only what it is called."""
+    if not isinstance(value, str) or not Path(value).exists():
+        return value
+    path = Path(value).resolve()
+    return f"local {path.parent.name if path.name == 'release' else path.name}"
 
 
 def hardware() -> str:

@@ -1,6 +1,7 @@
 """The checkpoints that ship with the project: whole, lean, as their cards say, and good enough to be shown."""
 
 import json
+import re
 from dataclasses import asdict
 
 import numpy as np
@@ -44,6 +45,15 @@ def test_each_card_is_the_one_that_its_recorded_facts_make(role):
     assert facts.role == role
     assert facts.results["split"] == "test"
     assert facts.data["license"] == "cc-by-nc-sa-4.0"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nothing_in_a_card_is_empty(role):
+    text = (EMBEDDED / role / "README.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    prose = re.sub(r"```.*?```", "code", text, flags=re.DOTALL)
+    for leftover in ("{{", "{%", "None", "nan", "undefined", "[]", "()", "|  |", "| |", "not measured |"):
+        assert leftover not in prose
+    assert not re.search(r"^#+ .*\n+(#|\Z)", prose, re.MULTILINE)  # a heading with nothing under it
 
 
 def test_the_recorded_test_figures_reach_what_the_page_promises():

@@ -6,7 +6,10 @@ import datasets
 import httpx2
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
+import torch
 from gradio_client import Client, handle_file
+from transformers import AutoModel, AutoProcessor, pipeline
 
 from hub_models import publish
 from hub_models.cards import CardFacts
@@ -42,6 +45,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
         monkeypatch.setenv("XRAY_NAMESPACE", "someone")
         with used(hub.url, tmp_path / "fresh"):
             pulled = open_pipeline(patience=30)
+            elsewhere = {role: read_without_this_project(role) for role in ROLES}
             rows = data.load(DATA)
             streamed = next(iter(datasets.load_dataset(DATA, split="test", streaming=True)))
 
@@ -54,6 +58,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     with serve(pulled) as url:
         client = Client(url, verbose=False)
         assert client.predict(handle_file(xray), api_name="/classify") == (expected.classifiers, [])
+    assert elsewhere == {role: {float(t.double().sum()) for t in tensors(pulled, role)} for role in ROLES}
     local_rows = data.load(str(covid_qu_ex))
     assert {split: len(part) for split, part in rows.items()} == {
         split: len(part) for split, part in local_rows.items()
@@ -62,6 +67,25 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     assert [mask is None for mask in rows["test"]["lung_mask"]] == [m is None for m in local_rows["test"]["lung_mask"]]
     assert np.array_equal(np.asarray(rows["test"][0]["image"]), np.asarray(local_rows["test"][0]["image"]))
     assert streamed["file"] == local_rows["test"][0]["file"]
+
+
+def read_without_this_project(role: str) -> set[float]:
+    """The sums of the tensors of a published checkpoint, loaded by its Hub id with public libraries only."""
+    repo_id = repository("someone", role)
+    if role == "unet":
+        model = smp.from_pretrained(repo_id)
+    elif role == "resnet":
+        model = pipeline("image-classification", repo_id).model
+    else:
+        model = AutoModel.from_pretrained(repo_id)
+        assert AutoProcessor.from_pretrained(repo_id).tokenizer("lungs").input_ids
+    return {float(tensor.double().sum()) for tensor in model.state_dict().values()}
+
+
+def tensors(pulled: XrayPipeline, role: str) -> list[torch.Tensor]:
+    """The tensors of a role's model on the page."""
+    model = pulled.segmenter.network if role == "unet" else pulled.classifiers[role].model
+    return list(model.state_dict().values())
 
 
 class Killed(BaseException):

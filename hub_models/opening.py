@@ -3,9 +3,13 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, embedded, resolve
-from hub_models.pipeline import XrayPipeline, load_model
+from hub_models.pipeline import Classifier, XrayPipeline, load_model
+from hub_models.unet import Segmenter
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ def open_pipeline(patience: float = OPEN_SECONDS) -> XrayPipeline:
         fetch.join(max(0.0, deadline - time.monotonic()))
         if fetch.is_alive():
             late.append(fetch)
-        checkpoints[role], models[role] = _first_that_loads(role, fetch.outcome)
+        checkpoints[role], models[role] = _first_that_loads(fetch)
     pipeline = XrayPipeline(models.pop("unet"), models, checkpoints)
     for fetch in late:
         threading.Thread(target=_bring_in, args=(pipeline, fetch), daemon=True).start()
@@ -37,12 +41,8 @@ def open_pipeline(patience: float = OPEN_SECONDS) -> XrayPipeline:
 
 def try_again(pipeline: XrayPipeline) -> None:
     """Ask once more for every checkpoint that has a stand-in; what fails again is marked with its new reason."""
-    for role, checkpoint in list(pipeline.checkpoints.items()):
-        if checkpoint.problem:
-            try:
-                pipeline.use(resolve(role))
-            except CheckpointError as error:
-                pipeline.checkpoints[role] = embedded(role, str(error))
+    for role in ROLES:
+        _replace_stand_in(pipeline, role, partial(resolve, role))
 
 
 class _Fetch(threading.Thread):
@@ -51,36 +51,44 @@ class _Fetch(threading.Thread):
     def __init__(self, role: str) -> None:
         super().__init__(daemon=True)
         self.role = role
-        self.outcome: Checkpoint | str = f"{asked_for(role)} is still being fetched."
+        self.outcome: Checkpoint | CheckpointError = CheckpointError(f"{asked_for(role)} is still being fetched.")
         self.start()
 
     def run(self) -> None:
         try:
             self.outcome = resolve(self.role)
         except CheckpointError as error:
-            self.outcome = str(error)
+            self.outcome = error
+
+    def result(self) -> Checkpoint:
+        """The checkpoint, if it is there by now; else raises why not."""
+        if isinstance(self.outcome, CheckpointError):
+            raise self.outcome
+        return self.outcome
 
 
-def _first_that_loads(role: str, outcome: Checkpoint | str):
+def _first_that_loads(fetch: _Fetch) -> tuple[Checkpoint, Segmenter | Classifier]:
     """The checkpoint and its model, or the embedded ones with the reason."""
-    problem = outcome if isinstance(outcome, str) else None
-    if problem is None:
-        try:
-            return outcome, load_model(outcome)
-        except CheckpointError as error:
-            if outcome.origin == "embedded":
-                raise
-            problem = str(error)
-    logger.warning("%s: the embedded checkpoint stands in. %s", role, problem)
-    checkpoint = embedded(role, problem)
-    return checkpoint, load_model(checkpoint)
+    try:
+        checkpoint = fetch.result()
+        return checkpoint, load_model(checkpoint)
+    except CheckpointError as error:
+        logger.warning("%s: the embedded checkpoint stands in. %s", fetch.role, error)
+        checkpoint = embedded(fetch.role, str(error))
+        return checkpoint, load_model(checkpoint)
 
 
 def _bring_in(pipeline: XrayPipeline, fetch: _Fetch) -> None:
     fetch.join()
+    _replace_stand_in(pipeline, fetch.role, fetch.result)
+
+
+def _replace_stand_in(pipeline: XrayPipeline, role: str, find: Callable[[], Checkpoint]) -> None:
+    """Put what is found in place of a role's stand-in, if there still is one: a visitor may have chosen another."""
+    in_place = pipeline.checkpoints[role]
+    if in_place.problem is None:
+        return
     try:
-        if isinstance(fetch.outcome, str):
-            raise CheckpointError(fetch.outcome)
-        pipeline.use(fetch.outcome)
+        pipeline.use(find())
     except CheckpointError as error:
-        pipeline.checkpoints[fetch.role] = embedded(fetch.role, str(error))
+        pipeline.checkpoints[role] = replace(in_place, problem=str(error))

@@ -26,12 +26,8 @@ MODELS = {
 }
 """Which class loads the checkpoint of each role."""
 
-UNETS, RESNETS, CLIPS = (
-    ("Unet",),
-    ("resnet",),
-    ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip"),
-)
-KINDS = {"unet": UNETS, "resnet": RESNETS, "clip-zero-shot": CLIPS, "clip-finetuned": CLIPS}
+CLIPS = ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip")
+KINDS = {"unet": ("Unet",), "resnet": ("resnet",), "clip-zero-shot": CLIPS, "clip-finetuned": CLIPS}
 """What a checkpoint's config may call its model, by role: the class of smp, or transformers' `model_type`."""
 
 Classifier = ResnetClassifier | ClipClassifier

@@ -2,6 +2,7 @@
 
 import errno
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,25 @@ def test_what_arrives_after_the_page_opened_takes_its_place(hub, monkeypatch):
     while pipeline.checkpoints["resnet"].problem and time.monotonic() < deadline:
         time.sleep(0.05)
     assert pipeline.checkpoints["resnet"].origin == "hub"
+
+
+def test_what_arrives_late_does_not_replace_what_a_visitor_has_chosen(hub, monkeypatch, checkpoints):
+    arrived = threading.Event()
+
+    def late(role: str) -> Checkpoint:
+        if role == "resnet":
+            arrived.wait(20)
+        return resolve(role)
+
+    monkeypatch.setattr(opening, "resolve", late)
+    pipeline = open_pipeline(patience=0.2)
+    chosen = resolve("resnet", str(checkpoints["resnet"]))
+    pipeline.use(chosen)
+    arrived.set()
+    bringing = [thread for thread in threading.enumerate() if thread.name.endswith("(_bring_in)")]
+    assert len(bringing) == 1
+    bringing[0].join(20)
+    assert pipeline.checkpoints["resnet"] == chosen
 
 
 def test_trying_again_brings_in_what_can_be_had_by_now(hub):

@@ -67,10 +67,16 @@ def parse_arguments(model_arguments: type, argv: list[str] | None, **defaults) -
 
     Returns:
         (DataArguments, model_arguments, XrayTrainingArguments)
+
+    Raises:
+        ValueError: if there is no such argument.
     """
     parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments])
     parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
-    return parser.parse_args_into_dataclasses(args=argv)
+    *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+    if unknown:
+        raise ValueError(f"There is no argument {unknown[0]}; --help lists those there are.")
+    return tuple(parsed)
 
 
 def last_complete_checkpoint(output_dir: str | Path) -> str | None:

@@ -19,6 +19,8 @@ from train.record import classes_record, classes_scores, save_record
 from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import read_mask
 
+SCORED = ("validation", "test")
+
 
 def segment_splits(splits: datasets.DatasetDict, unet: str | None) -> datasets.DatasetDict:
     """The splits with lungs as the UNet outlines them; rows without lungs stay in "test" only and count as wrong.
@@ -80,12 +82,12 @@ def release(
     classifier.model.cpu()
     classifier.save_pretrained(folder)
     classifier = type(classifier).from_pretrained(folder)
-    labels, scores = splits["test"].features["label"].names, {}
-    for split in ("validation", "test"):
-        probabilities = class_probabilities(classifier, splits[split], f"{role} on {split}")
-        record = classes_record(splits[split], probabilities, labels)
-        scores[split] = classes_scores(save_record(record, folder), labels)  # the last one, of the test split, stays
-        print(f"{split} accuracy {scores[split]['accuracy']:.3f} ({len(splits[split])} images)")
+    labels = splits["test"].features["label"].names
+    answers = {split: class_probabilities(classifier, splits[split], f"{role} on {split}") for split in SCORED}
+    validation = classification_results(answers["validation"], splits["validation"]["label"])
+    scores = classes_scores(save_record(classes_record(splits["test"], answers["test"], labels), folder), labels)
+    for split, measured in zip(SCORED, (validation, scores), strict=True):
+        print(f"{split} accuracy {measured['accuracy']:.3f} ({len(splits[split])} images)")
     save_card(
         folder,
         trainer,
@@ -103,11 +105,11 @@ def release(
         results={
             "split": "test",
             "images": len(splits["test"]),
-            "validation": {"accuracy": scores["validation"]["accuracy"]},
-            **scores["test"],
+            "validation": {"accuracy": validation["accuracy"]},
+            **scores,
         },
     )
-    return scores["test"]
+    return scores
 
 
 def _architecture(model: PreTrainedModel) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from hub_models.cards import number
 from hub_models.checkpoints import ROLES
 from hub_models.labels import MASKS
 from hub_models.pipeline import Classifier, XrayPipeline
@@ -96,15 +97,9 @@ def report(
 
 
 def table(head: list[str], rows: list[list]) -> str:
-    """A Markdown table; floats with three decimals, None as "not measured"."""
-    texts = [[_cell(value) for value in row] for row in rows]
+    """A Markdown table, its values as model cards write them."""
+    texts = [[number(value) for value in row] for row in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *texts))
-
-
-def _cell(value: str | int | float | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def save_confusion(confusion: list[list[int]], labels: list[str], title: str, path: Path) -> None:

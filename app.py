@@ -5,11 +5,14 @@
 serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that). A Space runs it as it is.
 """
 
+import importlib
+import importlib.util
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import gradio as gr
 import numpy as np
@@ -146,10 +149,16 @@ class Actions:
         try_again(self.pipeline)
         return self.tell()
 
-    def exchange(self, role: str, wish: str | None) -> list:
-        """Use another checkpoint for a role; the one in use stays if that fails."""
+    def exchange(self, role: str, wish: str | None, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+        """Use another checkpoint for a role, and say how far it is; the one in use stays if that fails."""
+
+        def arrived(n: int, total: int) -> None:
+            progress((n, total), desc=f"Downloading {total / 1e6:.0f} MB", unit="bytes")
+
         try:
-            self.pipeline.use(resolve(role, (wish or "").strip() or None))
+            checkpoint = resolve(role, (wish or "").strip() or None, arrived)
+            progress(1.0, desc="Loading")
+            self.pipeline.use(checkpoint)
         except CheckpointError as error:
             raise gr.Error(f"{error} The {role} in use stays.", print_exception=False) from error
         gr.Info(f"{role} is now {self.pipeline.checkpoints[role].name}.")
@@ -158,6 +167,17 @@ class Actions:
 
     def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
         return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)]
+
+
+def zero_gpu() -> ModuleType | None:
+    """The package `spaces`, which a Space on ZeroGPU has; imported before any model asks for a graphics card."""
+    return importlib.import_module("spaces") if importlib.util.find_spec("spaces") else None
+
+
+def on_gpu(event: Callable) -> Callable:
+    """The event with a graphics card lent to each call where ZeroGPU is; as it is anywhere else."""
+    spaces = zero_gpu()
+    return spaces.GPU(event) if spaces else event
 
 
 def _read(xray: dict | None) -> np.ndarray:
@@ -243,8 +263,8 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     shares, prompts, probabilities, notes = (
         gr.JSON(label=label, visible=False) for label in ("shares", "prompts", "probabilities", "notes")
     )
-    gr.on([], actions.segment, xray, [overlay, shares], api_name="segment", **ONE_BY_ONE)
-    gr.on([], actions.classify, [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
+    gr.on([], on_gpu(actions.segment), xray, [overlay, shares], api_name="segment", **ONE_BY_ONE)
+    gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
 
 
 def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
@@ -268,8 +288,8 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                     told = [problems, retry, table, *cards, *views, prompts]
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
-        gr.on([xray.change], actions.analyse, [xray, prompts], segmented + classified, **PRIVATE, **ONE_BY_ONE)
-        gr.on([again.click], actions.reclassify, [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on([xray.change], on_gpu(actions.analyse), [xray, prompts], segmented + classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on([again.click], on_gpu(actions.reclassify), [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         _endpoints(actions, xray, segmented[0])
@@ -277,6 +297,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
 
 
 if __name__ == "__main__":
+    zero_gpu()
     try:
         demo = build_demo(open_pipeline())
     except CheckpointError as error:

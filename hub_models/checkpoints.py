@@ -6,6 +6,7 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,10 +29,16 @@ ROLES = ("unet", "resnet", "clip-zero-shot", "clip-finetuned")
 EMBEDDED = Path(__file__).parent / "embedded"
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# Weights, configuration and text from the top of a repository. Never a pickle, never code.
-FILES = {"allow_patterns": ["*.safetensors", "*.json", "*.txt", "*.md"], "ignore_patterns": ["*/*"]}
+# Weights, configuration and text from the top of a repository. Never code.
+PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.md")
+PICKLE = "pytorch_model.bin"
+PICKLED = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
+"""Well-known repositories that offer their weights as a pickle only; it is read as tensors alone (`weights_only`)."""
 ANSWER_SECONDS = 5.0  # how long the Hub may stay silent before it counts as unreachable
+BYTES_BAR = "huggingface_hub.snapshot_download"  # the client's name for the bar that counts bytes, of all it shows
 STALL_SECONDS = 60.0  # how long a download may bring nothing; the client counts in steps of 10 MB
+Progress = Callable[[int, int], None]
+"""Told how many bytes of a download have arrived, and of how many that are known so far."""
 STATUS = {
     400: "the request or the model card is not as it should be",
     401: "the token is missing or not valid",
@@ -69,6 +76,11 @@ class Checkpoint:
     revision: str | None = None
     problem: str | None = None
 
+    @property
+    def pickled(self) -> bool:
+        """Whether its weights are the pickle of one of `PICKLED`."""
+        return self.origin == "hub" and self.name in PICKLED and not any(self.folder.glob("*.safetensors"))
+
 
 def variable(role: str) -> str:
     """Name of the environment variable that chooses a role's checkpoint: `XRAY_CLIP_ZERO_SHOT` for "clip-zero-shot"."""
@@ -96,7 +108,7 @@ def embedded(role: str, problem: str | None = None) -> Checkpoint:
     return Checkpoint(role, folder, "embedded", "embedded", problem=problem)
 
 
-def resolve(role: str, override: str | None = None) -> Checkpoint:
+def resolve(role: str, override: str | None = None, progress: Progress | None = None) -> Checkpoint:
     """Find the checkpoint of a role; download it when it is on the Hub and not yet in the cache.
 
     What was asked for comes first: `override`, then what the environment asks for, then the embedded checkpoint. A
@@ -106,6 +118,7 @@ def resolve(role: str, override: str | None = None) -> Checkpoint:
         role: One of `ROLES`.
         override: "embedded", a folder, `user/repo`, or `user/repo@revision` with a branch, a tag or a commit. A full
             commit sha whose files are in the cache makes no network request.
+        progress: Told of a download while it goes on, from another thread.
 
     Returns:
         The checkpoint. A branch or tag has been resolved to its commit, once, in `revision`.
@@ -129,7 +142,7 @@ def resolve(role: str, override: str | None = None) -> Checkpoint:
             f"{wish!r} is not a checkpoint for {role}: there is no such folder, and a Hub id is written user/repo or "
             "user/repo@revision."
         )
-    return _from_hub(role, match["repo"], match["revision"])
+    return _from_hub(role, match["repo"], match["revision"], progress)
 
 
 def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str:
@@ -154,16 +167,23 @@ def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str
             return f"{repo} could not be transferred: {' '.join(str(error).split()).rstrip('.')}."
 
 
-def _from_hub(role: str, repo: str, revision: str | None) -> Checkpoint:
+def _from_hub(role: str, repo: str, revision: str | None, progress: Progress | None) -> Checkpoint:
     """A repository at one commit, from the cache when all of it is there."""
     try:
         commit, folder = revision, _cached(repo, revision)
         if folder is None:
             commit = HfApi().model_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
-            folder = _cached(repo, commit) or _download(repo, commit)
+            folder = _cached(repo, commit) or _download(repo, commit, progress)
     except HUB_ERRORS as error:
         raise CheckpointError(f"No {role} model: {hub_failure(error, repo, revision)}") from error
-    return Checkpoint(role, _complete(Path(folder), f"{repo} at {commit}"), "hub", repo, commit)
+    folder = _complete(Path(folder), f"{repo} at {commit}", pickled=repo in PICKLED)
+    return Checkpoint(role, folder, "hub", repo, commit)
+
+
+def _files(repo: str) -> dict[str, list[str]]:
+    """Which files of a repository are wanted, as `snapshot_download` takes it."""
+    wanted = [*PATTERNS, PICKLE] if repo in PICKLED else [*PATTERNS]
+    return {"allow_patterns": wanted, "ignore_patterns": ["*/*"]}
 
 
 def _cached(repo: str, revision: str | None) -> str | None:
@@ -172,12 +192,12 @@ def _cached(repo: str, revision: str | None) -> str | None:
         return None
     try:
         get_cached_repo_tree(repo, revision=revision)  # without the list of files, a folder may be half a download
-        return snapshot_download(repo, revision=revision, **FILES, local_files_only=True)
+        return snapshot_download(repo, revision=revision, **_files(repo), local_files_only=True)
     except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
         return None
 
 
-def _download(repo: str, commit: str) -> str:
+def _download(repo: str, commit: str, progress: Progress | None) -> str:
     """Bring a commit into the cache; TimeoutError once nothing has arrived for `STALL_SECONDS`.
 
     The download runs in a thread of its own, because some of the client's requests have no time limit.
@@ -186,14 +206,21 @@ def _download(repo: str, commit: str) -> str:
     arrived = time.monotonic()
 
     class Bar(tqdm):
+        def __init__(self, *args, name: str | None = None, **options) -> None:
+            super().__init__(*args, name=name, **options)
+            self.counted = 0 if name == BYTES_BAR else None
+
         def update(self, n: float | None = 1) -> bool | None:
             nonlocal arrived
             arrived = time.monotonic()
+            if progress is not None and self.counted is not None:
+                self.counted += int(n or 0)  # of its own: a bar that is not shown does not count
+                progress(self.counted, int(self.total or 0))
             return super().update(n)
 
     def work() -> None:
         try:
-            outcome.put(snapshot_download(repo, revision=commit, **FILES, tqdm_class=Bar))
+            outcome.put(snapshot_download(repo, revision=commit, **_files(repo), tqdm_class=Bar))
         except Exception as error:  # every kind: it is raised again where the download was asked for
             outcome.put(error)
 
@@ -209,10 +236,13 @@ def _download(repo: str, commit: str) -> str:
     raise TimeoutError(f"nothing arrived for {STALL_SECONDS:.0f} seconds")
 
 
-def _complete(folder: Path, subject: str) -> Path:
-    """Return the folder if a model can be loaded from it, else raise CheckpointError about `subject`."""
+def _complete(folder: Path, subject: str, pickled: bool = False) -> Path:
+    """Return the folder if a model can be loaded from it, else raise CheckpointError about `subject`.
+
+    Weights that are `pickled` will do only where the repository is one of `PICKLED`.
+    """
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{subject} is not a checkpoint: it has no config.json.")
-    if not any(folder.glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")) and not (pickled and (folder / PICKLE).is_file()):
         raise CheckpointError(f"{subject} has no safetensors weights; pickled weights are never loaded.")
     return folder

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from hub_models import weights
+from hub_models.device import best_device, device_of
 from hub_models.labels import LABELS, prompts_for
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view
@@ -42,18 +43,18 @@ class ClipClassifier:
         return cls(model, processor)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "ClipClassifier":
-        """Load a saved folder strictly.
+    def from_pretrained(cls, folder: str | Path, pickled: bool = False) -> "ClipClassifier":
+        """Load a saved folder strictly, from safetensors or, where a checkpoint is `pickled`, from a pickle's tensors.
 
         Raises:
             ValueError: if a tensor is missing or left over, or the model has no image and text features.
         """
-        model = weights.load_strictly(AutoModel, folder)
+        model = weights.load_strictly(AutoModel, folder, pickled)
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(
                 f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers."
             )
-        return cls(model, AutoProcessor.from_pretrained(folder))
+        return cls(model.to(best_device()), AutoProcessor.from_pretrained(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files."""
@@ -133,7 +134,8 @@ class ClipClassifier:
         """
         prompts = self.prompts if prompts is None else prompts
         texts = self.embed_prompts(prompts)
-        image = self.embed_images(self.pixel_values([apply_view(image, lungs, self.view)]))[0]
+        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
+        image = self.embed_images(pixels.to(device_of(self.model)))[0]
         logits = self.model.logit_scale.exp() * (texts @ image)
         return dict(zip(prompts, logits.double().softmax(0).tolist(), strict=True))
 
@@ -141,5 +143,6 @@ class ClipClassifier:
         if texts not in self._known_prompts:
             if len(self._known_prompts) >= 256:
                 self._known_prompts.clear()
-            self._known_prompts[texts] = F.normalize(self.embed_texts(self.tokens(texts)).mean(dim=0), dim=0)
+            tokens = {name: tokens.to(device_of(self.model)) for name, tokens in self.tokens(texts).items()}
+            self._known_prompts[texts] = F.normalize(self.embed_texts(tokens).mean(dim=0), dim=0)
         return self._known_prompts[texts]

@@ -8,6 +8,9 @@ MASKS = ("lungs", "infection")
 LABELS = ("COVID-19", "Non-COVID", "Normal")
 """Default classes, in the order of the logits."""
 
+HEALTHY = "Normal"
+"""The class of X-rays on which there is no infection to outline."""
+
 TEMPLATES = (
     "a chest X-ray of {}",
     "a frontal chest radiograph showing {}",

@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -138,7 +139,10 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
     logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
     _check_kind(checkpoint)
     try:
-        return MODELS[checkpoint.role].from_pretrained(checkpoint.folder)
+        options = {"pickled": True} if checkpoint.pickled else {}
+        return MODELS[checkpoint.role].from_pretrained(checkpoint.folder, **options)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}.") from error

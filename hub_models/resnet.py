@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from hub_models import weights
+from hub_models.device import best_device, device_of
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view
 
@@ -76,7 +77,7 @@ class ResnetClassifier:
             ValueError: if a tensor is missing, left over or of another shape.
         """
         model = weights.load_strictly(AutoModelForImageClassification, folder)
-        return cls(model, AutoImageProcessor.from_pretrained(folder))
+        return cls(model.to(best_device()), AutoImageProcessor.from_pretrained(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16) and preprocessor_config.json."""
@@ -111,5 +112,6 @@ class ResnetClassifier:
         Raises:
             NoLungs: if the model's view needs lungs and there are none.
         """
-        logits = self.model(self.pixel_values([apply_view(image, lungs, self.view)])).logits[0]
+        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
+        logits = self.model(pixels.to(device_of(self.model))).logits[0]
         return dict(zip(self.labels, logits.double().softmax(0).tolist(), strict=True))

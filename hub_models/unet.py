@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, ViTImageProcessor
 
+from hub_models.device import best_device, device_of
 from hub_models.labels import MASKS
 from hub_models.lungs import clean_lungs
 from hub_models.weights import to_float16
@@ -76,7 +77,7 @@ class Segmenter:
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
             kind = type(network).__name__
             raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
-        return cls(network, AutoImageProcessor.from_pretrained(folder))
+        return cls(network.to(best_device()), AutoImageProcessor.from_pretrained(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
@@ -101,7 +102,7 @@ class Segmenter:
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
         """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1."""
         pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
-        return self.network(pixels).sigmoid().numpy()
+        return self.network(pixels.to(device_of(self.network))).sigmoid().cpu().numpy()
 
     def __call__(self, image: np.ndarray) -> Masks:
         """Outline one X-ray.

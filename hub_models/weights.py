@@ -36,12 +36,13 @@ def _without_origin(config: dict) -> dict:
     return {name: value for name, value in config.items() if name != "_name_or_path"}
 
 
-def load_strictly(auto_class: type, folder: str | Path, **options) -> PreTrainedModel:
+def load_strictly(auto_class: type, folder: str | Path, pickled: bool = False, **options) -> PreTrainedModel:
     """Load a transformers model in evaluation mode, as float32, from safetensors.
 
     Args:
         auto_class: an Auto class or model class with `from_pretrained`.
         folder: local folder or Hub id.
+        pickled: read the tensors of a pickle instead, and nothing else in it.
 
     Raises:
         ValueError: if a tensor is missing, left over or of another shape.
@@ -49,7 +50,8 @@ def load_strictly(auto_class: type, folder: str | Path, **options) -> PreTrained
     model, found = auto_class.from_pretrained(
         folder,
         dtype=torch.float32,
-        use_safetensors=True,
+        use_safetensors=not pickled,
+        weights_only=True,
         ignore_mismatched_sizes=True,  # refused below, by name
         output_loading_info=True,
         **options,

@@ -1,6 +1,7 @@
 """The page, asked through gradio_client, with a pipeline whose answers are known."""
 
 import runpy
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -239,3 +240,26 @@ def test_the_exchange_is_not_offered_on_a_space_where_it_would_be_for_everyone(p
         monkeypatch.delenv("SPACE_ID", raising=False)
     demo = app.build_demo(pipeline)
     assert any(event.fn.__name__ == "exchange" for event in demo.fns.values() if event.fn) == offered
+
+
+def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipeline, monkeypatch, tmp_path):
+    (tmp_path / "spaces.py").write_text(
+        "lent = []\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    app.build_demo(pipeline)
+    import spaces
+
+    assert sorted(spaces.lent) == ["analyse", "classify", "reclassify", "segment"]
+    del sys.modules["spaces"]
+
+
+def test_a_download_is_told_to_the_visitor(real, checkpoints, monkeypatch):
+    def resolve(role, wish, progress):
+        progress(5_000_000, 20_000_000)
+        return real.checkpoints[role]
+
+    told = []
+    monkeypatch.setattr(app, "resolve", resolve)
+    app.Actions(real).exchange("resnet", "someone/resnet", lambda done, **words: told.append((done, words["desc"])))
+    assert told == [((5_000_000, 20_000_000), "Downloading 20 MB"), (1.0, "Loading")]

@@ -1,14 +1,20 @@
+import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import hf_hub_download
 from safetensors.numpy import save
+from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file
 
 from hub_models import checkpoints
 from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
+from hub_models.pipeline import load_model
 from tests.loopback_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
 
 REPO = "someone/chest-xray-unet"
@@ -146,6 +152,40 @@ def test_a_private_repository_needs_a_token(hub, monkeypatch):
     assert sentence(error).startswith(f"No unet model: {REPO} is not on the Hub, or it is private")
     monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
     assert contents(resolve("unet", REPO).folder) == FILES
+
+
+def test_a_download_tells_how_much_of_it_has_arrived(hub):
+    told = []
+    resolve("unet", REPO, lambda n, total: told.append((n, total)))
+    sizes = {name: len(content) for name, content in FILES.items()}
+    assert told[-1] == (sum(sizes.values()), sum(sizes.values()))
+    assert all(n <= total for n, total in told)
+
+
+def test_a_pickle_is_brought_from_a_named_repository_only_and_read_as_tensors_alone(hub, checkpoints):
+    files = {path.name: path.read_bytes() for path in checkpoints["clip-zero-shot"].iterdir()}
+    buffer = io.BytesIO()
+    torch.save(load_tensors(files.pop("model.safetensors")), buffer)
+    for name in ("openai/clip-vit-base-patch32", "someone/clip"):
+        hub.repositories[name] = Repository()
+        hub.repositories[name].commit({**files, "pytorch_model.bin": buffer.getvalue()})
+    with pytest.raises(CheckpointError, match="pickled weights are never loaded"):
+        resolve("clip-zero-shot", "someone/clip")
+    found = resolve("clip-zero-shot", "openai/clip-vit-base-patch32")
+    model = load_model(found)
+    saved = load_file(checkpoints["clip-zero-shot"] / "model.safetensors")
+    assert torch.equal(model.model.visual_projection.weight, saved["visual_projection.weight"].float())
+
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, ("harm",)
+
+    buffer = io.BytesIO()
+    torch.save(Harm(), buffer)
+    hub.repositories["openai/clip-vit-base-patch32"].commit({"pytorch_model.bin": buffer.getvalue()})
+    with pytest.raises(CheckpointError, match="holds more than tensors; it is not loaded"):
+        load_model(resolve("clip-zero-shot", "openai/clip-vit-base-patch32"))
+    assert not Path("harm").exists()
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def _download(repo: str, commit: str, progress: Progress | None) -> str:
         except Exception as error:  # every kind: it is raised again where the download was asked for
             outcome.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name=f"download of {repo}", daemon=True).start()
     while (left := arrived + STALL_SECONDS - time.monotonic()) > 0:
         try:
             result = outcome.get(timeout=left)

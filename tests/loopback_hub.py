@@ -30,9 +30,10 @@ from huggingface_hub import close_session, constants
 
 WRITE_TOKEN, READ_TOKEN = "hf_loopback_write", "hf_loopback_read"
 LARGE = (".safetensors", ".parquet")  # stored by checksum
-# Among `LoopbackHub.faults`, instead of a status: never answered; the connection closed without an answer; half of the
-# body and then closed; a body of the right length with other content.
+# Among `LoopbackHub.faults`, instead of a status: not answered while there are faults; the connection closed without an
+# answer; half of the body and then closed; a body of the right length with other content.
 SILENCE, RESET, TRUNCATED, CORRUPT = -1, -2, -3, -4
+RUNNING: list["LoopbackHub"] = []
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,9 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         if status > 0:
             return Response(status_code=status)
         if status == SILENCE:
-            await asyncio.Event().wait()
+            while hub.faults:
+                await asyncio.sleep(0.02)
+            return await answer(request)
         if status == RESET:
             return cut_off(b"", 1, {})
         whole = await answer(request)
@@ -290,7 +293,10 @@ def start() -> Iterator[LoopbackHub]:
         thread.start()
         while not server.started:
             time.sleep(0.01)
+        RUNNING.append(hub)
         yield hub
+        RUNNING.remove(hub)
+        hub.faults.clear()
         server.should_exit = True
         thread.join()
 
@@ -321,4 +327,9 @@ def used(url: str, cache: Path, token: str = "") -> Iterator[None]:
         try:
             yield
         finally:
+            for hub in RUNNING:
+                hub.faults.clear()
+            for thread in threading.enumerate():
+                if thread.name.startswith("download of "):  # given up on, it would go on to disturb what comes next
+                    thread.join(30)
             close_session()  # the time limits that the product gave it go with it

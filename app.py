@@ -21,8 +21,9 @@ from PIL import Image
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
+from hub_models.mask_files import describe_masks, write_masks
 from hub_models.opening import open_pipeline, try_again
-from hub_models.overlay import COLOURS, draw_overlay
+from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.wording import card_text, checkpoints_table, problems_html, shares_html
@@ -59,6 +60,7 @@ CSS = """
 .legend span {margin-right: 18px; border-left: 14px solid; padding-left: 6px}
 .shares {display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; margin-bottom: 8px}
 .shares div {padding: 8px 12px; background: var(--background-fill-secondary); border-radius: 6px}
+.shares small {display: block; color: var(--body-text-color-subdued)}
 .shares b {display: block; font-size: clamp(1.1em, 4vw, 1.5em); white-space: nowrap}
 #checkpoints {contain: inline-size; overflow-x: auto}
 #checkpoints :is(th, td, code) {white-space: nowrap}
@@ -80,7 +82,7 @@ class Actions:
         self.pipeline = pipeline
         self.roles = [role for role in TITLES if role in pipeline.classifiers]
 
-    def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None]]:
+    def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
 
         Args:
@@ -89,10 +91,12 @@ class Actions:
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
             Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
+            Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
         """
         image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
-        return draw_overlay(image, masks), asdict(involvement)
+        kept = describe_masks(masks, involvement, self.pipeline.checkpoints["unet"])
+        return draw_overlay(sketch(image, masks)), asdict(involvement), kept
 
     def classify(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
@@ -109,21 +113,32 @@ class Actions:
         masks, _ = self.pipeline.segment(image)
         return self.pipeline.classify(image, masks, _checked(prompts) if prompts else None)
 
-    def analyse(self, xray: dict | None, prompts: str) -> Iterator[list]:
+    def analyse(
+        self, xray: dict | None, prompts: str, shown: list[str], style: Style, opacity: float
+    ) -> Iterator[list]:
         """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused."""
         unclassified = [None] * len(self.roles) + [""]
-        yield [None, "", *unclassified]
+        yield [None, None, "", None, *unclassified]
         if xray is None:
             return
         image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
-        yield [draw_overlay(image, masks), shares_html(masks, involvement), *unclassified]
+        drawn = sketch(image, masks)
+        with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
+            files = write_masks(Path(folder), masks, involvement, self.pipeline.checkpoints["unet"])
+            shares, overlay = shares_html(masks, involvement), draw_overlay(drawn, shown, style, opacity)
+            yield [drawn, overlay, shares, list(map(str, files)) if masks.lungs.any() else None, *unclassified]
         try:
             answers = self.pipeline.classify(image, masks, read_prompts(prompts))
         except ValueError as refused:  # raised, it would cover the outlines, too
             answers = {}, [str(refused)]
         # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
-        yield [gr.skip(), gr.skip(), *self._classified(*answers)]
+        yield [*[gr.skip()] * 4, *self._classified(*answers)]
+
+    @staticmethod
+    def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> np.ndarray | None:
+        """Draw the outlines again, as the visitor now wants them; no model runs."""
+        return None if drawn is None else draw_overlay(drawn, shown, style, opacity)
 
     def reclassify(self, xray: dict | None, prompts: str) -> list:
         """Fill the Classify tab again, with the prompts as they stand now."""
@@ -212,12 +227,26 @@ def _xray() -> gr.Image:
     return xray
 
 
-def _segment_tab() -> list[gr.components.Component]:
+def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Component]]:
+    """What an X-ray fills (a sketch to draw again, outlines, shares, files), and how the outlines are drawn."""
     look = {"height": "min(440px, 90vw)", "buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
+    drawn = gr.State(time_to_live=FORGET[1])
     overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", **look)
     keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
     gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
-    return [overlay, gr.HTML(elem_id="shares", padding=False)]
+    with gr.Row():
+        shown = gr.CheckboxGroup(list(COLOURS), value=list(COLOURS), label="Show", min_width=150)
+        style = gr.Radio(["fill", "contour"], value="fill", label="Draw as", min_width=150)
+        opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity", buttons=[], min_width=150, elem_id="opacity")
+    controls = [shown, style, opacity]
+    shares = gr.HTML(elem_id="shares", padding=False)
+    files = gr.File(
+        label="Masks to keep (PNG; JSON with run lengths and areas)", file_count="multiple", height=130, elem_id="masks"
+    )
+    redraw = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
+    changes = [control.change for control in controls]
+    gr.on(changes, Actions.redraw, [drawn, *controls], overlay, **redraw)
+    return [drawn, overlay, shares, files], controls
 
 
 def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox, gr.Button]:
@@ -260,10 +289,10 @@ def _chooser(actions: Actions, told: list[gr.components.Component]) -> None:
 
 def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     """What scripts call: events that no button starts."""
-    shares, prompts, probabilities, notes = (
-        gr.JSON(label=label, visible=False) for label in ("shares", "prompts", "probabilities", "notes")
+    shares, masks, prompts, probabilities, notes = (
+        gr.JSON(label=label, visible=False) for label in ("shares", "masks", "prompts", "probabilities", "notes")
     )
-    gr.on([], on_gpu(actions.segment), xray, [overlay, shares], api_name="segment", **ONE_BY_ONE)
+    gr.on([], on_gpu(actions.segment), xray, [overlay, shares, masks], api_name="segment", **ONE_BY_ONE)
     gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
 
 
@@ -280,7 +309,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                 xray = _xray()
             with gr.Column(scale=3, min_width=300), gr.Tabs():
                 with gr.Tab("Segment"):
-                    segmented = _segment_tab()
+                    segmented, controls = _segment_tab()
                 with gr.Tab("Classify"):
                     classified, views, prompts, again = _classify_tab(actions)
                 with gr.Tab("Models"):
@@ -288,11 +317,18 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                     told = [problems, retry, table, *cards, *views, prompts]
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
-        gr.on([xray.change], on_gpu(actions.analyse), [xray, prompts], segmented + classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on(
+            [xray.change],
+            on_gpu(actions.analyse),
+            [xray, prompts, *controls],
+            segmented + classified,
+            **PRIVATE,
+            **ONE_BY_ONE,
+        )
         gr.on([again.click], on_gpu(actions.reclassify), [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
-        _endpoints(actions, xray, segmented[0])
+        _endpoints(actions, xray, segmented[1])
     return demo
 
 

@@ -18,10 +18,28 @@ FACTS_FILE, RECORD_FILE, CARD_FILE = "metrics.json", "predictions.csv", "README.
 
 
 # Key in the recorded results -> (metric id in the metadata, name in the card).
+OVERLAPS = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "precision": "precision",
+    "recall": "recall",
+    "average_precision": "average precision",
+}
+AVERAGES = {
+    "pooled": "pooled over all pixels",
+    "pooled_all_images": "pooled over all pixels, blank masks too",
+    "mean_per_image": "mean per image",
+    "mean_all_images": "mean per image, blank masks too",
+}
 MASK_METRICS = {
-    "iou_pooled": ("iou", "IoU, pooled over all pixels"),
-    "iou_mean_per_image": ("iou", "IoU, mean per image"),
-    "dice_mean_per_image": ("dice", "Dice, mean per image"),
+    f"{score}_{average}": (score, f"{OVERLAPS[score]}, {AVERAGES[average]}")
+    for average in AVERAGES
+    for score in OVERLAPS
+} | {"hd95_mean_per_image": ("hd95", "distance of the outlines, 95th percentile, in pixels, mean per image")}
+HEALTHY_METRICS = {
+    "share_marked": ("false_infection", "images with any infection outlined"),
+    "share_marked_over_1_percent": ("false_infection", "images with over 1 % of the lungs outlined as infected"),
+    "mean_marked_area": ("false_infection", "outlined share of the lungs, mean per image"),
 }
 CLASS_METRICS = {
     "accuracy": ("accuracy", "accuracy"),
@@ -143,7 +161,7 @@ def render_card(facts: CardFacts) -> str:
         base_model=_hub_id(facts.base_model),
         datasets=_hub_id(facts.data["name"]),
         tags=["chest-x-ray", "medical-imaging", "covid-19", kind.tag],
-        metrics=list(dict.fromkeys(metric for metric, _ in kind.metrics.values())),
+        metrics=list(dict.fromkeys(row.metric for row in measured(facts))),
         model_name=kind.title,
         eval_results=eval_results(facts),
     )
@@ -175,12 +193,20 @@ def measured(facts: CardFacts) -> list[Measured]:
     """The rows of the results; a value that was not measured, or has no interval, is None."""
     results, metrics = facts.results, KINDS[facts.role].metrics
     masks = [mask for mask in results if mask in facts.labels] if facts.role == "unet" else []
-    parts = [(f"{mask}: ", results[mask]) for mask in masks] or [("", results)]
+    parts = [(f"{mask}: ", results[mask], metrics) for mask in masks] or [("", results, metrics)]
+    if "healthy" in results:
+        parts.append(("healthy: ", results["healthy"], HEALTHY_METRICS))
     return [
-        Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), scores["images"])
-        for prefix, scores in parts
-        for key, (metric, name) in metrics.items()
+        Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), _images(scores, key))
+        for prefix, scores, named in parts
+        for key, (metric, name) in named.items()
+        if key in scores
     ]
+
+
+def _images(scores: dict[str, Any], key: str) -> int:
+    """How many images a figure was measured on."""
+    return scores["images_all" if key.endswith("_all_images") else "images"]
 
 
 def eval_results(facts: CardFacts) -> list[EvalResult]:

@@ -9,6 +9,10 @@ SMALLEST_PART = 0.1
 """A part of a lung mask smaller than this share of the largest part is taken for a speck and dropped."""
 
 
+SPECK = 0.002
+"""A part or a hole of an infection mask smaller than this share of the lungs' area is taken for a speck."""
+
+
 @dataclass(frozen=True)
 class Involvement:
     """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found."""
@@ -35,13 +39,49 @@ def clean_lungs(mask: np.ndarray) -> np.ndarray:
     return np.isin(parts, np.flatnonzero(areas >= max(1, SMALLEST_PART * areas.max())))
 
 
+def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    """Drop the specks of an infection mask and fill its small holes; blank where there are no lungs.
+
+    Args:
+        mask: bool (H, W).
+        lungs: bool (H, W), cleaned.
+
+    Returns:
+        bool (H, W): parts, and then holes, under `SPECK` of the lungs' area are gone.
+    """
+    smallest = SPECK * lungs.sum()
+    if smallest == 0:
+        return np.zeros_like(mask)
+    whole = _without_small_parts(mask, smallest)
+    return ~_without_small_parts(~whole, smallest)
+
+
+def _without_small_parts(mask: np.ndarray, smallest: float) -> np.ndarray:
+    parts, _ = ndimage.label(mask)
+    areas = np.bincount(parts.ravel())
+    return mask & (areas >= smallest)[parts]
+
+
+def grade_extent(share: float | None) -> int | None:
+    """Grade the infected share of one lung, 0..1, from 0 to 4; None for a lung that was not found.
+
+    The extent score of Wong et al. (Radiology 296, 2020; after the RALE score of Warren et al., Thorax 73, 2018): 0 for
+    none, 1 for under 25 %, 2 for 25 to 50 %, 3 for 50 to 75 %, 4 for more. A reader grades what they see; here it is
+    the share of the outlined pixels.
+    """
+    if share is None:
+        return None
+    return 0 if share == 0 else 1 + sum(share >= bound for bound in (0.25, 0.5, 0.75))
+
+
 def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a lung mask into the patient's right and left lung.
 
     A frontal X-ray is read face to face: the patient's right lung is on the image's left. Each part of the mask goes to
     the side its centre lies on, seen from the middle of the mask's extent; a part that reaches across the middle by
-    more than a tenth of its area on both sides (lungs that touch) is cut there. A single part that lies in one half of
-    the image is one lung.
+    more than a tenth of its area on both sides (lungs that touch) is cut in the column where it is lowest, in the
+    middle third of the extent and as close to the middle as can be. A single part that lies in one half of the image is
+    one lung.
 
     Args:
         mask: bool (H, W).
@@ -63,8 +103,17 @@ def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if share > 0.9:
             right |= here
         elif share >= 0.1:
-            right[:, :middle] |= here[:, :middle]
+            cut = _waist(here, columns[0], columns[-1] + 1)
+            right[:, :cut] |= here[:, :cut]
     return right, mask & ~right
+
+
+def _waist(part: np.ndarray, start: int, end: int) -> int:
+    """Column in the middle third of start..end where the part is lowest; of several, the one closest to the middle."""
+    middle, third = (start + end) // 2, max(1, (end - start) // 6)
+    near = sorted(range(middle - third, middle + third + 1), key=lambda column: abs(column - middle))
+    heights = part[:, near].sum(axis=0)
+    return near[int(heights.argmin())]
 
 
 def measure_involvement(lungs: np.ndarray, infection: np.ndarray) -> Involvement:

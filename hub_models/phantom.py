@@ -13,11 +13,15 @@ from scipy import ndimage
 
 @dataclass(frozen=True)
 class Phantom:
-    """One drawn X-ray: `image` uint8, `lungs` (also behind the heart) and `infection` (in lungs) bool, all (H, W)."""
+    """One drawn X-ray, all (H, W): `image` uint8; bool `lungs` (also behind the heart) and `infection` in them.
+
+    `right` is the part of `lungs` that is the patient's right lung, on the image's left.
+    """
 
     image: np.ndarray
     lungs: np.ndarray
     infection: np.ndarray
+    right: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -93,14 +97,15 @@ def draw_phantom(seed: int, size: int = 256, opacities: int = 0) -> Phantom:
     columns, rows = np.meshgrid(*[(np.arange(size) + 0.5) / size] * 2)
     plane = (columns + 1j * rows - patient.origin) / patient.turn
     x, y = plane.real, plane.imag
-    lungs = np.any([lung.mask(x, y) for lung in patient.lungs], axis=0)
+    right, left = (lung.mask(x, y) for lung in patient.lungs)
+    lungs = right | left
     filled = _opacities(infect, patient, x, y, opacities) * lungs
     heart = _heart(patient, x, y)
     depth = ndimage.distance_transform_edt(lungs) / size
     air = 0.75 * (1 - np.exp(-depth / 0.018)) * (1 - 0.7 * heart) * (1 - filled)
     vessels = _vessels(branch, patient, size) * lungs
     attenuation = _tissue(patient, x, y) * (1 - air) + 0.42 * heart + vessels + patient.bones * _bones(patient, x, y)
-    return Phantom(_expose(film, patient, attenuation), lungs, filled > 0)
+    return Phantom(_expose(film, patient, attenuation), lungs, filled > 0, right)
 
 
 def _rise(t: np.ndarray | float, steep: float, power: float) -> np.ndarray:

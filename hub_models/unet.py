@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 
 from hub_models.device import best_device, device_of
 from hub_models.labels import MASKS
-from hub_models.lungs import clean_lungs
+from hub_models.lungs import clean_infection, clean_lungs
 from hub_models.weights import to_float16
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
@@ -23,6 +23,17 @@ class Masks:
 
     lungs: np.ndarray
     infection: np.ndarray
+
+
+def new_processor(image_size: int) -> ViTImageProcessor:
+    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half."""
+    return ViTImageProcessor(
+        size={"height": image_size, "width": image_size},
+        image_mean=[0.5],
+        image_std=[0.5],
+        thresholds=dict.fromkeys(MASKS, 0.5),
+        mirror=False,
+    )
 
 
 class Segmenter:
@@ -53,13 +64,7 @@ class Segmenter:
         network = smp.Unet(
             encoder, encoder_weights=None, in_channels=1, classes=len(MASKS), decoder_channels=DECODER_CHANNELS
         )
-        processor = ViTImageProcessor(
-            size={"height": image_size, "width": image_size},
-            image_mean=[0.5],
-            image_std=[0.5],
-            thresholds=dict.fromkeys(MASKS, 0.5),
-        )
-        return cls(network, processor)
+        return cls(network, new_processor(image_size))
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> "Segmenter":
@@ -100,25 +105,35 @@ class Segmenter:
 
     @torch.inference_mode()
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
-        """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1."""
+        """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1.
+
+        A checkpoint saved with `mirror` answers the mean of the image's and its mirror image's, at twice the cost.
+        """
         pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
-        return self.network(pixels.to(device_of(self.network))).sigmoid().cpu().numpy()
+        pixels = pixels.to(device_of(self.network))
+        found = self.network(pixels).sigmoid()
+        if getattr(self.processor, "mirror", False):
+            found = (found + self.network(pixels.flip(-1)).sigmoid().flip(-1)) / 2
+        return found.cpu().numpy()
+
+    def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""
+        return [
+            F.interpolate(torch.from_numpy(found)[None], image.shape, mode="bilinear", align_corners=False)[0].numpy()
+            for found, image in zip(self.probabilities(images), images, strict=True)
+        ]
+
+    def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
+        """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
+
+        Where no lungs are found there is no infection either; `hub_models.lungs` says how holes and specks are mended.
+        The thresholds are the segmenter's own if not given.
+        """
+        thresholds = thresholds or self.thresholds
+        lungs, infection = (found >= thresholds[name] for found, name in zip(maps, MASKS, strict=True))
+        lungs = clean_lungs(lungs)
+        return Masks(lungs, clean_infection(infection, lungs))
 
     def __call__(self, image: np.ndarray) -> Masks:
-        """Outline one X-ray.
-
-        Args:
-            image: float32 (H, W) in 0..1.
-        """
-        return self.masks(self.probabilities([image])[0], image.shape)
-
-    def masks(self, probabilities: np.ndarray, shape: tuple[int, int]) -> Masks:
-        """Masks of one X-ray: probabilities resized (bilinear) and thresholded, holes and specks of the lungs mended.
-
-        Args:
-            probabilities: float32 (2, S, S).
-            shape: (H, W) of the image.
-        """
-        resized = F.interpolate(torch.from_numpy(probabilities)[None], shape, mode="bilinear", align_corners=False)[0]
-        above = {name: (resized[i] >= self.thresholds[name]).numpy() for i, name in enumerate(MASKS)}
-        return Masks(clean_lungs(above["lungs"]), above["infection"])
+        """Outline one X-ray, float32 (H, W) in 0..1."""
+        return self.masks(self.probability_maps([image])[0])

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from hub_models.checkpoints import Checkpoint
-from hub_models.lungs import Involvement
+from hub_models.lungs import Involvement, grade_extent, split_lungs
 from hub_models.unet import Masks
 
 SIDES = "The patient faces you: their left lung is on the right of the picture."
-SHARE = "Share of the lung's area in the picture that is outlined as infected."
+SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
+GRADE = """Grade: the extent of one lung by the rule of Wong et al., Radiology 296 (2020): 0 none, 1 under 25 %, 2 from
+25 to 50 %, 3 from 50 to 75 %, 4 more. Readers grade by eye; this grade only repeats the share."""
 NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 
 
@@ -24,8 +26,15 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
     if not masks.lungs.any():
         return f"<p role='status'>{NO_LUNGS}</p>"
     names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
-    cells = [f"<div><b>{percent(share)}</b>{names[side]}</div>" for side, share in asdict(involvement).items()]
-    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES}</p>"
+    areas = dict(zip(names, (*split_lungs(masks.lungs), masks.lungs), strict=True))
+    cells = []
+    for side, share in asdict(involvement).items():
+        marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
+        graded = "" if share is None or side == "both" else f"grade {grade_extent(share)} of 4, "
+        cells.append(
+            f"<div><b>{percent(share)}</b>{names[side]}<small>{graded}{marked:,} of {area:,} pixels</small></div>"
+        )
+    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES} {GRADE}</p>"
 
 
 def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:

@@ -17,14 +17,21 @@ import app
 from hub_models.checkpoints import CheckpointError
 from hub_models.images import read_image
 from hub_models.lungs import Involvement
-from hub_models.overlay import draw_overlay
+from hub_models.overlay import draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.wording import card_text, percent, shares_html
 from tests import tiny
 from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, serve
 
+SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
+DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
 TYPED = "Ill: an ill chest\nWell: a well chest"
+
+
+def overlay_of(xray: Path) -> np.ndarray:
+    """What is drawn of the fake's answer to an X-ray of 256 x 256 pixels."""
+    return draw_overlay(sketch(read_image(xray), masks_for((256, 256))))
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +46,12 @@ def client(pipeline: FakePipeline) -> Iterator[Client]:
 
 
 def test_segment_gives_the_pipelines_shares_and_outlines(client, xray):
-    overlay, shares = client.predict(handle_file(xray), api_name="/segment")
+    overlay, shares, kept = client.predict(handle_file(xray), api_name="/segment")
     assert shares == asdict(INVOLVEMENT)
-    assert np.array_equal(np.asarray(Image.open(overlay)), draw_overlay(read_image(xray), masks_for((256, 256))))
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+    assert kept["masks"]["lungs"]["pixels"] == 128 * 128
+    assert kept["extent_grade"] == {"right": 1, "left": None}
+    assert kept["checkpoint"]["origin"] == "embedded"
 
 
 def test_sixteen_bits_reach_the_pipeline(client, pipeline, tmp_path):
@@ -97,37 +107,48 @@ def test_only_segment_and_classify_are_offered_and_they_are_described(client):
 
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
-    steps = app.Actions(pipeline).analyse({"path": str(tmp_path / "letter.png")}, TYPED)
-    assert next(steps) == [None, "", None, None, None, ""]
+    steps = app.Actions(pipeline).analyse({"path": str(tmp_path / "letter.png")}, TYPED, *DRAWN_AS)
+    assert next(steps) == [None, None, "", None, None, None, None, ""]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
 
 def test_analyse_fills_both_tabs(pipeline, xray):
-    _, outlined, classified = app.Actions(pipeline).analyse({"path": str(xray)}, TYPED)
-    assert np.array_equal(outlined[0], draw_overlay(read_image(xray), masks_for((256, 256))))
-    assert "12.3 %" in outlined[1]
-    assert classified[2:] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    steps = app.Actions(pipeline).analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+    next(steps)
+    drawn, overlay, shares, files, *_ = next(steps)
+    assert np.array_equal(overlay, overlay_of(xray))
+    assert "12.3 %" in shares
+    assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
+    assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
+    classified = next(steps)
+    assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
+    assert classified[4:] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    redrawn = app.Actions.redraw(drawn, ["infection"], "contour", 0.5)
+    assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
+    assert not np.array_equal(redrawn, overlay)
     assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
 
 
 def test_a_class_without_a_sentence_is_named_beside_the_outlines_of_a_new_picture(pipeline, xray):
     asked = len(pipeline.prompts)
-    _, outlined, classified = app.Actions(pipeline).analyse({"path": str(xray)}, "Ill: an ill chest\nWell: ")
-    assert np.array_equal(outlined[0], draw_overlay(read_image(xray), masks_for((256, 256))))
-    assert "12.3 %" in outlined[1]
-    assert classified[:2] == [gr.skip(), gr.skip()]
-    assert classified[2:5] == [None, None, None]
-    assert classified[5].startswith('- "Well:" is no "class: sentence"')
+    typed = "Ill: an ill chest\nWell: "
+    _, outlined, classified = app.Actions(pipeline).analyse({"path": str(xray)}, typed, *DRAWN_AS)
+    assert np.array_equal(outlined[1], overlay_of(xray))
+    assert "12.3 %" in outlined[2]
+    assert classified[:4] == [gr.skip()] * 4
+    assert classified[4:7] == [None, None, None]
+    assert classified[7].startswith('- "Well:" is no "class: sentence"')
     assert len(pipeline.prompts) == asked
 
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     page = app.Actions(FakePipeline(tmp_path, lungs=False))
-    _, outlined, classified = page.analyse({"path": str(xray)}, TYPED)
-    assert "No lungs found." in outlined[1]
-    assert "%" not in outlined[1]
-    assert classified[2:5] == [None, None, PROBABILITIES["resnet"]]
+    _, outlined, classified = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+    assert "No lungs found." in outlined[2]
+    assert "%" not in outlined[2]
+    assert outlined[3] is None  # no files of masks that are not there
+    assert classified[4:7] == [None, None, PROBABILITIES["resnet"]]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +161,11 @@ def test_shares_are_written_in_percent_with_one_decimal(share, written):
 
 def test_each_share_stands_beside_its_own_lung():
     html = shares_html(masks_for((64, 64)), Involvement(right=0.1, left=0.25, both=0.2))
-    for cell in ("10.0 %</b>patient's right lung", "25.0 %</b>patient's left lung", "20.0 %</b>both lungs"):
+    for cell in (
+        "10.0 %</b>patient's right lung<small>grade 1 of 4, 0 of 512 pixels",
+        "25.0 %</b>patient's left lung<small>grade 2 of 4, 64 of 512 pixels",
+        "20.0 %</b>both lungs<small>64 of 1,024 pixels",
+    ):
         assert cell in html
 
 

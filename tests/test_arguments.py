@@ -7,6 +7,13 @@ from train.clock import Clock
 from train.unet import UnetArguments
 
 WORDS = ["--dataset", "somewhere", "--output_dir", "runs/x"]
+RECIPES = {"ours": {}, "original": {"image_size": 128, "loss": "bce", "learning_rate": 0.25, "num_train_epochs": 20}}
+
+
+def chosen(*words: str, **defaults) -> tuple:
+    """What the arguments become that the recipe changes."""
+    _, unet, training = parse_arguments(UnetArguments, [*WORDS, *words], recipes=RECIPES, **defaults)
+    return unet.recipe, unet.image_size, unet.loss, training.learning_rate, training.num_train_epochs
 
 
 def test_a_checkpoint_that_was_cut_while_written_is_not_resumed_from(tmp_path):
@@ -27,6 +34,43 @@ def test_a_script_has_its_own_defaults_and_the_words_beat_them():
     assert (training.learning_rate, training.seed) == (0.5, 7)
     assert training.load_best_model_at_end
     assert training.eval_strategy == training.save_strategy == "epoch"
+
+
+@pytest.mark.parametrize("words", [["--recipe", "original"], ["--recipe=original"]])
+def test_a_recipe_beats_the_scripts_defaults(words):
+    assert chosen(*words, learning_rate=0.5, seed=3) == ("original", 128, "bce", 0.25, 20)
+
+
+@pytest.mark.parametrize("words", [[], ["--recipe", "ours"]])
+def test_without_a_recipe_that_changes_anything_the_defaults_stay(words):
+    assert chosen(*words, learning_rate=0.5) == ("ours", 256, "dice_bce", 0.5, 3)
+
+
+def test_what_is_said_beats_the_recipe_before_and_after_it():
+    assert chosen("--image_size", "64", "--recipe", "original", "--loss", "dice_focal", "--learning_rate", "0.75") == (
+        "original",
+        64,
+        "dice_focal",
+        0.75,
+        20,
+    )
+
+
+def test_the_recipe_is_read_from_the_process_when_no_words_are_given(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.unet", *WORDS, "--recipe", "original"])
+    _, unet, training = parse_arguments(UnetArguments, None, recipes=RECIPES)
+    assert (unet.image_size, training.learning_rate) == (128, 0.25)
+
+
+def test_a_recipe_there_is_not_is_answered_with_those_there_are(capsys):
+    with pytest.raises(SystemExit):
+        chosen("--recipe", "oriental")
+    assert "argument --recipe: invalid choice: 'oriental'" in capsys.readouterr().err
+
+
+def test_a_shortened_name_is_refused_or_the_recipe_would_be_named_and_not_followed():
+    with pytest.raises(ValueError, match="There is no argument --recip;"):
+        chosen("--recip", "original")
 
 
 def test_early_stopping_can_be_turned_off():

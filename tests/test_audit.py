@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests import tiny
+from tests.drawn import dataset, rectangle
 from train.audit import (
     count_table,
     describe,
@@ -142,3 +143,13 @@ def test_the_fingerprint_is_that_of_the_rows_wherever_they_lie(covid_qu_ex, tmp_
         change(changed / PART)
         seen.add(describe(load(str(changed)))["fingerprint"])
     assert len(seen) == 1 + len(changes)
+
+
+def test_boxes_are_no_masks_in_the_counts():
+    rows = dataset(
+        {"side": 32, "label": "COVID-19", "infection_boxes": [[1.0, 2.0, 3.0, 4.0]], "lung_boxes": []},
+        {"side": 32, "label": "COVID-19", "lung_mask": rectangle(32)},
+    )
+    assert describe(datasets.DatasetDict(test=rows))["masks"] == {
+        "test": {"lungs": 1, "infection drawn": 0, "infection blank": 0}
+    }

@@ -1,5 +1,6 @@
 """The page in a real browser: the Chromium or Chrome that is installed, else the tests are skipped."""
 
+import json
 import shutil
 from collections.abc import Iterator
 
@@ -76,6 +77,28 @@ def test_an_upload_fills_both_tabs_and_the_models_are_named(page, xray):
     assert picture_elsewhere.value.failure == "csp"
     expect(page.get_by_role("heading", name="Card of the ResNet")).to_be_visible()
     assert_no_sideways_scrolling(page)
+
+
+def test_the_outlines_are_drawn_anew_as_the_visitor_wants_and_the_masks_can_be_kept(page, xray, tmp_path):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    picture = page.locator("#overlay img")
+    expect(picture).to_be_visible()
+    for change in (
+        lambda: page.get_by_label("contour").check(),
+        lambda: page.get_by_label("infection", exact=True).uncheck(),
+        lambda: (
+            page.get_by_label("number input for Opacity").or_(page.locator("#opacity input[type=range]")).last.fill("1")
+        ),
+    ):
+        before = picture.get_attribute("src")
+        change()
+        expect(picture).not_to_have_attribute("src", before)
+    assert_no_sideways_scrolling(page)
+
+    with page.expect_download() as download:
+        page.locator("#masks a[download='masks.json']").click()
+    download.value.save_as(tmp_path / "masks.json")
+    assert json.loads((tmp_path / "masks.json").read_text())["masks"].keys() >= {"lungs", "infection"}
 
 
 def test_edited_prompts_reach_the_pipeline_and_an_empty_one_is_refused(page, pipeline, xray):

@@ -11,8 +11,13 @@ from hub_models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
 from tests import tiny
 from train import compare
+from train.original import new_segmenter
+from train.record import load_record, outlines_scores
 
-SEGMENTATION = {"images", "iou_pooled", "iou_mean_per_image", "dice_mean_per_image"}
+SCORES = ("iou", "dice", "precision", "recall", "average_precision")
+AVERAGES = ("pooled", "pooled_all_images", "mean_per_image", "mean_all_images")
+SEGMENTATION = {"images", "images_all", "intervals", "bootstrap", *(f"{s}_{a}" for s in SCORES for a in AVERAGES)}
+HEALTHY = {"images", "share_marked", "share_marked_over_1_percent", "mean_marked_area", "intervals", "bootstrap"}
 CLASSIFICATION = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion"}
 CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned")
 
@@ -42,8 +47,10 @@ def metrics(output):
 def test_metrics_json_has_exactly_the_promised_shape(metrics):
     assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS]
     assert (metrics["split"], metrics["images"]) == ("test", 6)
-    assert set(metrics["unet"]) == {"lungs", "infection"}
-    assert all(set(scores) == SEGMENTATION for scores in metrics["unet"].values())
+    assert set(metrics["unet"]) == {"lungs", "infection", "healthy"}
+    assert set(metrics["unet"]["lungs"]) == SEGMENTATION | {"hd95_mean_per_image"}
+    assert set(metrics["unet"]["infection"]) == SEGMENTATION
+    assert set(metrics["unet"]["healthy"]) == HEALTHY
     assert all(set(metrics[name]) == CLASSIFICATION for name in CLASSIFIERS)
 
 
@@ -54,12 +61,13 @@ def test_the_segmentation_is_measured_where_somebody_drew_something(metrics, cov
     assert metrics["unet"]["lungs"]["images"] == len(shares) == 3
     assert metrics["unet"]["lungs"]["iou_mean_per_image"] == pytest.approx(np.mean(shares))
     assert metrics["unet"]["lungs"]["iou_pooled"] == pytest.approx(np.mean(shares))  # equal sizes
-    assert metrics["unet"]["infection"] == {
-        "images": 2,
-        "iou_pooled": 0.0,
-        "iou_mean_per_image": 0.0,
-        "dice_mean_per_image": 0.0,
-    }
+    infection = metrics["unet"]["infection"]
+    assert (infection["images"], infection["images_all"]) == (2, 3)
+    for name in ("iou_pooled", "iou_mean_per_image", "dice_mean_per_image", "recall_pooled_all_images"):
+        assert infection[name] == 0.0
+    assert infection["dice_mean_all_images"] == pytest.approx(1 / 3)  # the blank one is answered blank
+    assert metrics["unet"]["healthy"]["images"] == 2
+    assert metrics["unet"]["healthy"]["share_marked"] == 0.0
 
 
 def test_predictions_are_those_of_the_pipeline_and_make_the_scores(output, metrics, covid_qu_ex, checkpoints):
@@ -80,7 +88,11 @@ def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, me
     text = (output / "report.md").read_text()
     lungs = metrics["unet"]["lungs"]
     assert "# All checkpoints on the split test (6 images)" in text
-    assert f"| lungs | 3 | {lungs['iou_pooled']:.3f} | {lungs['iou_mean_per_image']:.3f} |" in text
+    for average, words in (("pooled", "pooled over all pixels"), ("mean_per_image", "mean per image")):
+        shown = " | ".join(f"{lungs[f'{score}_{average}']:.3f}" for score in SCORES)
+        assert f"| unet | lungs | {words} | 3 | {shown} |" in text
+    assert f"| unet | 3 | {lungs['hd95_mean_per_image']:.3f} |" in text
+    assert "| unet | 2 | 0.000 | 0.000 | 0.000 |" in text  # healthy images, on which nothing is marked
     for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
         scores = metrics[compare.key(role)]
         assert f"| {role} | {scores['accuracy']:.3f} | {scores['precision_macro']:.3f} |" in text
@@ -113,3 +125,14 @@ def test_probabilities_are_put_in_the_order_of_the_data(tmp_path, covid_qu_ex, c
     assert table.loc[0, [f"resnet: {label}" for label in LABELS]].tolist() == pytest.approx(
         [expected[label] for label in LABELS], abs=2e-3
     )
+
+
+def test_a_baseline_is_measured_on_the_same_images_in_the_same_run(tmp_path, covid_qu_ex, checkpoints):
+    new_segmenter(32).save_pretrained(tmp_path / "plain")
+    named = words(checkpoints, covid_qu_ex, tmp_path / "out")
+    metrics = compare.main([*named, "--baseline", str(tmp_path / "plain")])
+    assert metrics["unet_baseline"]["lungs"]["images"] == metrics["unet"]["lungs"]["images"]
+    record = load_record(tmp_path / "out", "outlines-unet_baseline.csv")
+    again = outlines_scores(record)["lungs"]["iou_pooled"]
+    assert again == pytest.approx(metrics["unet_baseline"]["lungs"]["iou_pooled"])
+    assert "| unet_baseline | lungs | pooled over all pixels |" in (tmp_path / "out" / "report.md").read_text()

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.loopback_hub import WRITE_TOKEN, LoopbackHub, Repository, start, used
 from train import data
 from train.arguments import DataArguments, run
 from train.data import load, load_splits
-from train.rows import COLUMNS, IMAGES, undecoded
+from train.rows import BOX_COLUMNS, COLUMNS, IMAGES, undecoded
 
 PART = "Lung Segmentation Data"
 REPO = "someone/lung-xrays"
@@ -55,6 +56,7 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
         assert str(rows.split) == split
         assert rows.features == {
             **dict.fromkeys(IMAGES, datasets.Image()),
+            **dict.fromkeys(("lung_boxes", "infection_boxes"), datasets.List(datasets.List(datasets.Value("float32")))),
             "label": datasets.ClassLabel(names=["COVID-19", "Non-COVID", "Normal"]),
             **dict.fromkeys(("file", "patient", "source", "finding", "caption"), datasets.Value("string")),
         }
@@ -63,6 +65,8 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
         "image": place.read_bytes(),
         "lung_mask": None,
         "infection_mask": None,
+        "lung_boxes": None,
+        "infection_boxes": None,
         "label": 1,
         "file": "non-covid_5.png",
         "patient": "patient-5",
@@ -89,6 +93,32 @@ def test_a_saved_data_set_comes_back_whole_without_the_files_it_was_made_of(covi
     assert contents(loaded) == expected
     assert loaded["train"].features == splits["train"].features
     assert sum(row["infection_mask"] is None for row in expected.values()) == 15
+
+
+def with_boxes(splits: datasets.DatasetDict) -> datasets.DatasetDict:
+    """The same with a box of infection on the first row of each split, and none, which is no None, on the second."""
+    found = [[[8.5, 16.0, 40.25, 64.0]], []]
+    return datasets.DatasetDict(
+        {
+            split: rows.map(
+                lambda row, position: {"infection_boxes": found[position] if position < 2 else None},
+                with_indices=True,
+                features=rows.features,
+            )
+            for split, rows in splits.items()
+        }
+    )
+
+
+def test_boxes_are_kept_when_a_data_set_is_saved_or_pushed_and_no_box_is_not_an_unknown_one(hub, covid_qu_ex, tmp_path):
+    splits = with_boxes(load(str(covid_qu_ex)))
+    splits.save_to_disk(tmp_path / "saved")
+    splits.push_to_hub(REPO)
+    for name in (str(tmp_path / "saved"), REPO):
+        rows = load(name)["validation"]
+        assert rows["infection_boxes"][:] == [[[8.5, 16.0, 40.25, 64.0]], [], None, None, None, None]
+        assert rows["lung_boxes"][:] == [None] * 6
+        assert rows.features == splits["validation"].features
 
 
 def test_a_pushed_data_set_comes_back_from_the_hub_at_its_revision(hub, covid_qu_ex):
@@ -140,8 +170,8 @@ def test_columns_that_a_data_set_lacks_are_added_without_a_guess(tmp_path):
     loaded = contents(load(str(tmp_path)))
     assert list(loaded) == [("train", "train-0"), ("train", "train-1")]
     for row in loaded.values():
-        missing = ("lung_mask", "infection_mask", "patient", "source", "finding", "caption")
-        assert [row[name] for name in missing] == [None] * 6
+        missing = ("lung_mask", "infection_mask", *BOX_COLUMNS.values(), "patient", "source", "finding", "caption")
+        assert [row[name] for name in missing] == [None] * 8
 
 
 def test_a_script_gets_the_splits_it_wants_up_to_its_limits(covid_qu_ex):
@@ -152,17 +182,32 @@ def test_a_script_gets_the_splits_it_wants_up_to_its_limits(covid_qu_ex):
     assert files(load_splits(arguments, ["test"])) == {"test": splits["test"]["file"][:]}
 
 
-def test_a_script_gets_the_rows_that_it_can_use(covid_qu_ex):
+def test_a_script_gets_the_rows_of_each_split_that_it_can_use(covid_qu_ex):
     arguments = DataArguments(str(covid_qu_ex), max_train_samples=3)
-    splits = load_splits(arguments, keep=lambda row: row["infection_mask"] is not None)
+    splits = load_splits(
+        arguments,
+        keep={
+            "train": lambda row: row["infection_mask"] is not None,
+            "validation": lambda row: row["label"] == "Non-COVID",  # the class by its name
+        },
+    )
     assert sorted(splits["train"]["file"]) == ["covid-19_1.png", "covid-19_2.png", "normal_9.png"]
+    assert set(splits["validation"]["label"]) == {1}
+    assert len(splits["validation"]) == 2
+    assert len(splits["test"]) == 6
+
+
+def test_a_limit_is_taken_from_the_rows_that_a_script_can_use(covid_qu_ex):
+    arguments = DataArguments(str(covid_qu_ex), max_train_samples=2)
+    rows = load_splits(arguments, ["train"], {"train": lambda row: row["label"] == "Normal"})["train"]
+    assert rows["label"][:] == [2, 2]
 
 
 def test_a_split_that_is_missing_or_has_nothing_usable_is_refused(leaky, covid_qu_ex):
     with pytest.raises(ValueError, match="has no split validation; it has train, test"):
         load_splits(DataArguments(str(leaky)))
     with pytest.raises(ValueError, match=r"The split train of .* holds no image that this script can use"):
-        load_splits(DataArguments(str(covid_qu_ex)), keep=lambda row: False)
+        load_splits(DataArguments(str(covid_qu_ex)), keep={"train": lambda row: False})
 
 
 def test_what_cannot_be_read_is_skipped_or_stops_and_copies_go_when_asked(leaky):
@@ -226,3 +271,31 @@ def test_the_command_tells_what_leaks_and_leaves_it_out_when_asked(leaky, capsys
     assert capsys.readouterr().out.splitlines()[-1] == "Near-duplicate pairs: 0 within a split, 0 across splits"
     with pytest.raises(ValueError, match=r"^The image of e.png cannot be read"):
         data.main(["--dataset", str(leaky), "--strict"])
+
+
+@pytest.fixture
+def boxes(tmp_path: Path) -> Path:
+    """A file with boxes of infection on one image of the drawn folder, none on another, and some on one not in it."""
+    images = [{"id": i, "file_name": name} for i, name in enumerate(("normal_9.png", "normal_24.png", "stray.png"))]
+    things = [
+        {"image_id": 0, "category_id": 7, "bbox": [1, 2, 3, 4]},
+        {"image_id": 2, "category_id": 7, "bbox": [0] * 4},
+    ]
+    content = {"images": images, "annotations": things, "categories": [{"id": 7, "name": "infection"}]}
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    return tmp_path / "boxes.json"
+
+
+def test_boxes_from_a_file_stand_beside_their_images(covid_qu_ex, boxes, tmp_path, caplog):
+    data.main(["--dataset", str(covid_qu_ex), "--boxes", str(boxes), "--save_to", str(tmp_path / "saved")])
+    found = {row["file"]: row for rows in load(str(tmp_path / "saved")).values() for row in rows}
+    assert found["normal_9.png"]["infection_boxes"] == [[1, 2, 4, 6]]
+    assert found["normal_24.png"]["infection_boxes"] == []
+    others = [row for name, row in found.items() if name not in ("normal_9.png", "normal_24.png")]
+    assert {row["infection_boxes"] for row in others} == {row["lung_boxes"] for row in found.values()} == {None}
+    assert f"{boxes} has boxes for 1 images that are not in the data, first stray.png." in caplog.messages
+
+
+def test_boxes_of_other_images_are_refused(leaky, boxes):
+    with pytest.raises(ValueError, match=r"boxes for 3 images that are not in the data, first normal_24.png\.$"):
+        load_splits(DataArguments(str(leaky), boxes=str(boxes)), ["train", "test"])

@@ -15,6 +15,7 @@ from hub_models.check import check_folder
 from hub_models.checkpoints import EMBEDDED, ROLES
 from hub_models.images import read_image
 from hub_models.labels import LABELS, MASKS
+from hub_models.mask_files import describe_masks
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from tests.fakes import serve
@@ -99,9 +100,11 @@ def test_the_page_with_them_answers_as_the_pipeline_does(pipeline, xray):
     expected = pipeline(read_image(xray))
     with serve(pipeline) as url:
         client = Client(url, verbose=False)
-        overlay, shares = client.predict(handle_file(xray), api_name="/segment")
+        overlay, shares, masks = client.predict(handle_file(xray), api_name="/segment")
         probabilities, notes = client.predict(handle_file(xray), api_name="/classify")
     assert json.loads(json.dumps(asdict(expected.involvement))) == shares
     assert probabilities == expected.classifiers
     assert notes == []
     assert Image.open(overlay).size == (256, 256)
+    described = describe_masks(expected.masks, expected.involvement, pipeline.checkpoints["unet"])
+    assert masks == json.loads(json.dumps(described))

@@ -3,44 +3,21 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from PIL import Image
 
 from hub_models.images import read_image
-from hub_models.unet import Masks
 from hub_models.views import NoLungs
 from tests import tiny
+from tests.drawn import halves, rectangle
 from train.data import load
 from train.evaluation import (
     class_probabilities,
     classification_results,
     drop_without_lungs,
     outline_lungs,
-    segmentation_counts,
-    segmentation_results,
 )
 from train.rows import read_mask
 
 SIDES = {"a.png": 64, "b.png": 96, "c.png": 128, "d.png": 80}
-
-
-class Halves:
-    """A stand-in for `Segmenter`: lungs on the left half, infection on the top quarter; nothing at `blind` pixels."""
-
-    def __init__(self, blind: int | None = None) -> None:
-        self.blind = blind
-
-    def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
-        return np.zeros((len(images), 2, 8, 8), np.float32)
-
-    def masks(self, probabilities: np.ndarray, shape: tuple[int, int]) -> Masks:
-        lungs, infection = np.zeros((2, *shape), bool)
-        if shape[0] != self.blind:
-            lungs[:, : shape[1] // 2] = True
-            infection[: shape[0] // 4] = True
-        return Masks(lungs, infection)
-
-    def __call__(self, image: np.ndarray) -> Masks:
-        return self.masks(self.probabilities([image])[0], image.shape)
 
 
 class Brightness:
@@ -55,38 +32,22 @@ class Brightness:
         return {"bright": bright, "dark": 1 - bright}
 
 
-def quarter(side: int, columns: slice, rows: slice = slice(None)) -> np.ndarray:
-    mask = np.zeros((side, side), np.uint8)
-    mask[rows, columns] = 255
-    return mask
-
-
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
-    """Four X-rays of four sizes: a has both masks, b lungs only, c a blank infection only, d none."""
+    """Four X-rays of four sizes."""
     folder = tmp_path_factory.mktemp("rows")
-    place = folder / "Infection Segmentation Data" / "Test" / "COVID-19"
-    drawn = {
-        ("a.png", "lung masks"): quarter(64, slice(16, 48)),
-        ("a.png", "infection masks"): quarter(64, slice(0, 32), slice(0, 32)),
-        ("b.png", "lung masks"): quarter(96, slice(0, 48)),
-        ("c.png", "infection masks"): quarter(128, slice(0, 0)),
-    }
     for seed, (name, side) in enumerate(SIDES.items()):
-        tiny.write_row(place, name, tiny.draw_xray(seed, side))
-    for (name, kind), mask in drawn.items():
-        (place / kind).mkdir(exist_ok=True)
-        Image.fromarray(mask).save(place / kind / name)
+        tiny.write_row(folder / "Lung Segmentation Data" / "Test" / "COVID-19", name, tiny.draw_xray(seed, side))
     return load(str(folder))["test"]
 
 
 def test_the_lungs_are_outlined_at_the_size_of_every_image(rows):
-    outlined = outline_lungs(rows, Halves(blind=96))
+    outlined = outline_lungs(rows, halves(blind=96))
     assert outlined.column_names == [*rows.column_names, "lungs"]
     assert outlined["file"][:] == list(SIDES)
     for row in outlined:
         side = SIDES[row["file"]]
-        expected = np.zeros((side, side), bool) if side == 96 else quarter(side, slice(0, side // 2)) > 0
+        expected = rectangle(side, slice(0, 0 if side == 96 else side // 2))
         assert np.array_equal(read_mask(row["lungs"]), expected)
 
 
@@ -99,48 +60,16 @@ def test_outlines_are_what_the_saved_segmenter_says_of_the_file(covid_qu_ex):
 
 
 def test_rows_without_outlined_lungs_are_dropped_and_counted(rows, caplog):
-    outlined = outline_lungs(rows, Halves(blind=96))
+    outlined = outline_lungs(rows, halves(blind=96))
     assert drop_without_lungs(outlined)["file"][:] == ["a.png", "c.png", "d.png"]
     assert caplog.messages == ["No lungs found on 1 of 4 images of test."]
     caplog.clear()
-    assert len(drop_without_lungs(outline_lungs(rows, Halves()))) == 4
+    assert len(drop_without_lungs(outline_lungs(rows, halves()))) == 4
     assert caplog.messages == []
 
 
-def test_pixels_are_counted_at_the_images_own_size_and_minus_one_where_nobody_drew(rows):
-    assert segmentation_counts(Halves(), rows).tolist() == [
-        [[16 * 64, 16 * 64, 16 * 64], [16 * 32, 16 * 32, 16 * 32]],
-        [[48 * 96, 0, 0], [-1, -1, -1]],
-        [[-1, -1, -1], [0, 32 * 128, 0]],
-        [[-1, -1, -1], [-1, -1, -1]],
-    ]
-
-
-def test_scores_are_of_the_rows_that_have_the_mask(rows):
-    results = segmentation_results(segmentation_counts(Halves(), rows))
-    assert results["lungs"] == {
-        "images": 2,
-        "iou_pooled": pytest.approx((1024 + 4608) / (3 * 1024 + 4608)),
-        "iou_mean_per_image": pytest.approx((1 / 3 + 1) / 2),
-        "dice_mean_per_image": pytest.approx((1 / 2 + 1) / 2),
-    }
-    # The blank mask was drawn, but there is nothing in it to find.
-    assert results["infection"] == {
-        "images": 1,
-        "iou_pooled": pytest.approx(1 / 3),
-        "iou_mean_per_image": pytest.approx(1 / 3),
-        "dice_mean_per_image": pytest.approx(1 / 2),
-    }
-
-
-def test_rows_without_masks_have_no_scores(rows):
-    results = segmentation_results(segmentation_counts(Halves(), rows.select([3])))
-    nothing = {"images": 0, "iou_pooled": None, "iou_mean_per_image": None, "dice_mean_per_image": None}
-    assert results == {"lungs": nothing, "infection": nothing}
-
-
 def test_probabilities_stand_in_the_order_of_the_labels_and_are_nan_without_lungs(rows, caplog):
-    answers = class_probabilities(Brightness(), outline_lungs(rows, Halves(blind=128)), "resnet")
+    answers = class_probabilities(Brightness(), outline_lungs(rows, halves(blind=128)), "resnet")
     for row, answer in zip(rows, answers, strict=True):
         image = read_image(row["image"])
         bright = float(image[:, : len(image) // 2].mean())

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from hub_models.lungs import Involvement, clean_lungs, measure_involvement, split_lungs
+from hub_models.lungs import (
+    Involvement,
+    clean_infection,
+    clean_lungs,
+    grade_extent,
+    measure_involvement,
+    split_lungs,
+)
 from hub_models.phantom import draw_phantom
 
 
@@ -47,6 +54,27 @@ def test_an_empty_mask_stays_empty_and_the_given_mask_is_not_changed():
     assert not given[1, 1]
 
 
+def test_specks_and_small_holes_of_an_infection_are_mended_and_larger_ones_stay():
+    lungs = rectangles(np.s_[:, :100])  # 10,000 pixels: a speck has fewer than 20
+    infection = rectangles(np.s_[10:50, 10:50], np.s_[60:64, 60:65], np.s_[70:71, 60:79])
+    infection[20:24, 20:25] = infection[30:31, 20:39] = False  # holes of 20 and of 19
+    expected = rectangles(np.s_[10:50, 10:50], np.s_[60:64, 60:65])
+    expected[20:24, 20:25] = False
+    assert np.array_equal(clean_infection(infection, lungs), expected)
+
+
+def test_without_lungs_an_infection_is_blank():
+    assert not clean_infection(rectangles(RIGHT), rectangles()).any()
+
+
+@pytest.mark.parametrize(
+    ("share", "grade"),
+    [(None, None), (0.0, 0), (1e-6, 1), (0.2499, 1), (0.25, 2), (0.4999, 2), (0.5, 3), (0.7499, 3), (0.75, 4), (1, 4)],
+)
+def test_the_extent_is_graded_by_quarters(share, grade):
+    assert grade_extent(share) == grade
+
+
 def test_the_patients_right_lung_is_on_the_left_of_the_picture():
     right, left = split_lungs(rectangles(RIGHT, LEFT))
     assert np.array_equal(right, rectangles(RIGHT))
@@ -64,6 +92,14 @@ def test_lungs_that_touch_are_cut_in_the_middle_of_their_extent():
     right, left = split_lungs(rectangles(np.s_[20:80, 20:160]))
     assert np.array_equal(right, rectangles(np.s_[20:80, 20:90]))
     assert np.array_equal(left, rectangles(np.s_[20:80, 90:160]))
+
+
+def test_lungs_that_touch_are_cut_where_they_are_lowest_near_the_middle():
+    bridge = np.s_[40:44, 70:96]  # the middle of the extent is at column 95
+    right, left = split_lungs(rectangles(np.s_[20:80, 20:70], bridge, np.s_[20:80, 96:170]))
+    assert np.flatnonzero(right.any(axis=0))[-1] == np.flatnonzero(left.any(axis=0))[0] - 1 == 94
+    right, left = split_lungs(rectangles(np.s_[20:80, 20:80], np.s_[40:44, 80:84], np.s_[20:80, 84:170]))
+    assert np.flatnonzero(left.any(axis=0))[0] in range(80, 85)
 
 
 def test_a_lung_that_reaches_a_little_across_the_middle_is_not_cut():
@@ -105,3 +141,12 @@ def test_a_lung_that_was_not_found_has_no_share():
     infection = rectangles(np.s_[0:50, 0:200])  # half of each lung
     assert measure_involvement(rectangles(RIGHT), infection) == Involvement(right=0.5, left=None, both=0.5)
     assert measure_involvement(rectangles(), infection) == Involvement(None, None, None)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_shares_of_a_drawn_x_ray_are_its_exact_ones(seed):
+    phantom = draw_phantom(seed, opacities=1 + seed % 4)
+    left = phantom.lungs & ~phantom.right
+    shares = measure_involvement(phantom.lungs, phantom.infection)
+    for share, lung in ((shares.right, phantom.right), (shares.left, left), (shares.both, phantom.lungs)):
+        assert share == pytest.approx((phantom.infection & lung).sum() / lung.sum(), abs=0.02)

@@ -56,6 +56,13 @@ def test_infection_is_blank_without_opacities_and_inside_the_lungs_with_them(hea
         assert 0.03 < phantom.infection.sum() / phantom.lungs.sum() < 0.7
 
 
+def test_the_right_lung_is_a_part_of_the_lungs_on_the_left_of_the_image(healthy):
+    for phantom in healthy:
+        left = phantom.lungs & ~phantom.right
+        assert (phantom.right & ~phantom.lungs).sum() == 0
+        assert np.flatnonzero(phantom.right.any(axis=0))[-1] < np.flatnonzero(left.any(axis=0))[0]
+
+
 def test_more_opacities_cover_more_and_keep_the_first():
     one, four = draw_phantom(3, opacities=1).infection, draw_phantom(3, opacities=4).infection
     assert not (one & ~four).any()

@@ -29,8 +29,9 @@ def test_a_pushed_data_set_has_a_card_that_tells_what_it_holds(hub, covid_qu_ex)
     header = yaml.safe_load(header)
     assert header["license"] == "cc0-1.0"
     assert header["pretty_name"] == "lung-xrays"
-    features = {feature["name"]: feature["dtype"] for feature in header["dataset_info"]["features"]}
-    assert features["lung_mask"] == features["infection_mask"] == "image"
+    features = {feature.pop("name"): feature for feature in header["dataset_info"]["features"]}
+    assert features["lung_mask"] == features["infection_mask"] == {"dtype": "image"}
+    assert features["lung_boxes"] == features["infection_boxes"] == {"list": {"list": "float32"}}
     assert "| train | 4 | 4 | 4 | 4 | 2 | 1 |" in text
     assert "| all | 8 | 8 | 8 | 10 | 6 | 3 |" in text
     assert "`label`: COVID-19, Non-COVID, Normal." in text

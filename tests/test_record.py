@@ -2,10 +2,14 @@
 
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 
 from hub_models.cards import CardFacts
 from hub_models.checkpoints import EMBEDDED, ROLES
+from tests.drawn import Known, dataset, halves, rectangle
+from train.data import load
+from train.metrics import AVERAGES, BINS
 from train.record import (
     classes_record,
     classes_scores,
@@ -53,19 +57,148 @@ def test_an_image_without_an_answer_stays_without_one_and_counts_as_wrong(tmp_pa
     assert scores["no_answer"] == 1
 
 
-def test_masks_that_nobody_drew_or_that_are_blank_take_no_part(tmp_path):
-    counts = np.array([[[8, 1, 1], [-1, -1, -1]], [[4, 4, 0], [0, 7, 0]], [[6, 0, 2], [3, 1, 0]]])
-    record = save_record(outlines_record(rows(["a", "b", "c"], [0, 0, 0]), counts), tmp_path)
+@pytest.fixture(scope="module")
+def drawn() -> datasets.Dataset:
+    """Seven X-rays of six sizes and four patients.
+
+    0 has both masks, 1 lungs only, 2 a blank infection only, 3 nothing; of the healthy 4 and 5 one has lungs, none an
+    infection; 6 has a blank lung mask.
+    """
+    return dataset(
+        {
+            "side": 64,
+            "label": "COVID-19",
+            "patient": "anna",
+            "lung_mask": rectangle(64, slice(16, 48)),
+            "infection_mask": rectangle(64, slice(0, 32), slice(0, 32)),
+        },
+        {"side": 96, "label": "COVID-19", "patient": "bert", "lung_mask": rectangle(96, slice(0, 48))},
+        {"side": 128, "label": "Non-COVID", "patient": "anna", "infection_mask": rectangle(128, slice(0, 0))},
+        {"side": 80, "label": "Non-COVID", "patient": "carl"},
+        {"side": 100, "label": "Normal", "patient": "dora"},
+        {"side": 112, "label": "Normal", "patient": "carl", "lung_mask": rectangle(112, slice(0, 28))},
+        {"side": 64, "label": "Non-COVID", "patient": "bert", "lung_mask": rectangle(64, slice(0, 0))},
+    )
+
+
+@pytest.fixture(scope="module")
+def outlined(drawn) -> pd.DataFrame:
+    return outlines_record(drawn, halves(blind=100))
+
+
+def test_only_rows_that_somebody_drew_on_and_healthy_ones_are_in_the_record(outlined):
+    assert outlined["file"].tolist() == ["0.png", "1.png", "2.png", "4.png", "5.png", "6.png"]
+    assert outlined["label"].tolist() == ["COVID-19", "COVID-19", "Non-COVID", "Normal", "Normal", "Non-COVID"]
+    assert outlined["patient"].tolist() == [0, 1, 0, 2, 3, 1]
+
+
+def test_pixels_are_counted_at_the_images_own_size_and_minus_one_where_nobody_drew(outlined):
+    sides = ("true_positive", "false_positive", "false_negative")
+    assert outlined[[f"lungs {side}" for side in sides]].values.tolist() == [
+        [16 * 64, 16 * 64, 16 * 64],
+        [48 * 96, 0, 0],
+        [-1, -1, -1],
+        [-1, -1, -1],
+        [28 * 112, 28 * 112, 0],
+        [0, 32 * 64, 0],
+    ]
+    assert outlined[[f"infection {side}" for side in sides]].values.tolist() == [
+        [16 * 32, 16 * 32, 16 * 32],
+        [-1, -1, -1],
+        [0, 32 * 128, 0],
+        [-1, -1, -1],
+        [-1, -1, -1],
+        [-1, -1, -1],
+    ]
+    assert outlined["lungs found"].tolist() == [32 * 64, 48 * 96, 64 * 128, 0, 56 * 112, 32 * 64]
+    assert outlined["infection found"].tolist() == [16 * 64, 24 * 96, 32 * 128, 0, 28 * 112, 16 * 64]
+
+
+def test_histograms_are_kept_as_words_and_the_distance_of_the_lungs_in_pixels(outlined):
+    first, last = (16 * 64, 16 * 64), (16 * 64, 16 * 64)
+    assert outlined["lungs inside"][0] == f"{first[0]} {'0 ' * (BINS - 2)}{last[0]}"
+    assert outlined["lungs outside"][0] == f"{first[1]} {'0 ' * (BINS - 2)}{last[1]}"
+    assert outlined["infection inside"].tolist()[1:] == ["", " ".join("0" * BINS), "", "", ""]
+    distances = outlined["lungs hd95"].tolist()
+    assert distances[:2] == [16, 0]  # columns 0 to 31 against 16 to 47
+    assert [np.isnan(distance) for distance in distances] == [False, False, True, True, False, True]
+
+
+def test_scores_are_of_the_rows_that_have_the_mask(outlined):
+    scores = outlines_scores(outlined)
+    lungs, infection = scores["lungs"], scores["infection"]
+    assert (lungs["images"], lungs["images_all"]) == (3, 4)
+    found, wrong, missed = 1024 + 4608 + 3136, 1024 + 3136, 1024
+    assert lungs["iou_pooled"] == pytest.approx(found / (found + wrong + missed))
+    assert lungs["precision_pooled_all_images"] == pytest.approx(found / (found + wrong + 2048))
+    assert lungs["iou_mean_per_image"] == pytest.approx((1 / 3 + 1 + 1 / 2) / 3)
+    assert lungs["dice_mean_per_image"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
+    assert lungs["iou_mean_all_images"] == pytest.approx((1 / 3 + 1 + 1 / 2 + 0) / 4)
+    assert lungs["hd95_mean_per_image"] == pytest.approx((16 + 0 + 28) / 3)
+    # The blank mask was drawn, but there is nothing in it to find.
+    assert (infection["images"], infection["images_all"]) == (1, 2)
+    assert infection["iou_pooled"] == infection["iou_mean_per_image"] == pytest.approx(1 / 3)
+    assert infection["iou_pooled_all_images"] == pytest.approx(512 / (3 * 512 + 4096))
+    assert infection["dice_mean_per_image"] == pytest.approx(1 / 2)
+    assert infection["dice_mean_all_images"] == pytest.approx(1 / 4)
+    # Half of what is answered 1 is inside, and half of the inside is answered 0, as is seven eighths of the outside.
+    assert infection["average_precision_pooled"] == pytest.approx(0.5 * 0.5 + 0.5 * 1024 / 4096)
+    assert "hd95_mean_per_image" not in infection
+
+
+def test_healthy_images_make_the_scores_of_healthy_lungs_whether_drawn_or_not(outlined):
+    healthy = outlines_scores(outlined)["healthy"]
+    assert healthy["images"] == 2
+    assert healthy["share_marked"] == healthy["share_marked_over_1_percent"] == 0.5
+    assert healthy["mean_marked_area"] == pytest.approx((0 + 28 / 56) / 2)
+    assert healthy["intervals"]["share_marked"] == [0, 1]
+    assert healthy["bootstrap"]["patients"] == 2
+
+
+def test_a_record_gives_the_same_scores_when_it_was_saved(outlined, tmp_path):
+    loaded = save_record(outlined, tmp_path)
+    pd.testing.assert_frame_equal(loaded, outlined, check_dtype=False)
+    assert load_record(tmp_path).equals(loaded)
+    assert repr(outlines_scores(loaded)) == repr(outlines_scores(outlined))  # repr: NaN is like NaN
+
+
+def test_what_a_segmenter_says_of_files_gives_the_same_scores_when_it_was_saved(covid_qu_ex, tmp_path):
+    record = outlines_record(load(str(covid_qu_ex))["test"], Known(uncertain))
+    assert len(record) == 4
     scores = outlines_scores(record)
-    assert scores["lungs"]["images"] == 3
-    assert scores["lungs"]["iou_pooled"] == pytest.approx(18 / 26)
+    assert repr(outlines_scores(save_record(record, tmp_path))) == repr(scores)
+    assert 0 < scores["infection"]["average_precision_pooled"] < 1
+
+
+def uncertain(shape: tuple[int, int]) -> np.ndarray:
+    """Probabilities in many bins."""
+    return np.random.default_rng(shape[0]).random((2, *shape))
+
+
+def test_masks_that_nobody_drew_take_no_part(drawn):
+    record = outlines_record(drawn.select([1]), halves())
+    scores = outlines_scores(record)
+    assert scores["lungs"]["iou_pooled"] == 1.0
     assert scores["infection"] == {
-        "images": 1,
-        "iou_pooled": 0.75,
-        "iou_mean_per_image": 0.75,
-        "dice_mean_per_image": pytest.approx(6 / 7),
-    }  # of one patient there is no interval
-    assert scores["lungs"]["bootstrap"]["patients"] == 3
+        "images": 0,
+        "images_all": 0,
+        **{
+            f"{name}_{average}": None
+            for average in AVERAGES
+            for name in ("iou", "dice", "precision", "recall", "average_precision")
+        },
+    }
+    assert scores["healthy"]["images"] == 0
+    assert "bootstrap" not in scores["lungs"]  # of one patient there is no interval
+
+
+def test_a_draw_of_patients_without_a_drawn_mask_leaves_the_interval_to_the_others(drawn):
+    infected, blank = drawn.select([0]), drawn.select([2])
+    blank = blank.map(lambda row: {"patient": "erna"})
+    scores = outlines_scores(outlines_record(datasets.concatenate_datasets([infected, blank]), halves()))["infection"]
+    assert scores["bootstrap"]["patients"] == 2
+    assert scores["intervals"]["iou_pooled"] == pytest.approx([1 / 3, 1 / 3])
+    assert scores["intervals"]["iou_mean_all_images"] == pytest.approx([1 / 6, 1 / 3])
 
 
 def test_intervals_are_those_of_patients_not_of_images():

@@ -8,9 +8,21 @@ import torch
 from PIL import Image
 
 from tests import tiny
+from tests.drawn import dataset, rectangle
 from train.data import to_dataset
 from train.folder import read_folder
-from train.rows import drop_unreadable, image_tensor, mask_tensor, read_mask, source, undecoded
+from train.rows import (
+    drop_unreadable,
+    has_boxes,
+    has_mask,
+    image_tensor,
+    is_scored,
+    mask_tensor,
+    positions,
+    read_mask,
+    source,
+    undecoded,
+)
 
 PLACE = Path("Lung Segmentation Data", "Test", "COVID-19")
 
@@ -147,3 +159,27 @@ def test_rows_that_can_all_be_read_are_left_as_they_are(folder, caplog):
     rows = rows_of(folder)
     assert drop_unreadable(rows, strict=True) is rows
     assert caplog.messages == []
+
+
+def test_rows_are_found_by_what_was_drawn_on_them_and_by_the_name_of_their_class():
+    blank = rectangle(32, slice(0, 0))
+    rows = dataset(
+        {"side": 32, "label": "COVID-19"},
+        {"side": 32, "label": "COVID-19", "lung_mask": rectangle(32)},
+        {"side": 32, "label": "Non-COVID", "infection_mask": blank},  # drawn, though there is nothing in it
+        {"side": 32, "label": "Normal"},
+        {"side": 32, "label": "Non-COVID", "infection_boxes": [[1.0, 2.0, 3.0, 4.0]]},
+        {"side": 32, "label": "Non-COVID", "lung_boxes": []},
+        {"side": 32, "label": "Normal", "lung_mask": rectangle(32)},
+    )
+    assert positions(rows, has_mask) == [1, 2, 6]
+    assert positions(rows, has_boxes) == [1, 2, 4, 5, 6]
+    assert positions(rows, is_scored) == [1, 2, 3, 6]
+    assert positions(rows, lambda row: row["label"] == "Non-COVID") == [2, 4, 5]
+    assert positions(rows, lambda row: row["image"]["bytes"] is None) == []  # not decoded
+
+
+def test_without_a_class_of_healthy_images_only_a_mask_makes_a_row_scored():
+    given = ({"side": 32, "label": "Asthma"}, {"side": 32, "label": "Asthma", "lung_mask": rectangle(32)})
+    rows = dataset(*given, classes=["Asthma", "Cold"])
+    assert positions(rows, is_scored) == [1]

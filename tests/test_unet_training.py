@@ -1,134 +1,158 @@
-"""What the UNet learns from: the loss over labelled masks only, pretrained weights, and what an epoch holds."""
+"""What an epoch of the UNet holds, and its script with the recipes and the labels that `test_training` does not try."""
 
-from types import SimpleNamespace
+import csv
+from pathlib import Path
 
-import numpy as np
+import datasets
 import pytest
-import segmentation_models_pytorch as smp
 import torch
-from safetensors.torch import save_file
-from torch.nn import functional as F
+from transformers import set_seed
 
+from hub_models.cards import CardFacts
+from hub_models.check import check_folder
 from hub_models.unet import Segmenter
+from tests.drawn import dataset, rectangle
+from train import original
 from train.data import load
-from train.unet import Rows, SegmentationTask, collate, has_mask, load_encoder, repeat_infected, validation_dice
+from train.encoders import load_encoder
+from train.original import OriginalUnet
+from train.rows import has_mask, positions, read_mask
+from train.unet import UnetArguments, architecture, main, new_segmenter, repeat_infected, training_rows
+
+HALF, BLANK = rectangle(32, slice(0, 16)), rectangle(32, slice(0, 0))
 
 
-@pytest.fixture
-def task() -> SegmentationTask:
-    torch.manual_seed(0)
-    return SegmentationTask(Segmenter.new("resnet18", 64).network)
-
-
-def batch(labelled: list[list[bool]]) -> dict[str, torch.Tensor]:
-    torch.manual_seed(1)
-    masks = (torch.rand(len(labelled), 2, 64, 64) > 0.5).to(torch.int8)
-    return {
-        "pixel_values": torch.randn(len(labelled), 1, 64, 64),
-        "masks": masks,
-        "labelled": torch.tensor(labelled),
-    }
-
-
-def test_the_loss_is_dice_plus_cross_entropy_of_each_mask(task):
-    inputs = batch([[True, True], [True, True]])
-    logits = task.network(inputs["pixel_values"])
-    expected = 0.0
-    for i in range(2):
-        probability, truth = logits[:, i].sigmoid(), inputs["masks"][:, i].float()
-        dice = 1 - 2 * (probability * truth).sum() / (probability.sum() + truth.sum())
-        expected += dice + F.binary_cross_entropy(probability, truth)
-    assert task(**inputs)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_a_mask_that_nobody_drew_changes_neither_loss_nor_gradient(task):
-    inputs = batch([[True, False], [False, False], [True, True]])
-    first = task(**inputs)["loss"]
-    first.backward()
-    gradient = task.network.segmentation_head[0].weight.grad.clone()
-    task.zero_grad()
-    inputs["masks"][0, 1] = 1 - inputs["masks"][0, 1]
-    inputs["masks"][1] = -1
-    second = task(**inputs)["loss"]
-    second.backward()
-    assert second.item() == pytest.approx(first.item(), rel=1e-6)
-    assert torch.allclose(task.network.segmentation_head[0].weight.grad, gradient, atol=1e-7)
-
-
-def test_a_batch_without_any_mask_has_no_loss_but_can_be_trained_on(task):
-    loss = task(**batch([[False, False]]))["loss"]
-    loss.backward()
-    assert loss.item() == 0
-
-
-def test_counts_are_those_of_logits_above_zero(task):
-    inputs = batch([[True, True]])
-    with torch.no_grad():
-        found = task.network(inputs["pixel_values"]) > 0
-        counts = task(**inputs)["counts"]
-    drawn = inputs["masks"] > 0
-    assert counts[0, 1].tolist() == [
-        int((found & drawn)[0, 1].sum()),
-        int((found & ~drawn)[0, 1].sum()),
-        int((~found & drawn)[0, 1].sum()),
-    ]
-
-
-def test_validation_dice_is_the_mean_of_both_masks_over_labelled_images_that_are_not_blank():
-    counts = torch.tensor(
-        [
-            [[8, 1, 1], [9, 0, 0]],  # lungs 16/18; infection not labelled
-            [[4, 4, 0], [1, 1, 1]],  # lungs 8/12, infection 2/4
-            [[0, 5, 0], [0, 9, 0]],  # blank lungs, blank infection: neither counts
-        ]
-    ).numpy()
-    labelled = torch.tensor([[1, 0], [1, 1], [1, 1]]).numpy()
-    scores = validation_dice(SimpleNamespace(predictions=counts, label_ids=labelled))
-    assert scores["dice_lungs"] == pytest.approx((16 / 18 + 8 / 12) / 2)
-    assert scores["dice_infection"] == pytest.approx(0.5)
-    assert scores["dice"] == pytest.approx((scores["dice_lungs"] + 0.5) / 2)
-
-
-def test_colour_weights_are_summed_into_the_one_channel(tmp_path):
-    colour = smp.encoders.get_encoder("resnet18", in_channels=3, weights=None).state_dict()
-    save_file(colour, tmp_path / "encoder.safetensors")
-    network = Segmenter.new("resnet18", 64).network
-    assert load_encoder(network, "resnet18", str(tmp_path / "encoder.safetensors")) == (
-        "encoder weights from encoder.safetensors"
+@pytest.fixture(scope="module")
+def rows() -> datasets.Dataset:
+    """Of each kind of label one X-ray: what is drawn, boxed or not known of its lungs and its infection."""
+    return dataset(
+        {"side": 32, "label": "COVID-19", "file": "drawn", "lung_mask": HALF, "infection_mask": HALF},
+        {"side": 32, "label": "Normal", "file": "blank", "lung_mask": HALF, "infection_mask": BLANK},
+        {"side": 32, "label": "COVID-19", "file": "boxed", "infection_boxes": [[1, 2, 9, 8]]},
+        {"side": 32, "label": "Non-COVID", "file": "looked at", "lung_boxes": [[1, 2, 9, 8]], "infection_boxes": []},
+        {"side": 32, "label": "Normal", "file": "healthy"},
+        {"side": 32, "label": "Non-COVID", "file": "unknown"},
     )
-    grey = torch.rand(1, 1, 64, 64)
-    expected = F.conv2d(grey.expand(-1, 3, -1, -1), colour["conv1.weight"], stride=2, padding=3)
-    assert torch.allclose(network.encoder.conv1(grey), expected, atol=1e-5)
-    assert torch.equal(network.encoder.layer1[0].conv1.weight, colour["layer1.0.conv1.weight"])
 
 
-def test_encoder_weights_that_do_not_fit_or_are_not_there_are_refused(tmp_path):
-    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.safetensors")
-    network = Segmenter.new("resnet18", 64).network
-    with pytest.raises(ValueError, match=r"does not fit the encoder resnet18: it lacks \d+ tensors"):
-        load_encoder(network, "resnet18", str(tmp_path / "part.safetensors"))
-    with pytest.raises(ValueError, match="There are no encoder weights imagnet; choose imagenet, lite0, none"):
-        load_encoder(network, "resnet18", "imagnet")
-    assert load_encoder(network, "resnet18", "none") is None
+def times(rows: datasets.Dataset) -> dict[str, int]:
+    """How often each file is shown."""
+    files = rows["file"][:]
+    return {file: files.count(file) for file in files}
 
 
 def test_only_images_with_a_drawn_infection_are_repeated(covid_qu_ex):
     rows = load(str(covid_qu_ex))["train"]
-    rows = rows.select([i for i, row in enumerate(rows) if has_mask(row)])
+    rows = rows.select(positions(rows, has_mask))
     repeated = repeat_infected(rows, 3)
-    times = {name: repeated["file"][:].count(name) for name in rows["file"]}
     infected = {row["file"] for row in rows if row["infection_mask"] and row["infection_mask"].getextrema()[1]}
     assert len(infected) == 2
-    assert {name for name, count in times.items() if count == 3} == infected
-    assert {name for name, count in times.items() if count == 1} == set(rows["file"]) - infected
+    assert times(repeated) == {file: 3 if file in infected else 1 for file in rows["file"]}
 
 
-def test_rows_carry_the_masks_that_were_drawn_and_say_which(covid_qu_ex):
-    rows = load(str(covid_qu_ex))["validation"]
-    chosen = rows.select([i for i, name in enumerate(rows["file"]) if name.startswith(("covid", "non"))])
-    examples = chosen.with_transform(Rows(Segmenter.new("resnet18", 64)))
-    stacked = collate([examples[i] for i in range(len(examples))])
-    assert stacked["pixel_values"].shape == (4, 1, 64, 64)
-    assert stacked["labelled"].tolist() == [[True, True], [True, True], [False, False], [False, False]]
-    drawn = chosen[0]["lung_mask"].resize((64, 64))
-    assert abs(int(stacked["masks"][0, 0].sum()) - int((np.asarray(drawn) > 127).sum())) < 60
+def test_a_boxed_infection_is_repeated_like_a_drawn_one(rows):
+    expected = {"drawn": 4, "blank": 1, "boxed": 4, "looked at": 1, "healthy": 1, "unknown": 1}
+    assert times(repeat_infected(rows, 4)) == expected
+    assert repeat_infected(rows, 1)["file"][:] == rows["file"][:]
+
+
+def test_an_epoch_holds_the_drawn_images_or_with_boxes_also_the_boxed_ones(rows):
+    masks = training_rows(rows, UnetArguments(), 0)
+    assert times(masks) == {"drawn": 3, "blank": 1}
+    assert all(boxes is None for boxes in masks["lung_boxes"])
+    boxed = training_rows(rows, UnetArguments(supervision="boxes", repeat_infected=2), 0)
+    assert times(boxed) == {"drawn": 2, "blank": 1, "boxed": 2, "looked at": 1}
+    assert all(mask is None for column in ("lung_mask", "infection_mask") for mask in boxed[column])
+    found = dict(zip(boxed["file"], boxed["infection_boxes"], strict=True))
+    assert found == {"drawn": [[0, 0, 16, 32]], "blank": [], "boxed": [[1, 2, 9, 8]], "looked at": []}
+
+
+def test_with_boxes_a_share_of_the_outlines_stays_and_the_seed_draws_it():
+    drawn = {"side": 32, "label": "COVID-19", "lung_mask": HALF}
+    rows = dataset(*[drawn] * 8)
+
+    def stay(seed: int) -> list[bool]:
+        chosen = training_rows(rows, UnetArguments(supervision="boxes", outlines=0.25), seed)
+        assert [mask is None for mask in chosen["lung_mask"]] == [boxes is not None for boxes in chosen["lung_boxes"]]
+        return [mask is not None for mask in chosen["lung_mask"]]
+
+    assert [sum(stay(seed)) for seed in range(3)] == [2, 2, 2]
+    assert len({tuple(stay(seed)) for seed in range(5)}) > 1
+
+
+def test_healthy_and_taught_images_are_added_once_the_labelled_ones_are_repeated(rows, checkpoints):
+    healthy = training_rows(rows, UnetArguments(healthy=5), 0)
+    assert times(healthy) == {"drawn": 3, "blank": 1, "healthy": 1}
+    assert not read_mask(healthy[-1]["infection_mask"]).any()
+    taught = training_rows(rows, UnetArguments(taught=9, teacher=str(checkpoints["unet"])), 0)
+    assert times(taught) == {"drawn": 3, "blank": 1, "boxed": 1, "looked at": 1, "healthy": 1, "unknown": 1}
+    assert all(read_mask(mask).all() for mask in taught["lung_mask"][4:])  # this teacher takes everything for lungs
+
+
+def test_with_boxes_no_labelled_image_is_added_once_more_as_one_without_a_label(rows, checkpoints):
+    arguments = UnetArguments(supervision="boxes", repeat_infected=1, taught=9, teacher=str(checkpoints["unet"]))
+    expected = ["drawn", "blank", "boxed", "looked at", "healthy", "unknown"]
+    assert times(training_rows(rows, arguments, 0)) == dict.fromkeys(expected, 1)
+
+
+def test_a_new_segmenter_is_of_the_encoder_that_is_asked_for(tmp_path):
+    arguments = UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64)
+    given = Segmenter.new("resnet18", 64).network.encoder.state_dict()
+    torch.save(given, tmp_path / "weights.pth")
+    segmenter, words = new_segmenter(arguments)
+    assert (segmenter.image_size, words) == (64, None)
+    assert architecture(segmenter, arguments) == (
+        "smp.Unet, encoder resnet18, one input channel, outputs lungs and infection"
+    )
+    arguments.encoder_weights = str(tmp_path / "weights.pth")
+    segmenter, words = new_segmenter(arguments)
+    assert words == load_encoder(segmenter.network, "resnet18", arguments.encoder_weights)
+    assert torch.equal(segmenter.network.encoder.conv1.weight, given["conv1.weight"])
+    arguments.encoder = original.NAME
+    segmenter, words = new_segmenter(arguments)
+    assert (type(segmenter.network), segmenter.image_size, words) == (OriginalUnet, 64, None)
+    assert architecture(segmenter, arguments) == "OriginalUnet, one input channel, outputs lungs and infection"
+
+
+def words(dataset: Path, output_dir: Path, *more: str) -> list[str]:
+    """The command line of a run of two steps."""
+    sizes = ["--max_eval_samples", "4", "--per_device_train_batch_size", "2", "--max_steps", "2", "--image_size", "32"]
+    return ["--dataset", str(dataset), "--output_dir", str(output_dir), *sizes, *more]
+
+
+def test_the_original_recipe_makes_a_checkpoint_that_loads_and_tells_its_settings(covid_qu_ex, tmp_path):
+    results = main(words(covid_qu_ex, tmp_path, "--recipe", "original"))
+    facts = CardFacts.load(tmp_path / "release")
+    assert (facts.parameters, facts.base_model) == (8_556_418, None)
+    assert facts.architecture == "OriginalUnet, one input channel, outputs lungs and infection"
+    settings = {name: facts.procedure[name] for name in ("recipe", "encoder", "loss", "image size", "learning rate")}
+    assert settings == {
+        "recipe": "original",
+        "encoder": "original",
+        "loss": "bce",
+        "image size": 32,  # said on the command line
+        "learning rate": 1e-4,
+    }
+    assert facts.results["split"] == "test"
+    assert results["lungs"] == facts.results["lungs"]
+    loaded = original.load_segmenter(tmp_path / "release")
+    assert (type(loaded.network), loaded.image_size) == (OriginalUnet, 32)
+
+
+def test_a_run_with_boxes_saves_its_average_and_what_it_chose_and_is_measured_where_it_is_told(covid_qu_ex, tmp_path):
+    more = ["--encoder", "resnet18", "--encoder_weights", "none", "--supervision", "boxes", "--mirror", "true"]
+    slow = ["--average_decay", "0.9999999", "--learning_rate", "0.1", "--seed", "5"]
+    main(words(covid_qu_ex, tmp_path, *more, *slow, "--measure_on", "validation"))
+    facts = check_folder(tmp_path / "release")
+    assert facts.procedure["supervision"] == "boxes"
+    assert (facts.results["split"], facts.results["images"]) == ("validation", 4)
+    with (tmp_path / "release" / "predictions.csv").open(encoding="utf-8") as stream:
+        measured = {row["file"] for row in csv.DictReader(stream)}
+    assert len(measured) == 4
+    assert measured <= set(load(str(covid_qu_ex))["validation"]["file"])
+    loaded = Segmenter.from_pretrained(tmp_path / "release")
+    assert loaded.processor.mirror
+    assert loaded.thresholds == {name: facts.procedure[f"threshold of {name}"] for name in ("lungs", "infection")}
+    set_seed(5)
+    first = Segmenter.new("resnet18", 32).network.encoder.conv1.weight  # from which so slow an average does not move
+    torch.testing.assert_close(loaded.network.encoder.conv1.weight, first, atol=1e-3, rtol=0)

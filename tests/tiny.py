@@ -30,7 +30,7 @@ def draw_xray(seed: int, size: int = 128, opacities: int = 0) -> Phantom:
     phantom = draw_phantom(seed, size=size, opacities=opacities)
     mottle = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), size * 3 / 256)
     image = (phantom.image + 12 * mottle / mottle.std()).clip(0, 255).astype(np.uint8)
-    return Phantom(image, phantom.lungs, phantom.infection)
+    return replace(phantom, image=image)
 
 
 def write_covid_qu_ex(folder: Path, doubled: bool = True, metadata: bool = True) -> Path:

@@ -1,8 +1,9 @@
 """The command line that every training script shares, and how its training is set up and resumed."""
 
+import argparse
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,9 @@ class DataArguments:
 
     dataset: str = field(
         metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
+    )
+    boxes: str | None = field(
+        default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})
@@ -57,12 +61,15 @@ class XrayTrainingArguments(TrainingArguments):
         return [Clock(), *stopping]
 
 
-def parse_arguments(model_arguments: type, argv: list[str] | None, **defaults) -> tuple:
+def parse_arguments(
+    model_arguments: type, argv: list[str] | None, recipes: Mapping[str, dict] | None = None, **defaults
+) -> tuple:
     """Parse a training script's command line.
 
     Args:
         model_arguments: dataclass of the script's own arguments.
         argv: the words, or None for those of this process.
+        recipes: what each value of the argument `recipe` changes in the defaults; None without such an argument.
         defaults: the script's defaults for `XrayTrainingArguments`.
 
     Returns:
@@ -71,12 +78,21 @@ def parse_arguments(model_arguments: type, argv: list[str] | None, **defaults) -
     Raises:
         ValueError: if there is no such argument.
     """
-    parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments])
+    parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments], allow_abbrev=False)
     parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
+    if recipes:
+        parser.set_defaults(**_recipe(recipes, argv))
     *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
     if unknown:
         raise ValueError(f"There is no argument {unknown[0]}; --help lists those there are.")
     return tuple(parsed)
+
+
+def _recipe(recipes: Mapping[str, dict], argv: list[str] | None) -> dict:
+    """What the recipe that the command line names changes; nothing if it names none that there is."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--recipe")
+    return recipes.get(early.parse_known_args(argv)[0].recipe, {})
 
 
 def last_complete_checkpoint(output_dir: str | Path) -> str | None:

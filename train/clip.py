@@ -41,7 +41,7 @@ from train.augment import Augmentation
 from train.classification import ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
 from train.layout import use_channels_last
-from train.towers import LITE0, lite0_weights, minilm_folder
+from train.towers import LITE0, lite_weights, minilm_folder
 
 PACKAGED = "lite0+minilm"
 ROLES = {"captions": "clip-zero-shot", "full": "clip-finetuned"}
@@ -176,7 +176,7 @@ def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, Vis
     vision_config = TimmWrapperConfig(architecture=LITE0, do_pooling=True)
     vision_config.hidden_size = 1280  # what the projection needs and TimmWrapperConfig does not have
     vision = TimmWrapperModel(vision_config)
-    weights = {name: tensor for name, tensor in lite0_weights().items() if not name.startswith("classifier.")}
+    weights = {name: tensor for name, tensor in lite_weights("lite0").items() if not name.startswith("classifier.")}
     vision.timm_model.load_state_dict(weights)
     text = BertModel.from_pretrained(minilm_folder(), num_hidden_layers=arguments.text_layers)
     config = VisionTextDualEncoderConfig.from_vision_text_configs(vision_config, text.config, projection_dim=256)

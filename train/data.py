@@ -1,16 +1,16 @@
 """Chest X-rays for training: a COVID-QU-Ex folder, a saved data set or a Hub id, as one `datasets.DatasetDict`.
 
     python -m train.data --dataset COVID-QU-Ex                     # the table of counts, and what would make scores lie
-    python -m train.data --dataset COVID-QU-Ex --manifest manifest.csv --save_to covid-qu-ex-ready
+    python -m train.data --dataset COVID-QU-Ex --boxes boxes.json --manifest manifest.csv --save_to covid-qu-ex-ready
     python -m train.data --dataset covid-qu-ex-ready --push_to_hub me/lung-xrays --license cc-by-nc-sa-4.0
 
 The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is
-not the same as a mask that was drawn and is blank.
+not the same as a mask that was drawn and is blank; so it is with bounding boxes.
 """
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -19,38 +19,38 @@ from huggingface_hub.errors import HFValidationError
 
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
+from train.boxes import add_boxes, read_boxes
 from train.folder import class_names, read_folder
 from train.push import push
-from train.rows import COLUMNS, IMAGES, SPLITS, TEXTS, drop_unreadable, undecoded
+from train.rows import COLUMNS, FEATURES, IMAGES, SPLITS, drop_unreadable, positions, undecoded
 
 logger = logging.getLogger(__name__)
 
 
 def to_dataset(manifest: pd.DataFrame) -> datasets.DatasetDict:
     """The data set of a manifest made by `read_folder`; the images stay where they are until it is saved or pushed."""
-    features = datasets.Features(
-        {name: datasets.Image() for name in IMAGES}
-        | {"label": datasets.ClassLabel(names=class_names(manifest))}
-        | {name: datasets.Value("string") for name in TEXTS}
-    )
+    features = datasets.Features(FEATURES | {"label": datasets.ClassLabel(names=class_names(manifest))})
     splits = {}
     for split in SPLITS:
         rows = manifest[manifest["split"] == split]
         if len(rows):
-            columns = {name: rows[name].tolist() for name in COLUMNS}
+            columns = {name: rows[name].tolist() if name in rows else [None] * len(rows) for name in COLUMNS}
             splits[split] = datasets.Dataset.from_dict(columns, features=features, split=datasets.NamedSplit(split))
     return datasets.DatasetDict(splits)
 
 
-def load(name: str) -> datasets.DatasetDict:
+def load(name: str, boxes: str | None = None) -> datasets.DatasetDict:
     """Load a data set by what `--dataset` says.
 
     Args:
         name: a COVID-QU-Ex folder, a folder written by `DatasetDict.save_to_disk`, or a Hub id `user/name[@revision]`.
+        boxes: a file of bounding boxes for some of its images, as `read_boxes` takes it.
 
     Raises:
-        FileNotFoundError: if a folder holds neither, or the name is neither a folder nor a data set that the Hub gives.
-        ValueError: if the data has no `image` column, or no `label` column of class names.
+        FileNotFoundError: if a folder holds neither, or the name is neither a folder nor a data set that the Hub gives,
+            or there is no file of boxes.
+        ValueError: if the data has no `image` column, or no `label` column of class names; or if the file of boxes
+            cannot be used, or none of its images is in the data.
     """
     folder = Path(name)
     if (folder / "dataset_dict.json").is_file():
@@ -59,23 +59,24 @@ def load(name: str) -> datasets.DatasetDict:
         splits = to_dataset(read_folder(folder))
     else:
         splits = _from_hub(name)
-    return datasets.DatasetDict({split: _with_columns(rows, name) for split, rows in splits.items()})
+    splits = datasets.DatasetDict({split: _with_columns(rows, name) for split, rows in splits.items()})
+    return splits if boxes is None else _with_boxes(splits, boxes)
 
 
 def load_splits(
-    arguments: DataArguments, wanted: Sequence[str] = SPLITS, keep: Callable[[dict], bool] | None = None
+    arguments: DataArguments, wanted: Sequence[str] = SPLITS, keep: Mapping[str, Callable[[dict], bool]] | None = None
 ) -> datasets.DatasetDict:
     """Load the splits that a script needs, without what cannot be read.
 
     Args:
         arguments: the data set and its limits.
         wanted: the splits that must be there; any others are left out.
-        keep: which rows to use, told by a row whose images are `{"path", "bytes"}` or None; all rows if not given.
+        keep: which rows of a split to use, as `rows.positions` asks; all rows of a split that is not named.
 
     Raises:
         ValueError: if a wanted split is missing or holds no usable image, or (`strict`) an image cannot be read.
     """
-    splits = load(arguments.dataset)
+    splits = load(arguments.dataset, arguments.boxes)
     if missing := [split for split in wanted if split not in splits]:
         raise ValueError(f"{arguments.dataset} has no split {', '.join(missing)}; it has {', '.join(splits)}.")
     report_patients(splits)
@@ -84,7 +85,7 @@ def load_splits(
     usable = {}
     for split in wanted:
         limit = arguments.max_train_samples if split == "train" else arguments.max_eval_samples
-        usable[split] = drop_unreadable(_some(splits[split], keep, limit), arguments.strict)
+        usable[split] = drop_unreadable(_some(splits[split], (keep or {}).get(split), limit), arguments.strict)
         if not len(usable[split]):
             raise ValueError(f"The split {split} of {arguments.dataset} holds no image that this script can use.")
     return datasets.DatasetDict(usable)
@@ -92,7 +93,7 @@ def load_splits(
 
 def _some(rows: datasets.Dataset, keep: Callable[[dict], bool] | None, limit: int | None) -> datasets.Dataset:
     if keep is not None:
-        rows = rows.select([position for position, row in enumerate(undecoded(rows)) if keep(row)])
+        rows = rows.select(positions(rows, keep))
     return rows.shuffle(seed=0).select(range(limit)) if limit is not None and limit < len(rows) else rows
 
 
@@ -106,15 +107,25 @@ def _from_hub(name: str) -> datasets.DatasetDict:
         raise FileNotFoundError(f"{name} is no folder here, and the Hub did not give it: {error}") from error
 
 
+def _with_boxes(splits: datasets.DatasetDict, path: str) -> datasets.DatasetDict:
+    boxes = read_boxes(path)
+    files = {file for rows in splits.values() for file in rows["file"]}
+    if strange := sorted(boxes.keys() - files):
+        words = f"{path} has boxes for {len(strange)} images that are not in the data, first {strange[0]}."
+        if len(strange) == len(boxes):
+            raise ValueError(words)
+        logger.warning(words)
+    return datasets.DatasetDict({split: add_boxes(rows, boxes) for split, rows in splits.items()})
+
+
 def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
     if "image" not in rows.column_names or not isinstance(rows.features.get("label"), datasets.ClassLabel):
         raise ValueError(
             f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names "
             "(ClassLabel)."
         )
-    for column in (*IMAGES, *TEXTS):
+    for column, kind in FEATURES.items():
         if column not in rows.column_names:
-            kind = datasets.Image() if column in IMAGES else datasets.Value("string")
             names = [f"{rows.split}-{i}" for i in range(len(rows))] if column == "file" else [None] * len(rows)
             rows = rows.add_column(column, names, feature=kind)
     return rows
@@ -124,6 +135,7 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     """Print what a data set holds; write its manifest, save it or push it where asked. Returns the table of counts."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")
     parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
     parser.add_argument("--save_to", help="save the data set, images included, to this folder")
     parser.add_argument("--push_to_hub", metavar="USER/NAME", help="push the data set, images included")
@@ -135,7 +147,7 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     if arguments.push_to_hub and not arguments.license:
         parser.error("--push_to_hub needs --license: the terms of the images, such as cc-by-nc-sa-4.0 for COVID-QU-Ex")
     # 1. Read, and leave out what cannot be used
-    splits = load(arguments.dataset)
+    splits = load(arguments.dataset, arguments.boxes)
     splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)

@@ -10,16 +10,14 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hub_models.images import read_image
-from hub_models.labels import MASKS
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs
-from train.metrics import classification_scores, pixel_counts, segmentation_scores
+from train.metrics import classification_scores
 from train.rows import read_mask
 
 logger = logging.getLogger(__name__)
 
-MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
 BATCH = 16
 
 
@@ -27,9 +25,8 @@ def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter) -> datasets.Data
     """The rows with a column `lungs`: the lungs as the UNet outlines them (blank where it finds none)."""
 
     def outline(batch: dict) -> dict:
-        images = [read_image(image) for image in batch["image"]]
-        found = zip(segmenter.probabilities(images), images, strict=True)
-        return {"lungs": [_png(segmenter.masks(probabilities, image.shape).lungs) for probabilities, image in found]}
+        maps = segmenter.probability_maps([read_image(image) for image in batch["image"]])
+        return {"lungs": [png(segmenter.masks(found).lungs) for found in maps]}
 
     features = datasets.Features({**rows.features, "lungs": datasets.Image()})
     return rows.map(outline, batched=True, batch_size=BATCH, features=features, desc="Outlining the lungs")
@@ -41,28 +38,6 @@ def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
     if len(found) < len(rows):
         logger.warning("No lungs found on %d of %d images of %s.", len(rows) - len(found), len(rows), rows.split)
     return rows.select(found)
-
-
-def segmentation_counts(segmenter: Segmenter, rows: datasets.Dataset) -> np.ndarray:
-    """Pixel counts of every mask on every row, at the images' own size.
-
-    Returns:
-        int64 (N, 2, 3): true positive, false positive and false negative pixels for each of `MASKS`; -1 where the row
-        has no such mask.
-    """
-    counts = np.full((len(rows), len(MASKS), 3), -1, np.int64)
-    for position, row in enumerate(tqdm(rows, desc="Segmenting")):
-        drawn = {name: read_mask(row[column]) for name, column in MASK_COLUMNS.items() if row[column] is not None}
-        if drawn:
-            masks = segmenter(read_image(row["image"]))
-            for name, truth in drawn.items():
-                counts[position, MASKS.index(name)] = pixel_counts(getattr(masks, name), truth)
-    return counts
-
-
-def segmentation_results(counts: np.ndarray) -> dict[str, dict]:
-    """Scores of each of `MASKS` from what `segmentation_counts` gives; rows without the mask take no part."""
-    return {name: segmentation_scores(counts[counts[:, i, 0] >= 0, i]) for i, name in enumerate(MASKS)}
 
 
 def class_probabilities(classifier: Classifier, rows: datasets.Dataset, description: str) -> np.ndarray:
@@ -99,7 +74,8 @@ def best_classes(probabilities: np.ndarray) -> np.ndarray:
     return np.where(unanswered, -1, np.nan_to_num(probabilities).argmax(axis=1))
 
 
-def _png(mask: np.ndarray) -> dict:
+def png(mask: np.ndarray) -> dict:
+    """A mask, bool (H, W), as an image column stores it."""
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}

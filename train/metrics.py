@@ -1,13 +1,31 @@
 """The metrics, as `evaluate.Metric` classes that need no network.
 
-Segmentation is counted per image (true positive, false positive, false negative pixels), so that pooled and per-image
-figures come from the same counts: IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN).
+An outline is scored from pixel counts an image (true positive, false positive, false negative), averaged in ways that
+are told apart by their names, because papers report any of them and they differ widely:
+
+- `_pooled`: the pixels are added up first, so large masks weigh more, over the images whose drawn mask is not blank;
+- `_pooled_all_images`: so, too, over blank masks also, whose only pixels to count are false positives;
+- `_mean_per_image`: every image alike, over the images whose drawn mask is not blank;
+- `_mean_all_images`: every image alike, over blank masks also; one that is answered blank counts 1, one that is
+  answered with anything counts 0.
+
+IoU = TP / (TP + FP + FN), Dice = 2 TP / (2 TP + FP + FN), precision = TP / (TP + FP), recall = TP / (TP + FN). The
+precision of an empty answer to a mask that is not blank is 0.
 """
 
 import datasets
 import evaluate
 import numpy as np
+from scipy import ndimage
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+BINS = 64
+"""Into how many equal bins a probability is sorted for the average precision."""
+
+AVERAGES = ("pooled", "pooled_all_images", "mean_per_image", "mean_all_images")
+OUTLINE_SCORES = ("iou", "dice", "precision", "recall")
+MARKED = 0.01
+"""A healthy image counts as falsely marked when more than this share of its lungs is outlined as infected."""
 
 
 def pixel_counts(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
@@ -16,13 +34,61 @@ def pixel_counts(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int, i
     return true_positive, int(prediction.sum()) - true_positive, int(truth.sum()) - true_positive
 
 
+def probability_histogram(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """How many pixels inside and outside a mask have a probability in each of `BINS` bins.
+
+    Args:
+        probabilities: float (H, W) in 0..1.
+        truth: bool (H, W).
+
+    Returns:
+        int64 (2, BINS): inside, outside.
+    """
+    bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
+    return np.stack([np.bincount(bins[where], minlength=BINS) for where in (truth, ~truth)])
+
+
+def average_precision(histograms: np.ndarray) -> np.ndarray:
+    """Average precision: the precision at each probability, weighted by the recall it adds (as in scikit-learn).
+
+    Args:
+        histograms: int (..., 2, BINS), as `probability_histogram` gives them.
+
+    Returns:
+        float64 (...,); NaN where there is nothing inside.
+    """
+    inside, outside = np.moveaxis(histograms[..., ::-1], -2, 0).astype(np.float64)
+    found = inside.cumsum(axis=-1)
+    marked = found + outside.cumsum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(marked > 0, found / marked, 0)
+        return (precision * inside).sum(axis=-1) / inside.sum(axis=-1)
+
+
+def hausdorff95(prediction: np.ndarray, truth: np.ndarray) -> float:
+    """95th percentile of the distances from either outline to the other, in pixels (HD95).
+
+    The larger of the two directed percentiles, over boundary pixels (Taha and Hanbury 2015, section 3.6). An answer
+    without an outline is as far off as the image is long: its diagonal.
+
+    Args:
+        prediction: bool (H, W).
+        truth: bool (H, W), not blank.
+    """
+    if not prediction.any():
+        return float(np.hypot(*truth.shape))
+    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (prediction, truth)]
+    to_prediction, to_truth = (ndimage.distance_transform_edt(~edge) for edge in edges)
+    return float(max(np.percentile(to_truth[edges[0]], 95), np.percentile(to_prediction[edges[1]], 95)))
+
+
 class Segmentation(evaluate.Metric):
-    """IoU and Dice of one mask over images whose true mask is not blank, from per-image pixel counts."""
+    """IoU, Dice, precision and recall of one mask in all `AVERAGES`, from pixel counts an image."""
 
     def _info(self) -> evaluate.MetricInfo:
         columns = ("true_positive", "false_positive", "false_negative")
         return evaluate.MetricInfo(
-            description="Pooled IoU; IoU and Dice averaged over images. Images with a blank true mask take no part.",
+            description=__doc__,
             citation="",
             inputs_description="Pixels an image: true_positive, false_positive, false_negative.",
             features=datasets.Features({column: datasets.Value("int64") for column in columns}),
@@ -47,16 +113,61 @@ class Classification(evaluate.Metric):
         return score_classes(np.asarray(predictions), np.asarray(references), classes)
 
 
-def score_pixels(counts: np.ndarray) -> dict[str, float | int]:
-    """IoU and Dice of int counts (N, 3): true positive, false positive, false negative pixels an image."""
-    tp, fp, fn = counts[(counts[:, [0, 2]] > 0).any(axis=1)].T
-    if tp.size == 0:
-        return {"images": 0, "iou_pooled": None, "iou_mean_per_image": None, "dice_mean_per_image": None}
+def overlaps(counts: np.ndarray) -> np.ndarray:
+    """The `OUTLINE_SCORES` of int counts (..., 3): float64 (..., 4); 0 where a denominator is 0."""
+    tp, fp, fn = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
+    parts = [(tp, tp + fp + fn), (2 * tp, 2 * tp + fp + fn), (tp, tp + fp), (tp, tp + fn)]
+    return np.stack([np.divide(up, down, out=np.zeros_like(up), where=down > 0) for up, down in parts], axis=-1)
+
+
+def score_pixels(counts: np.ndarray, histograms: np.ndarray | None = None) -> dict[str, float | int | None]:
+    """All scores of one mask.
+
+    Args:
+        counts: int (N, 3): true positive, false positive, false negative pixels an image.
+        histograms: int (N, 2, BINS) of the same images, for the average precision; None leaves it out.
+
+    Returns:
+        images (whose mask is not blank), images_all, and each score in each of `AVERAGES`; None without such an image.
+    """
+    drawn = counts[:, [0, 2]].sum(axis=1) > 0
+    images = {"images": int(drawn.sum()), "images_all": len(counts)}
+    names = [*OUTLINE_SCORES] if histograms is None else [*OUTLINE_SCORES, "average_precision"]
+    if not drawn.any():
+        return images | {f"{name}_{average}": None for average in AVERAGES for name in names}
+
+    def of(counts: np.ndarray, histograms: np.ndarray | None) -> np.ndarray:
+        precision = [] if histograms is None else [average_precision(histograms)[..., None]]
+        return np.concatenate([overlaps(counts), *precision], axis=-1)
+
+    def pooled(where: np.ndarray | slice) -> np.ndarray:
+        return of(counts[where].sum(axis=0), None if histograms is None else histograms[where].sum(axis=0))
+
+    each = of(counts, histograms)
+    every = np.where(drawn[:, None], each, counts.sum(axis=1)[:, None] == 0)
+    means = (pooled(drawn), pooled(slice(None)), each[drawn].mean(axis=0), every.mean(axis=0))
+    return images | {
+        f"{name}_{average}": float(value)
+        for average, values in zip(AVERAGES, means, strict=True)
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def score_healthy(lungs: np.ndarray, infection: np.ndarray) -> dict[str, float | int | None]:
+    """How often, and how widely, infection is outlined where there is none.
+
+    Args:
+        lungs: int (N,), pixels outlined as lungs on each healthy image.
+        infection: int (N,), pixels outlined as infection.
+    """
+    if not len(lungs):
+        return {"images": 0, "share_marked": None, "share_marked_over_1_percent": None, "mean_marked_area": None}
+    area = infection / np.maximum(lungs, 1)
     return {
-        "images": int(tp.size),
-        "iou_pooled": float(tp.sum() / (tp + fp + fn).sum()),
-        "iou_mean_per_image": float((tp / (tp + fp + fn)).mean()),
-        "dice_mean_per_image": float((2 * tp / (2 * tp + fp + fn)).mean()),
+        "images": len(lungs),
+        "share_marked": float((infection > 0).mean()),
+        "share_marked_over_1_percent": float((area > MARKED).mean()),
+        "mean_marked_area": float(area.mean()),
     }
 
 

@@ -19,6 +19,7 @@ teaching; not for any clinical use.
 - `image`: the X-ray; `label`: {labels}.
 - `lung_mask`, `infection_mask`: white inside, black outside; **null where nobody drew one**, which is not the same as a
   mask that is blank.
+- `lung_boxes`, `infection_boxes`: bounding boxes, each x0, y0, x1, y1 in pixels; null where nobody drew any.
 - `file`, `patient`, `source`, `finding`, `caption`: text, null where it is not known.
 
 ```python

@@ -4,31 +4,85 @@ Scores come from the record as it is written, so that whoever has the file can m
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from hub_models.cards import RECORD_FILE
-from hub_models.labels import MASKS
-from train.evaluation import best_classes, classification_results, segmentation_results
-from train.metrics import score_classes, score_pixels
+from hub_models.images import read_image
+from hub_models.labels import HEALTHY, MASKS
+from hub_models.unet import Masks, Segmenter
+from train.evaluation import BATCH, best_classes, classification_results
+from train.metrics import (
+    BINS,
+    hausdorff95,
+    pixel_counts,
+    probability_histogram,
+    score_classes,
+    score_healthy,
+    score_pixels,
+)
+from train.rows import MASK_COLUMNS, is_scored, positions, read_mask
 
 COUNTS = ("true_positive", "false_positive", "false_negative")
+SIDES = ("inside", "outside")
+ANSWERS = (
+    *(f"{mask} found" for mask in MASKS),
+    *(f"{mask} {name}" for mask in MASKS for name in (*COUNTS, *SIDES)),
+    "lungs hd95",
+)
 LEVEL, RESAMPLES = 0.95, 1000
 DECIMALS = 6
 
 
-def outlines_record(rows: datasets.Dataset, counts: np.ndarray) -> pd.DataFrame:
-    """One row an image: file, patient and, of each mask, the pixel counts that `segmentation_counts` gives.
+def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFrame:
+    """What a segmenter outlines on the rows that can be scored: those with a mask, and healthy ones.
 
-    Args:
-        rows: N rows.
-        counts: int64 (N, 2, 3), -1 where the row has no such mask.
+    Returns:
+        One row an image: file, patient, label; `MASK found`, the pixels outlined; and of each drawn mask, at the size
+        of the image, the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`, the histograms of
+        `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew one.
     """
-    columns = {f"{mask} {name}": counts[:, i, j] for i, mask in enumerate(MASKS) for j, name in enumerate(COUNTS)}
-    return _identity(rows).assign(**columns)
+    rows = rows.select(positions(rows, is_scored))
+    classes = rows.features["label"].names
+    answers = []
+    for batch in tqdm(rows.iter(BATCH), desc="Segmenting", total=-(-len(rows) // BATCH)):
+        maps = segmenter.probability_maps([read_image(image) for image in batch["image"]])
+        answers += [
+            _answers(found, segmenter.masks(found), drawn) for found, drawn in zip(maps, _drawn(batch), strict=True)
+        ]
+    labels = [classes[position] for position in rows["label"]]
+    return _identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
+
+
+def _drawn(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
+    """The masks of each row of a batch that somebody drew, by name."""
+    columns = [batch[column] for column in MASK_COLUMNS.values()]
+    return [
+        {name: read_mask(mask) for name, mask in zip(MASKS, masks, strict=True) if mask is not None}
+        for masks in zip(*columns, strict=True)
+    ]
+
+
+def _answers(maps: np.ndarray, masks: Masks, drawn: dict[str, np.ndarray]) -> dict[str, int | float | str]:
+    answers: dict[str, int | float | str] = {f"{name} found": int(getattr(masks, name).sum()) for name in MASKS}
+    for i, name in enumerate(MASKS):
+        found, truth = getattr(masks, name), drawn.get(name)
+        counts = (-1, -1, -1) if truth is None else pixel_counts(found, truth)
+        answers |= {f"{name} {count}": value for count, value in zip(COUNTS, counts, strict=True)}
+        histogram = ("", "") if truth is None else map(_words, probability_histogram(maps[i], truth))
+        answers |= {f"{name} {side}": words for side, words in zip(SIDES, histogram, strict=True)}
+    lungs = drawn.get("lungs")
+    has_lungs = lungs is not None and lungs.any()
+    return answers | {"lungs hd95": hausdorff95(masks.lungs, lungs) if has_lungs else np.nan}
+
+
+def _words(histogram: np.ndarray) -> str:
+    return " ".join(map(str, histogram))
 
 
 def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
@@ -44,14 +98,34 @@ def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Se
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
-    """What `segmentation_results` gives, with intervals, of an `outlines_record`."""
-    counts = record[[f"{mask} {name}" for mask in MASKS for name in COUNTS]].to_numpy().reshape(-1, len(MASKS), 3)
-    results = segmentation_results(counts)
-    for i, mask in enumerate(MASKS):
-        drawn = np.flatnonzero((counts[:, i, 0] >= 0) & (counts[:, i, [0, 2]].sum(axis=1) > 0))
-        patients = record["patient"].to_numpy()[drawn]
-        results[mask] |= intervals(lambda chosen, counts=counts[drawn, i]: score_pixels(counts[chosen]), patients)
+    """The scores of an `outlines_record`, each with its interval: of each of `MASKS`, and of the healthy images."""
+    results = {}
+    for mask in MASKS:
+        rows = record[record[f"{mask} true_positive"] >= 0]
+        counts = rows[[f"{mask} {name}" for name in COUNTS]].to_numpy(np.int64)
+        inside, outside = ([list(map(int, words.split())) for words in rows[f"{mask} {side}"]] for side in SIDES)
+        histograms = np.stack([inside, outside], axis=1) if len(rows) else np.zeros((0, 2, BINS), np.int64)
+        distances = rows["lungs hd95"].to_numpy(float) if mask == "lungs" else None
+        results[mask] = _with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
+    healthy = record[record["label"] == HEALTHY]
+    lungs, infection = (healthy[f"{mask} found"].to_numpy(np.int64) for mask in MASKS)
+    results["healthy"] = _with_intervals(
+        lambda chosen: score_healthy(lungs[chosen], infection[chosen]), healthy["patient"].to_numpy()
+    )
     return results
+
+
+def _score_mask(counts: np.ndarray, histograms: np.ndarray, distances: np.ndarray | None, chosen: np.ndarray) -> dict:
+    scores = score_pixels(counts[chosen], histograms[chosen])
+    if distances is not None:
+        measured = distances[chosen][~np.isnan(distances[chosen])]
+        scores["hd95_mean_per_image"] = float(measured.mean()) if measured.size else None
+    return scores
+
+
+def _with_intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
+    """Scores of all images, and their `intervals`."""
+    return score(np.arange(len(patients))) | intervals(score, patients)
 
 
 def classes_scores(record: pd.DataFrame, labels: Sequence[str]) -> dict:
@@ -95,9 +169,11 @@ def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return load_record(folder)
 
 
-def load_record(folder: Path) -> pd.DataFrame:
-    """Read a checkpoint's record."""
-    return pd.read_csv(folder / RECORD_FILE, dtype={"file": str, "label": str})
+def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
+    """Read a record from a checkpoint's folder."""
+    texts = {"file": str, "label": str} | {f"{mask} {side}": str for mask in MASKS for side in SIDES}
+    record = pd.read_csv(folder / name, dtype=texts)
+    return record.fillna({name: "" for name in texts if name in record})
 
 
 def _identity(rows: datasets.Dataset) -> pd.DataFrame:

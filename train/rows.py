@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Callable
 
 import datasets
 import numpy as np
@@ -10,12 +11,21 @@ from PIL import Image
 from torch.nn import functional as F
 
 from hub_models.images import read_image
+from hub_models.labels import HEALTHY, MASKS
 
 logger = logging.getLogger(__name__)
 
 IMAGES = ("image", "lung_mask", "infection_mask")
 TEXTS = ("file", "patient", "source", "finding", "caption")
-COLUMNS = (*IMAGES, "label", *TEXTS)
+MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
+BOX_COLUMNS = dict(zip(MASKS, ("lung_boxes", "infection_boxes"), strict=True))
+COLUMNS = (*IMAGES, *BOX_COLUMNS.values(), "label", *TEXTS)
+FEATURES = (
+    {name: datasets.Image() for name in IMAGES}
+    | {name: datasets.List(datasets.List(datasets.Value("float32"))) for name in BOX_COLUMNS.values()}
+    | {name: datasets.Value("string") for name in TEXTS}
+)
+"""The type of every column but `label`."""
 SPLITS = ("train", "validation", "test")
 # What Pillow's readers are seen to raise on damaged files; `ImageRefused` is a ValueError.
 DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -31,6 +41,27 @@ def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
 def source(image: dict) -> str | bytes:
     """What `read_image` takes, of an image that was not decoded."""
     return image["bytes"] if image["bytes"] is not None else image["path"]
+
+
+def has_mask(row: dict) -> bool:
+    """Whether anybody drew a mask on this row."""
+    return any(row[column] is not None for column in MASK_COLUMNS.values())
+
+
+def has_boxes(row: dict) -> bool:
+    """Whether anybody drew a mask or boxes on this row."""
+    return has_mask(row) or any(row[column] is not None for column in BOX_COLUMNS.values())
+
+
+def is_scored(row: dict) -> bool:
+    """Whether an outline of this row, its class by name, can be scored: a mask was drawn, or nothing is there."""
+    return has_mask(row) or row["label"] == HEALTHY
+
+
+def positions(rows: datasets.Dataset, keep: Callable[[dict], bool]) -> list[int]:
+    """Where the rows are that `keep` says yes to; it is given rows with undecoded images and their class by name."""
+    names = rows.features["label"].names
+    return [i for i, row in enumerate(undecoded(rows)) if keep({**row, "label": names[row["label"]]})]
 
 
 def read_mask(mask: dict | Image.Image) -> np.ndarray:

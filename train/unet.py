@@ -10,181 +10,128 @@ OUTPUT_DIR/release.
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import datasets
-import numpy as np
-import segmentation_models_pytorch as smp
-import torch
-from safetensors.torch import load_file
-from segmentation_models_pytorch.losses import DiceLoss
-from torch import nn
-from torch.nn import functional as F
-from transformers import EvalPrediction, Trainer, set_seed
+from transformers import Trainer, set_seed
 
+from hub_models.checkpoints import resolve
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter
+from train import original
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
+from train.boxes import without_outlines
 from train.data import load_splits
-from train.evaluation import MASK_COLUMNS, segmentation_counts
-from train.layout import use_channels_last
-from train.metrics import segmentation_scores
+from train.encoders import load_encoder
+from train.losses import LOSSES
 from train.record import outlines_record, outlines_scores, save_record
 from train.release import count_parameters, procedure, release_folder, save_card
-from train.rows import image_tensor, mask_tensor, read_mask
-from train.towers import LITE0, lite0_weights
+from train.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
+from train.segmentation import Rows, SegmentationTask, collate, validation_dice
+from train.selftraining import add_healthy, add_taught
+from train.thresholds import choose_thresholds
+from train.towers import LITE0
+
+RECIPES = {"ours": {}, original.NAME: original.RECIPE}
+LABELLED = {"masks": has_mask, "boxes": has_boxes}
+"""Supervision -> whether a row has a label for it."""
 
 
 @dataclass
 class UnetArguments:
     """The network, and how it is shown the images."""
 
+    recipe: str = field(
+        default="ours",
+        metadata={
+            "help": "ours, or original: the plain UNet that other projects start from, with its own settings.",
+            "choices": list(RECIPES),
+        },
+    )
     encoder: str = field(default=f"tu-{LITE0}", metadata={"help": "Encoder name of segmentation_models_pytorch."})
     encoder_weights: str = field(
         default="imagenet",
         metadata={
-            "help": "imagenet (from the Hub), lite0 (a pip package, for the default encoder), none, or a weights file."
+            "help": "imagenet (from the Hub), lite0 or lite2 (pip packages, for the encoders tu-tf_efficientnet_lite0 "
+            "and _lite2), none, a weights file, or the folder of a CLIP checkpoint with the same encoder."
         },
     )
     image_size: int = field(default=256, metadata={"help": "Side of the network's input in pixels, a multiple of 32."})
+    loss: str = field(
+        default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
+    )
+    augmentation: float = field(default=1.0, metadata={"help": "Strength of the random changes; 0 makes none."})
+    average_decay: float = field(
+        default=0.99, metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none."}
+    )
     repeat_infected: int = field(
-        default=3, metadata={"help": "How often an epoch shows an image with a drawn infection."}
+        default=3, metadata={"help": "How often an epoch shows an image with an infection that was drawn or boxed."}
+    )
+    healthy: int = field(
+        default=0, metadata={"help": "Training images of the class Normal to add, their infection mask blank."}
+    )
+    teacher: str | None = field(
+        default=None, metadata={"help": "UNet (folder or Hub id) that outlines lungs on training images without."}
+    )
+    taught: int = field(default=0, metadata={"help": "Training images to add with the lungs the teacher outlines."})
+    supervision: str = field(
+        default="masks",
+        metadata={
+            "help": "masks, or boxes: learn from the boxes of the data, and from those around the parts of its masks.",
+            "choices": list(LABELLED),
+        },
+    )
+    outlines: float = field(
+        default=0.0, metadata={"help": "With --supervision boxes: share of the drawn masks that stay masks."}
+    )
+    labelled_share: float = field(
+        default=1.0, metadata={"help": "Share of the labelled training images to learn from, drawn at random."}
+    )
+    mirror: bool = field(
+        default=False, metadata={"help": "Answer the mean of an image and its mirror image, at twice the cost."}
+    )
+    measure_on: str = field(
+        default="test",
+        metadata={"help": "The split of the card's figures; validation while choosing.", "choices": list(SPLITS[1:])},
     )
 
 
-class SegmentationTask(nn.Module):
-    """The network with its loss: Dice + binary cross-entropy of each mask, over the images that have it."""
-
-    def __init__(self, network: smp.Unet) -> None:
-        super().__init__()
-        self.network = network
-        self.dice = DiceLoss("binary", from_logits=True)
-        use_channels_last(self)
-
-    def forward(
-        self, pixel_values: torch.Tensor, masks: torch.Tensor, labelled: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """Loss, and pixel counts at probability 0.5.
-
-        Args:
-            pixel_values: float32 (N, 1, S, S), normalised.
-            masks: int8 (N, 2, S, S) of 0 and 1; anything where not labelled.
-            labelled: bool (N, 2): which masks were drawn.
-
-        Returns:
-            loss: float32 scalar; counts: int64 (N, 2, 3), true positive, false positive, false negative pixels.
-        """
-        logits = self.network(pixel_values)
-        loss = logits.sum() * 0
-        for i in range(len(MASKS)):
-            if labelled[:, i].any():
-                given, wanted = logits[labelled[:, i], i], masks[labelled[:, i], i].float()
-                loss = loss + self.dice(given, wanted) + F.binary_cross_entropy_with_logits(given, wanted)
-        found, drawn = logits > 0, masks > 0
-        counts = torch.stack([(found & drawn), (found & ~drawn), (~found & drawn)], dim=-1).sum(dim=(2, 3))
-        return {"loss": loss, "counts": counts}
-
-
-class Rows:
-    """Rows of the data set as the task's inputs."""
-
-    def __init__(self, segmenter: Segmenter, augmentation: Augmentation | None = None) -> None:
-        self.segmenter, self.augmentation = segmenter, augmentation
-
-    def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """Pixels float32 (1, S, S), masks int8 (2, S, S) and which were drawn, bool (2,), one a row."""
-        size = self.segmenter.image_size
-        images = [image_tensor(image, size) for image in batch["image"]]
-        columns = (batch[column] for column in MASK_COLUMNS.values())
-        masks = [torch.cat([mask_tensor(mask, size) for mask in drawn]) for drawn in zip(*columns, strict=True)]
-        labelled = [mask[:, 0, 0] >= 0 for mask in masks]
-        if self.augmentation is not None:
-            images, masks = zip(*map(self.augmentation, images, masks), strict=True)
-        pixels = self.segmenter.pixel_values(list(images))
-        return {"pixel_values": list(pixels), "masks": list(masks), "labelled": labelled}
-
-
-def collate(rows: list[dict]) -> dict[str, torch.Tensor]:
-    """Stack rows into a batch."""
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def validation_dice(prediction: EvalPrediction) -> dict[str, float]:
-    """Mean per-image Dice of each mask over the labelled images with a non-blank mask, and the mean of the two."""
-    counts, labelled = prediction.predictions, prediction.label_ids.astype(bool)
-    scores = {
-        f"dice_{name}": segmentation_scores(counts[labelled[:, i], i])["dice_mean_per_image"]
-        for i, name in enumerate(MASKS)
-    }
-    measured = [score for score in scores.values() if score is not None]
-    return {name: score for name, score in scores.items() if score is not None} | {
-        "dice": float(np.mean(measured or [0.0]))
-    }
-
-
-def load_encoder(network: smp.Unet, encoder: str, weights: str) -> str | None:
-    """Fill a UNet's encoder with pretrained weights; colour weights are summed over the channels to fit one.
-
-    Args:
-        weights: "imagenet", "lite0", "none" or a file (.safetensors, or .pth of tensors only) of the encoder's tensors.
-
-    Returns:
-        What it starts from, in words; None for random weights.
-
-    Raises:
-        ValueError: if the tensors do not fit the encoder, or the Hub does not give them.
-    """
-    if weights == "none":
-        return None
-    if weights == "imagenet":
-        state, words = _imagenet(encoder), f"ImageNet weights of {encoder}"
-    elif weights == "lite0":
-        state, words = (
-            {f"model.{name}": tensor for name, tensor in lite0_weights().items()},
-            "ImageNet weights of EfficientNet-Lite0",
-        )
-    else:
-        state, words = _weights_file(Path(weights)), f"encoder weights from {Path(weights).name}"
-    own = network.encoder.state_dict()
-    if missing := sorted(own.keys() - state.keys()):
-        raise ValueError(
-            f"{weights} does not fit the encoder {encoder}: it lacks {len(missing)} tensors, first {missing[0]}."
-        )
-    fitted = {name: _to_one_channel(state[name], tensor) for name, tensor in own.items()}
-    network.encoder.load_state_dict(fitted)
-    return words
-
-
-def _imagenet(encoder: str) -> dict[str, torch.Tensor]:
-    try:
-        return smp.encoders.get_encoder(encoder, in_channels=3, weights="imagenet").state_dict()
-    except OSError as error:
-        raise ValueError(
-            f"The Hub gives no ImageNet weights for {encoder} ({error}); use --encoder_weights lite0, none, or a file."
-        ) from error
-
-
-def _weights_file(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise ValueError(f"There are no encoder weights {path}; choose imagenet, lite0, none or a file.")
-    return load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _to_one_channel(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    is_stem = given.ndim == 4 and given.shape[1] == 3 and wanted.shape[1] == 1
-    return given.sum(dim=1, keepdim=True) if is_stem else given
-
-
-def has_mask(row: dict) -> bool:
-    """Whether anybody drew a mask on this row."""
-    return any(row[column] is not None for column in MASK_COLUMNS.values())
+def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
+    """An untrained segmenter, its encoder perhaps pretrained, and what it starts from in words."""
+    if arguments.encoder == original.NAME:
+        return original.new_segmenter(arguments.image_size), None
+    segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
+    return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
 
 
 def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
-    """Rows with those that have a drawn, non-blank infection mask repeated, so that few outlines are seen often."""
-    infected = [i for i, mask in enumerate(rows["infection_mask"]) if mask is not None and read_mask(mask).any()]
+    """Rows with those that have a drawn or boxed infection repeated, so that few labels are seen often."""
+    infected = [
+        i
+        for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
+        if boxes or (mask is not None and read_mask(mask).any())
+    ]
     return rows.select([*range(len(rows)), *infected * (times - 1)])
+
+
+def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
+    """The labelled rows, the infected ones repeated, and those without a mask that the arguments ask for."""
+    is_labelled = LABELLED[arguments.supervision]
+    labelled = rows.select(positions(rows, is_labelled))
+    if not 0 < arguments.labelled_share <= 1:
+        raise ValueError(f"--labelled_share is {arguments.labelled_share}; it takes more than 0, and at most 1.")
+    used = max(1, round(arguments.labelled_share * len(labelled)))
+    labelled = labelled.shuffle(seed=seed).select(range(used))
+    others = rows.select(positions(rows, lambda row: not is_labelled(row)))
+    if arguments.supervision == "boxes":
+        labelled = without_outlines(labelled, arguments.outlines, seed)
+    labelled = repeat_infected(labelled, arguments.repeat_infected)
+    if arguments.healthy:
+        labelled = add_healthy(labelled, others, arguments.healthy)
+    if arguments.taught:
+        teacher = Segmenter.from_pretrained(resolve("unet", arguments.teacher).folder)
+        labelled = add_taught(labelled, others, teacher, arguments.taught)
+    return labelled
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -192,41 +139,50 @@ def main(argv: list[str] | None = None) -> dict:
     data_args, unet_args, training_args = parse_arguments(
         UnetArguments,
         argv,
+        recipes=RECIPES,
         metric_for_best_model="dice",
-        label_names=["labelled"],
+        label_names=["kinds"],
         learning_rate=1e-3,
         num_train_epochs=30,
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
     )
     set_seed(training_args.seed)
-    # 1. Data: X-rays on which somebody drew a mask; no patient is on two sides
-    splits = load_splits(data_args, keep=has_mask)
+    # 1. Data: X-rays on which somebody drew something, or nothing is to be drawn; no patient is on two sides
+    uses_others = unet_args.healthy or unet_args.taught
+    keep = {"validation": is_scored, "test": is_scored}
+    if not uses_others:
+        keep["train"] = LABELLED[unet_args.supervision]
+    splits = load_splits(data_args, keep=keep)
+    drawn = splits["validation"].select(positions(splits["validation"], has_mask))
     # 2. Model: the network, and the processor that fixes its pixels
-    segmenter = Segmenter.new(unet_args.encoder, unet_args.image_size)
-    base = load_encoder(segmenter.network, unet_args.encoder, unet_args.encoder_weights)
-    # 3. Train: keep the epoch with the best validation Dice
+    segmenter, base = new_segmenter(unet_args)
+    task = SegmentationTask(segmenter.network, unet_args.loss, unet_args.average_decay)
+    augmentation, upright = (Augmentation(0.5, unet_args.augmentation, upright) for upright in (False, True))
+    shown = Rows(segmenter, augmentation, upright) if unet_args.augmentation else Rows(segmenter)
+    # 3. Train: keep the weights with the best validation Dice
     trainer = Trainer(
-        model=SegmentationTask(segmenter.network),
+        model=task,
         args=training_args,
-        train_dataset=repeat_infected(splits["train"], unet_args.repeat_infected).with_transform(
-            Rows(segmenter, Augmentation(flip=0.5))
-        ),
-        eval_dataset=splits["validation"].with_transform(Rows(segmenter)),
+        train_dataset=training_rows(splits["train"], unet_args, training_args.seed).with_transform(shown),
+        eval_dataset=drawn.with_transform(Rows(segmenter)),
         data_collator=collate,
         compute_metrics=validation_dice,
         callbacks=training_args.callbacks(),
     )
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     validation = trainer.evaluate()
-    # 4. Save exactly what the page loads, and load it back
+    # 4. Choose the thresholds, save exactly what the page loads, and load it back
     folder = release_folder(training_args)
+    segmenter = Segmenter(task.result, segmenter.processor)
+    segmenter.processor.mirror = unet_args.mirror
+    segmenter.processor.thresholds = choose_thresholds(segmenter, splits["validation"])
     segmenter.network.cpu()
     segmenter.save_pretrained(folder)
-    segmenter = Segmenter.from_pretrained(folder)
+    segmenter = original.load_segmenter(folder)
     # 5. Measure: the test split, once
-    record = outlines_record(splits["test"], segmentation_counts(segmenter, splits["test"]))
-    results = outlines_scores(save_record(record, folder))
+    measured = splits[unet_args.measure_on]
+    results = outlines_scores(save_record(outlines_record(measured, segmenter), folder))
     # 6. A card made from these numbers
     save_card(
         folder,
@@ -234,21 +190,29 @@ def main(argv: list[str] | None = None) -> dict:
         data_args,
         splits,
         role="unet",
-        architecture=f"smp.Unet, encoder {unet_args.encoder}, one input channel, outputs {' and '.join(MASKS)}",
+        architecture=architecture(segmenter, unet_args),
         base_model=base,
         parameters=count_parameters(segmenter.network),
         labels=list(MASKS),
         image_size=unet_args.image_size,
         view=None,
-        procedure=procedure(unet_args, trainer),
+        procedure=procedure(unet_args, trainer)
+        | {f"threshold of {name}": value for name, value in segmenter.thresholds.items()},
         results={
-            "split": "test",
-            "images": len(splits["test"]),
+            "split": unet_args.measure_on,
+            "images": len(measured),
             "validation": {re.sub("^eval_", "", name): validation[name] for name in validation if "dice" in name},
             **results,
         },
     )
     return results
+
+
+def architecture(segmenter: Segmenter, arguments: UnetArguments) -> str:
+    """The network in one line."""
+    encoder = "" if arguments.encoder == original.NAME else f", encoder {arguments.encoder}"
+    kind = "smp.Unet" if encoder else type(segmenter.network).__name__
+    return f"{kind}{encoder}, one input channel, outputs {' and '.join(MASKS)}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""Pretrained weights for a UNet's encoder: from the Hub, a pip package, a file, or the image tower of a CLIP."""
+
+from pathlib import Path
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors.torch import load_file
+
+from train.towers import LITES, lite_weights
+
+TOWER = "vision_model.timm_model."  # where a CLIP checkpoint of this project keeps its image tower
+
+
+def load_encoder(network: smp.Unet, encoder: str, weights: str) -> str | None:
+    """Fill a UNet's encoder with pretrained weights; colour weights are summed over the channels to fit one.
+
+    Args:
+        weights: "imagenet", one of `LITES`, "none", a file (.safetensors, or .pth of tensors only) of the encoder's
+            tensors, or the folder of a CLIP checkpoint whose image tower is the same network.
+
+    Returns:
+        What it starts from, in words; None for random weights.
+
+    Raises:
+        ValueError: if the tensors do not fit the encoder, or the Hub does not give them.
+    """
+    if weights == "none":
+        return None
+    state, words = _pretrained(encoder, weights)
+    own = network.encoder.state_dict()
+    if missing := sorted(own.keys() - state.keys()):
+        raise ValueError(
+            f"{weights} does not fit the encoder {encoder}: it lacks {len(missing)} tensors, first {missing[0]}."
+        )
+    fitted = {name: _to_one_channel(state[name], tensor) for name, tensor in own.items()}
+    if strange := [name for name, tensor in own.items() if fitted[name].shape != tensor.shape]:
+        raise ValueError(f"{weights} does not fit the encoder {encoder}: {strange[0]} has another shape.")
+    network.encoder.load_state_dict(fitted)
+    return words
+
+
+def _pretrained(encoder: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The encoder's tensors by name, and what they are in words."""
+    path = Path(weights)
+    if weights == "imagenet":
+        return _imagenet(encoder), f"ImageNet weights of {encoder}"
+    if weights in LITES:
+        state = {f"model.{name}": tensor for name, tensor in lite_weights(weights).items()}
+        return state, f"ImageNet weights of EfficientNet-{weights.capitalize()}"
+    if path.is_dir():
+        tensors = load_file(path / "model.safetensors")
+        state = {f"model.{n.removeprefix(TOWER)}": t.float() for n, t in tensors.items() if n.startswith(TOWER)}
+        return state, f"image tower of a CLIP checkpoint ({path.parent.name if path.name == 'release' else path.name})"
+    if path.is_file():
+        load = load_file if path.suffix == ".safetensors" else _load_tensors
+        return load(path), f"encoder weights from {path.name}"
+    raise ValueError(
+        f"There are no encoder weights {path}; choose imagenet, {', '.join(LITES)}, none, a file, or a CLIP checkpoint."
+    )
+
+
+def _imagenet(encoder: str) -> dict[str, torch.Tensor]:
+    try:
+        return smp.encoders.get_encoder(encoder, in_channels=3, weights="imagenet").state_dict()
+    except OSError as error:
+        raise ValueError(
+            f"The Hub gives no ImageNet weights for {encoder} ({error}); use --encoder_weights lite0, none, or a file."
+        ) from error
+
+
+def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _to_one_channel(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    is_stem = given.ndim == 4 and given.shape[1] == 3 and wanted.shape[1] == 1
+    return given.sum(dim=1, keepdim=True) if is_stem else given

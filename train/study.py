@@ -1,0 +1,167 @@
+"""Find out what a UNet of this project owes to which of its settings: many short trainings on the same images.
+
+    python -m train.study recipe --dataset COVID-QU-Ex --output_dir runs/study
+    python -m train.study boxes seeds curve --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/study
+
+A study is a table of trainings that differ in one thing. Those that choose a setting are measured on the validation
+split, those that report one on the test split. Each training is kept in OUTPUT_DIR/NAME, so that an interrupted study
+goes on where it was; OUTPUT_DIR gets study.json and study.md, written anew after each.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from hub_models.cards import FACTS_FILE, CardFacts
+from train.arguments import run
+from train.tables import table
+
+SHORT = {
+    "encoder_weights": "lite0",
+    "image_size": 160,
+    "max_steps": 400,
+    "eval_strategy": "steps",
+    "save_strategy": "steps",
+    "eval_steps": 100,
+    "save_steps": 100,
+    "save_total_limit": 1,
+    "early_stopping_patience": 0,
+}
+"""The arguments of `train.unet` that all trainings share: short, on small images."""
+
+LITE2 = {"encoder": "tu-tf_efficientnet_lite2", "encoder_weights": "lite2"}
+CLIP = {"encoder_weights": "hub_models/embedded/clip-zero-shot"}
+TAUGHT = {"teacher": "hub_models/embedded/unet", "taught": 400}
+BOXES = {"supervision": "boxes"}
+
+STUDIES: dict[str, tuple[str, dict[str, dict]]] = {
+    "recipe": (
+        "validation",
+        {
+            "base": {},
+            "encoder EfficientNet-lite2": LITE2,
+            "encoder of the zero-shot CLIP": CLIP,
+            "loss Tversky + BCE": {"loss": "tversky_bce"},
+            "loss Dice + focal": {"loss": "dice_focal"},
+            "augmentation 1.6 times as strong": {"augmentation": 1.6},
+            "input 224": {"image_size": 224},
+            "weights not averaged": {"average_decay": 0.0},
+            "infected images shown 6 times": {"repeat_infected": 6},
+            "150 healthy images": {"healthy": 150},
+            "400 self-taught images": TAUGHT,
+        },
+    ),
+    "seeds": ("test", {f"seed {seed}": {"seed": seed} for seed in (42, 1, 2)}),
+    "boxes": (
+        "test",
+        {
+            "outlines": {},
+            "50 % outlines, 50 % boxes": BOXES | {"outlines": 0.5},
+            "25 % outlines, 75 % boxes": BOXES | {"outlines": 0.25},
+            "10 % outlines, 90 % boxes": BOXES | {"outlines": 0.1},
+            "boxes": BOXES,
+        },
+    ),
+    "curve": ("test", {f"{share:.0%} of the masks": {"labelled_share": share} for share in (0.25, 0.5, 0.75, 1.0)}),
+}
+"""Study -> the split that it is measured on, and training -> the arguments of `train.unet` that it changes."""
+
+SCORES = {
+    "Lungs Dice": ("lungs", "dice_mean_per_image"),
+    "Lungs IoU": ("lungs", "iou_pooled"),
+    "Infection Dice": ("infection", "dice_mean_per_image"),
+    "Infection IoU": ("infection", "iou_pooled"),
+    "Infection AP": ("infection", "average_precision_pooled"),
+    "Healthy marked": ("healthy", "share_marked_over_1_percent"),
+}
+"""Column of the report -> where the figure is among the results."""
+
+EXPLANATION = """# What the settings of the UNet are worth
+
+Short trainings ({steps} steps of 16 images at {size} x {size} pixels unless a row says otherwise) that differ from the
+first of their table in what the row names. Dice is the mean per image and IoU is pooled, both over the images whose
+drawn mask is not blank; AP is the average precision over the pixels of those images, which needs no threshold; *healthy
+marked* is the share of the healthy images with more than 1 % of the lungs outlined as infected. In brackets: 95 %
+bootstrap intervals over patients. The threshold of each mask was chosen on the validation split.
+"""
+
+
+def train_once(name: str, changed: dict, split: str, dataset: list[str], folder: Path) -> CardFacts:
+    """What a training of a study gave; it is run, or taken up where it was, unless it is done.
+
+    Args:
+        name: of the training.
+        changed: arguments of `train.unet` in which it differs from `SHORT`.
+        split: that it is measured on.
+        dataset: the words of the command line that choose the images.
+        folder: of all trainings.
+
+    Raises:
+        RuntimeError: the training failed.
+    """
+    output = folder / name
+    if not (output / "release" / FACTS_FILE).is_file():
+        print(f"Training: {name}")
+        words = [f"--{key}={value}" for key, value in (SHORT | changed).items()]
+        words = [*dataset, *words, f"--measure_on={split}", f"--output_dir={output}"]
+        if subprocess.run([sys.executable, "-m", "train.unet", *words]).returncode:
+            raise RuntimeError(
+                f"The training {name!r} failed; what it said stands above. The same command goes on here."
+            )
+    return CardFacts.load(output / "release")
+
+
+def report(trained: dict[str, dict[str, CardFacts]]) -> str:
+    """All studies, study -> training -> its facts, as Markdown."""
+    parts = [EXPLANATION.format(steps=SHORT["max_steps"], size=SHORT["image_size"])]
+    for study, trainings in trained.items():
+        results = next(iter(trainings.values())).results
+        images = ", ".join(f"{results[part]['images']} {part}" for part in ("lungs", "infection", "healthy"))
+        rows = [
+            [name, *(_with_interval(facts.results, *at) for at in SCORES.values())] for name, facts in trainings.items()
+        ]
+        parts.append(f"## {study.capitalize()}\n\nMeasured on the {results['split']} split ({images}).")
+        parts.append(table(["Training", *SCORES], rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _with_interval(results: dict, part: str, score: str) -> str:
+    low, high = results[part]["intervals"][score]
+    return f"{results[part][score]:.3f} ({low:.2f}-{high:.2f})"
+
+
+def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
+    """Run the studies that are named; returns study -> training -> what it gave."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("studies", nargs="+", choices=STUDIES, help="which to run")
+    parser.add_argument("--dataset", required=True, help="as train.unet takes it")
+    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
+    parser.add_argument("--output_dir", required=True, type=Path)
+    arguments = parser.parse_args(argv)
+    dataset = [f"--dataset={arguments.dataset}", f"--drop_duplicates={arguments.drop_duplicates}"]
+    trained: dict[str, dict[str, CardFacts]] = {}
+    for study in arguments.studies:
+        split, trainings = STUDIES[study]
+        trained[study] = {}
+        for name, changed in trainings.items():
+            trained[study][name] = train_once(name, changed, split, dataset, arguments.output_dir / study)
+            _write(trained, arguments.output_dir)
+    return trained
+
+
+def _write(trained: dict[str, dict[str, CardFacts]], folder: Path) -> None:
+    figures = {
+        study: {
+            name: {"changed": STUDIES[study][1][name], "seconds": facts.seconds, "results": facts.results}
+            for name, facts in trainings.items()
+        }
+        for study, trainings in trained.items()
+    }
+    (folder / "study.json").write_text(json.dumps({"shared": SHORT, "studies": figures}, indent=2), encoding="utf-8")
+    (folder / "study.md").write_text(report(trained), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

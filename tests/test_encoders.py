@@ -1,7 +1,6 @@
 """Pretrained weights of an encoder, from wherever they come."""
 
 import importlib.util
-import pickle
 from pathlib import Path
 
 import pytest
@@ -59,8 +58,18 @@ def test_encoder_weights_that_do_not_fit_are_refused_and_leave_the_network_alone
 
 def test_a_pickle_of_more_than_tensors_is_not_run(tmp_path):
     torch.save({"conv1.weight": Path("anything")}, tmp_path / "encoder.pth")
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    with pytest.raises(
+        ValueError, match=r"encoder\.pth holds no tensors that can be read safely: Weights only load failed"
+    ):
         load_encoder(unet(), "resnet18", str(tmp_path / "encoder.pth"))
+
+
+@pytest.mark.parametrize("name", ["encoder.pth", "encoder.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"no tensors"])
+def test_a_damaged_file_of_weights_is_refused(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} holds no tensors that can be read safely: [^\n]+\.$"):
+        load_encoder(unet(), "resnet18", str(tmp_path / name))
 
 
 def test_weights_that_are_not_there_are_refused_with_what_to_choose():

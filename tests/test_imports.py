@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "app.py", *ROOT.glob("hub_models/*.py"), *ROOT.glob("train/*.py")]
 MODULES = sorted(path.relative_to(ROOT) for path in FILES)
 MODELS = [Path(f"hub_models/{name}.py") for name in ("unet", "resnet", "clip")]
-SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare")]
+SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study")]
 
 BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main")
 

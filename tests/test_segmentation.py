@@ -165,6 +165,13 @@ def test_an_image_with_a_box_is_looked_at_once_more_smaller_and_punished_for_ano
     assert network.asked == [(2, 1, 96, 96), (1, 1, 64, 64), (2, 1, 96, 96)]
 
 
+@pytest.mark.parametrize(("size", "smaller"), [(64, 32), (128, 96), (160, 128), (256, 192)])
+def test_the_smaller_image_is_smaller(size, smaller):
+    network = Answers(flat(2.0, 0.0, size=size))
+    only_in_training(SegmentationTask(network), boxed([[BOXED, UNKNOWN]], {0: [10, 20, 50, 60]}, size=size))
+    assert {shape[-1] for shape in network.asked} == {size, smaller}
+
+
 @pytest.mark.parametrize(("kinds", "asked"), [([BOXED, UNKNOWN], 3), (BOTH, 2), ([UNKNOWN, UNKNOWN], 2)])
 def test_without_a_box_another_answer_to_a_smaller_image_costs_nothing(kinds, asked):
     network = Answers(flat(2.0, 1.0), smaller=(-2.0, 0.0))

@@ -49,6 +49,13 @@ def test_no_more_healthy_images_are_added_than_asked_for_and_always_the_same(row
     assert added["file"][:] == add_healthy(rows, others, count)["file"][:]
 
 
+def test_masks_have_the_shape_of_an_image_that_is_no_square(rows, others):
+    wide = others.select([0]).map(lambda row: {"image": row["image"].resize((64, 40))})
+    for added in (add_healthy(rows, wide, 1), add_taught(rows, wide, halves(), 1)):
+        assert added[1]["infection_mask"].size == (64, 40)
+    assert added[1]["lung_mask"].size == (64, 40)
+
+
 def test_without_healthy_images_nothing_is_added(rows, others):
     assert len(add_healthy(rows, others.select([1, 3]), 9)) == 1
 

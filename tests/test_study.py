@@ -51,7 +51,7 @@ def test_a_study_is_trained_once_and_told_in_one_table(covid_qu_ex, tmp_path, ca
 
 @pytest.mark.usefixtures("two_trainings")
 def test_a_training_that_fails_ends_the_study_with_a_sentence(tmp_path):
-    with pytest.raises(RuntimeError, match="^The training 'base' failed; "):
+    with pytest.raises(RuntimeError, match=r"^The training 'base' failed; "):
         study.main(["loss", "--dataset", str(tmp_path / "nothing"), "--output_dir", str(tmp_path)])
 
 

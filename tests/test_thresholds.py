@@ -61,6 +61,12 @@ def test_every_image_weighs_alike_however_large_it_is():
     assert choose_thresholds(segmenter, dataset(lungs(128), *[lungs(32)] * 4))["lungs"] == 0.65
 
 
+def test_the_dice_is_averaged_and_not_the_iou():
+    # From 0.35 on the Dice (IoU) is 1 (1) and 0 (0), before 2/3 (1/2) and 6/11 (3/8)
+    segmenter = known((32, 0, WHOLE, 0.33), (32, 0, LEFT, 0.88), (64, 0, slice(0, 12 / 64), 0.33))
+    assert choose_thresholds(segmenter, dataset(lungs(32), lungs(64)))["lungs"] == 0.05
+
+
 def test_the_segmenters_own_thresholds_take_no_part_and_do_not_change():
     segmenter = known(*INFECTED)
     segmenter.thresholds = own = {"lungs": 0.9, "infection": 0.95}
@@ -82,9 +88,10 @@ def test_a_drawn_mask_that_is_blank_takes_no_part_in_the_choice():
     assert choose_thresholds(segmenter, dataset(infected(64), blank))["infection"] == 0.15
 
 
-def test_infection_is_not_marked_on_healthy_images_though_the_dice_is_lower():
-    segmenter = known((32, 0, WHOLE, 0.99), (32, 1, LEFT, 0.52), *INFECTED)
-    assert choose_thresholds(segmenter, dataset(infected(64), healthy(32)))["infection"] == 0.55
+def test_infection_is_not_marked_on_healthy_images_though_the_dice_is_lower_and_lungs_are_free():
+    segmenter = known((32, 0, WHOLE, 0.99), (32, 1, LEFT, 0.52), (48, 0, LEFT, 0.88), *INFECTED)
+    chosen = choose_thresholds(segmenter, dataset(infected(64), lungs(48), healthy(32)))
+    assert chosen == {"lungs": 0.05, "infection": 0.55}
 
 
 @pytest.mark.parametrize(("marked", "threshold"), [(1, 0.15), (2, 0.55)])

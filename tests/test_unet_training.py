@@ -57,6 +57,15 @@ def test_a_boxed_infection_is_repeated_like_a_drawn_one(rows):
 
 
 def test_an_epoch_holds_the_drawn_images_or_with_boxes_also_the_boxed_ones(rows):
+    drawn_and_boxed = {
+        "side": 32,
+        "label": "COVID-19",
+        "file": "both",
+        "lung_mask": HALF,
+        "infection_boxes": [[1, 2, 9, 8]],
+    }
+    (both,) = training_rows(dataset(drawn_and_boxed), UnetArguments(), 0)
+    assert both["infection_boxes"] is None
     masks = training_rows(rows, UnetArguments(), 0)
     assert times(masks) == {"drawn": 3, "blank": 1}
     assert all(boxes is None for boxes in masks["lung_boxes"])
@@ -78,6 +87,24 @@ def test_with_boxes_a_share_of_the_outlines_stays_and_the_seed_draws_it():
 
     assert [sum(stay(seed)) for seed in range(3)] == [2, 2, 2]
     assert len({tuple(stay(seed)) for seed in range(5)}) > 1
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
+def test_a_share_of_the_labelled_images_is_drawn_by_the_seed_before_any_is_repeated(share, count):
+    rows = dataset(*[{"side": 32, "label": "COVID-19", "infection_mask": HALF}] * 8)
+
+    def drawn(seed: int) -> dict[str, int]:
+        return times(training_rows(rows, UnetArguments(labelled_share=share), seed))
+
+    assert [list(drawn(seed).values()) for seed in range(5)] == [[3] * count] * 5
+    assert drawn(1) == drawn(1)
+    assert (len({frozenset(drawn(seed)) for seed in range(5)}) > 1) == (share < 1)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5])
+def test_a_share_that_is_none_is_refused(rows, share):
+    with pytest.raises(ValueError, match=rf"^--labelled_share is {share}; it takes more than 0, and at most 1\.$"):
+        training_rows(rows, UnetArguments(labelled_share=share), 0)
 
 
 def test_healthy_and_taught_images_are_added_once_the_labelled_ones_are_repeated(rows, checkpoints):
@@ -120,7 +147,7 @@ def words(dataset: Path, output_dir: Path, *more: str) -> list[str]:
     return ["--dataset", str(dataset), "--output_dir", str(output_dir), *sizes, *more]
 
 
-def test_the_original_recipe_makes_a_checkpoint_that_loads_and_tells_its_settings(covid_qu_ex, tmp_path):
+def test_the_original_recipe_makes_a_checkpoint_that_loads_and_tells_its_settings(covid_qu_ex, tmp_path, capsys):
     results = main(words(covid_qu_ex, tmp_path, "--recipe", "original"))
     facts = CardFacts.load(tmp_path / "release")
     assert (facts.parameters, facts.base_model) == (8_556_418, None)
@@ -135,6 +162,14 @@ def test_the_original_recipe_makes_a_checkpoint_that_loads_and_tells_its_setting
     }
     assert facts.results["split"] == "test"
     assert results["lungs"] == facts.results["lungs"]
+    assert {path.name for path in (tmp_path / "release").iterdir()} == {
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+        "predictions.csv",
+        "preprocessor_config.json",
+    }
+    assert f"python -m train.compare --baseline {tmp_path / 'release'}\n" in capsys.readouterr().out
     loaded = original.load_segmenter(tmp_path / "release")
     assert (type(loaded.network), loaded.image_size) == (OriginalUnet, 32)
 

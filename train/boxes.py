@@ -100,6 +100,14 @@ def add_boxes(rows: datasets.Dataset, boxes: dict[str, dict[str, Boxes]]) -> dat
     return rows
 
 
+def without_boxes(rows: datasets.Dataset) -> datasets.Dataset:
+    """The rows as if nobody had drawn boxes."""
+    for column in BOX_COLUMNS.values():
+        feature = rows.features[column]
+        rows = rows.remove_columns(column).add_column(column, [None] * len(rows), feature=feature)
+    return rows
+
+
 def without_outlines(rows: datasets.Dataset, kept: float = 0.0, seed: int = 0) -> datasets.Dataset:
     """The rows with the outlines of their masks replaced by boxes, but for a share of them drawn at random.
 

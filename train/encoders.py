@@ -1,9 +1,11 @@
 """Pretrained weights for a UNet's encoder: from the Hub, a pip package, a file, or the image tower of a CLIP."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import segmentation_models_pytorch as smp
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from train.towers import LITES, lite_weights
@@ -52,8 +54,7 @@ def _pretrained(encoder: str, weights: str) -> tuple[dict[str, torch.Tensor], st
         state = {f"model.{n.removeprefix(TOWER)}": t.float() for n, t in tensors.items() if n.startswith(TOWER)}
         return state, f"image tower of a CLIP checkpoint ({path.parent.name if path.name == 'release' else path.name})"
     if path.is_file():
-        load = load_file if path.suffix == ".safetensors" else _load_tensors
-        return load(path), f"encoder weights from {path.name}"
+        return _from_file(path), f"encoder weights from {path.name}"
     raise ValueError(
         f"There are no encoder weights {path}; choose imagenet, {', '.join(LITES)}, none, a file, or a CLIP checkpoint."
     )
@@ -68,8 +69,14 @@ def _imagenet(encoder: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path, map_location="cpu", weights_only=True)
+def _from_file(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).split("\n")[0].rstrip(".") or "it is empty"
+        raise ValueError(f"{path} holds no tensors that can be read safely: {reason}.") from error
 
 
 def _to_one_channel(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

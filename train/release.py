@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from hub_models.cards import CardFacts
+from hub_models.cards import CARD_FILE, CardFacts
+from hub_models.checkpoints import variable
 from train.arguments import DataArguments
 from train.audit import describe
 from train.clock import elapsed
@@ -85,9 +86,13 @@ def save_card(
     data_args: DataArguments,
     splits: datasets.DatasetDict,
     notes: Sequence[str] = (),
+    baseline: bool = False,
     **facts,
 ) -> None:
-    """Write metrics.json and README.md beside the saved weights, and say how to use the folder."""
+    """Write metrics.json and README.md beside the saved weights, and say how to use the folder.
+
+    A baseline, which neither the page nor a public library loads, gets no README.md.
+    """
     role = facts["role"]
     CardFacts(
         data=data_facts(data_args, splits),
@@ -96,4 +101,8 @@ def save_card(
         notes=[copies_note(data_args), *notes],
         **facts,
     ).save(folder)
-    print(f"Saved {folder}; see it on the page with XRAY_{role.upper().replace('-', '_')}={folder} python app.py")
+    if baseline:
+        (folder / CARD_FILE).unlink()
+        print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
+    else:
+        print(f"Saved {folder}; see it on the page with {variable(role)}={folder} python app.py")

@@ -130,7 +130,7 @@ class SegmentationTask(nn.Module):
         """Mean difference in the boxes between the answers to an image and to a smaller copy (scale consistency)."""
         boxed = kinds == BOXED
         rows = boxed.any(dim=1)
-        size = max(32, round(SMALLER * logits.shape[-1] / 32) * 32)
+        size = max(32, int(SMALLER * logits.shape[-1] / 32) * 32)
         smaller = F.interpolate(pixel_values[rows], (size, size), mode="bilinear", antialias=True)
         again = F.interpolate(self.network(smaller).float().sigmoid(), logits.shape[2:], mode="bilinear")
         inside = (masks[rows] > 0) & boxed[rows][..., None, None]

@@ -20,7 +20,7 @@ from hub_models.unet import Segmenter
 from train import original
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
-from train.boxes import without_outlines
+from train.boxes import without_boxes, without_outlines
 from train.data import load_splits
 from train.encoders import load_encoder
 from train.losses import LOSSES
@@ -116,6 +116,8 @@ def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
     """The labelled rows, the infected ones repeated, and those without a mask that the arguments ask for."""
+    if arguments.supervision == "masks":
+        rows = without_boxes(rows)
     is_labelled = LABELLED[arguments.supervision]
     labelled = rows.select(positions(rows, is_labelled))
     if not 0 < arguments.labelled_share <= 1:
@@ -189,6 +191,7 @@ def main(argv: list[str] | None = None) -> dict:
         trainer,
         data_args,
         splits,
+        baseline=unet_args.encoder == original.NAME,
         role="unet",
         architecture=architecture(segmenter, unet_args),
         base_model=base,

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.explanation import draw_heat
 from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
 from hub_models.mask_files import describe_masks, write_masks
@@ -26,7 +27,15 @@ from hub_models.opening import open_pipeline, try_again
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
-from hub_models.wording import card_text, checkpoints_table, problems_html, shares_html
+from hub_models.wording import (
+    card_text,
+    checkpoints_table,
+    heat_text,
+    likely_text,
+    problems_html,
+    shares_html,
+    strange_html,
+)
 
 INTRO = """# Chest X-ray: lungs, infection, classes
 A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
@@ -36,6 +45,8 @@ PROBABILITY = """**What a probability here is not:** the chance that this person
 prefers one class to the others, and adds up to 100 % for any picture, also of a disease outside the list."""
 PROMPTS = """Zero-shot CLIP compares the X-ray with sentences. Try your own wording and your own classes: one
 `class: sentence` a line, as many lines for a class as you like."""
+HEAT = """Brighter places speak more for the class that the classifier prefers (Grad-CAM, Selvaraju et al. 2017). The
+map is coarse, and shows where a network found something, not what."""
 CHOOSE = """Use another checkpoint for a role: `embedded`, a folder, or a Hub id as `user/repo` or `user/repo@revision`.
 It is used for everyone who has this page open."""
 
@@ -44,6 +55,10 @@ VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",
     "crop": "Sees the X-ray cropped to the segmented lungs.",
     "full": "Sees the whole X-ray.",
+    "lungs_hidden": "A control: sees the X-ray with the lungs black.",
+    "box_hidden": "A control: sees the X-ray with the box around the lungs black.",
+    "shape": "A control: sees the outline of the lungs alone.",
+    "thumbnail": "A control: sees the X-ray in 32 x 32 pixels.",
 }
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
@@ -114,26 +129,34 @@ class Actions:
         return self.pipeline.classify(image, masks, _checked(prompts) if prompts else None)
 
     def analyse(
-        self, xray: dict | None, prompts: str, shown: list[str], style: Style, opacity: float
+        self, xray: dict | None, prompts: str, shown: list[str], style: Style, opacity: float, anyway: bool = False
     ) -> Iterator[list]:
-        """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused."""
-        unclassified = [None] * len(self.roles) + [""]
-        yield [None, None, "", None, *unclassified]
+        """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused.
+
+        The last value shows or hides the button that asks for a picture's results although it looks strange.
+        """
+        unclassified = self._classified({}, [])
+        yield [None, None, "", None, *unclassified, gr.update(visible=False)]
         if xray is None:
             return
         image = _read(xray)
         masks, involvement = self.pipeline.segment(image)
+        if masks.strange and not anyway:
+            yield [None, None, strange_html(masks), None, *unclassified, gr.update(visible=True)]
+            return
         drawn = sketch(image, masks)
         with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
             files = write_masks(Path(folder), masks, involvement, self.pipeline.checkpoints["unet"])
             shares, overlay = shares_html(masks, involvement), draw_overlay(drawn, shown, style, opacity)
-            yield [drawn, overlay, shares, list(map(str, files)) if masks.lungs.any() else None, *unclassified]
+            kept = list(map(str, files)) if masks.lungs.any() else None
+            yield [drawn, overlay, shares, kept, *unclassified, gr.skip()]
         try:
-            answers = self.pipeline.classify(image, masks, read_prompts(prompts))
+            sentences = read_prompts(prompts)
+            answers = *self.pipeline.classify(image, masks, sentences), sentences
         except ValueError as refused:  # raised, it would cover the outlines, too
             answers = {}, [str(refused)]
         # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
-        yield [*[gr.skip()] * 4, *self._classified(*answers)]
+        yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip()]
 
     @staticmethod
     def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> np.ndarray | None:
@@ -143,9 +166,21 @@ class Actions:
     def reclassify(self, xray: dict | None, prompts: str) -> list:
         """Fill the Classify tab again, with the prompts as they stand now."""
         try:
-            return self._classified(*self.classify(xray, read_prompts(prompts)))
+            sentences = read_prompts(prompts)
+            return self._classified(*self.classify(xray, sentences), sentences)
         except ValueError as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
+
+    def explain(self, xray: dict | None, prompts: str) -> list:
+        """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
+        image = _read(xray)
+        masks, _ = self.pipeline.segment(image)
+        try:
+            found = self.pipeline.explain(image, masks, read_prompts(prompts))
+        except ValueError as refused:
+            raise gr.Error(str(refused), print_exception=False) from refused
+        pictures = [draw_heat(image, found[role].heat) if role in found else None for role in self.roles]
+        return pictures + [heat_text(found.get(role)) for role in self.roles]
 
     def tell(self) -> list:
         """Say which checkpoints are in use: stand-ins, their button, the table, cards, views and prompts."""
@@ -180,8 +215,22 @@ class Actions:
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
-    def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
-        return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)]
+    def _classified(
+        self, probabilities: dict[str, dict[str, float]], notes: list[str], prompts: dict[str, list[str]] | None = None
+    ) -> list:
+        """What fills the Classify tab: each role's probabilities, all notes, and each role's prediction set."""
+        likely = [
+            self._likely(role, probabilities[role], prompts) if role in probabilities else "" for role in self.roles
+        ]
+        return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)] + likely
+
+    def _likely(self, role: str, answer: dict[str, float], prompts: dict[str, list[str]] | None) -> str:
+        """A role's prediction set in words; nothing where none was fitted, or not for these sentences."""
+        classifier = self.pipeline.classifiers[role]
+        calibration = classifier.calibration
+        if calibration.least is None or (role == "clip-zero-shot" and prompts != classifier.prompts):
+            return ""
+        return likely_text(calibration.likely(answer), calibration.level)
 
 
 def zero_gpu() -> ModuleType | None:
@@ -227,8 +276,8 @@ def _xray() -> gr.Image:
     return xray
 
 
-def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Component]]:
-    """What an X-ray fills (a sketch to draw again, outlines, shares, files), and how the outlines are drawn."""
+def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Component], gr.Button]:
+    """What an X-ray fills (a sketch, outlines, shares, files), how they are drawn, and the button to insist."""
     look = {"height": "min(440px, 90vw)", "buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
     drawn = gr.State(time_to_live=FORGET[1])
     overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", **look)
@@ -240,23 +289,25 @@ def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Co
         opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity", buttons=[], min_width=150, elem_id="opacity")
     controls = [shown, style, opacity]
     shares = gr.HTML(elem_id="shares", padding=False)
+    anyway = gr.Button("Show what the models say anyway", visible=False, elem_id="anyway")
     files = gr.File(
         label="Masks to keep (PNG; JSON with run lengths and areas)", file_count="multiple", height=130, elem_id="masks"
     )
     redraw = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
     changes = [control.change for control in controls]
     gr.on(changes, Actions.redraw, [drawn, *controls], overlay, **redraw)
-    return [drawn, overlay, shares, files], controls
+    return [drawn, overlay, shares, files], controls, anyway
 
 
 def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox, gr.Button]:
-    outputs, views = [], []
+    outputs, sets, views = [], [], []
     with gr.Row():
         for role in actions.roles:
             with gr.Column(min_width=220):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))
+                sets.append(gr.Markdown(elem_id=f"set-{role}"))
                 views.append(gr.Markdown(VIEWS[actions.pipeline.classifiers[role].view]))
-    outputs.append(gr.Markdown(elem_id="notes"))
+    outputs += [gr.Markdown(elem_id="notes"), *sets]
     gr.Markdown(PROBABILITY)
     with gr.Accordion("Prompts of zero-shot CLIP", elem_id="prompts"):
         gr.Markdown(PROMPTS)
@@ -264,6 +315,20 @@ def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox
         prompts = gr.Textbox(text, label="class: sentence", lines=6, max_lines=20)
         again = gr.Button("Classify with these prompts")
     return outputs, views, prompts, again
+
+
+def _heat(actions: Actions) -> tuple[gr.Button, list[gr.components.Component]]:
+    """The button that asks where the classifiers look, and what it fills: a picture and a sentence for each."""
+    with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
+        gr.Markdown(HEAT)
+        look = gr.Button("Show where")
+        with gr.Row():
+            pictures, sentences = [], []
+            for role in actions.roles:
+                with gr.Column(min_width=220):
+                    pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", elem_classes="viewer"))
+                    sentences.append(gr.Markdown())
+    return look, pictures + sentences
 
 
 def _models_tab(checkpoints: Mapping[str, Checkpoint]) -> tuple[gr.Markdown, list[gr.Markdown]]:
@@ -309,23 +374,21 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                 xray = _xray()
             with gr.Column(scale=3, min_width=300), gr.Tabs():
                 with gr.Tab("Segment"):
-                    segmented, controls = _segment_tab()
+                    segmented, controls, anyway = _segment_tab()
                 with gr.Tab("Classify"):
                     classified, views, prompts, again = _classify_tab(actions)
+                    look, heat = _heat(actions)
                 with gr.Tab("Models"):
                     table, cards = _models_tab(pipeline.checkpoints)
                     told = [problems, retry, table, *cards, *views, prompts]
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
-        gr.on(
-            [xray.change],
-            on_gpu(actions.analyse),
-            [xray, prompts, *controls],
-            segmented + classified,
-            **PRIVATE,
-            **ONE_BY_ONE,
-        )
+        analyse, asked, filled = on_gpu(actions.analyse), [xray, prompts, *controls], [*segmented, *classified, anyway]
+        gr.on([xray.change], analyse, asked, filled, **PRIVATE, **ONE_BY_ONE)
+        gr.on([anyway.click], analyse, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([again.click], on_gpu(actions.reclassify), [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
+        gr.on([look.click], on_gpu(actions.explain), [xray, prompts], heat, **PRIVATE, **ONE_BY_ONE)
+        gr.on([xray.change], lambda: [None] * len(heat), None, heat, **PRIVATE, queue=False)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         _endpoints(actions, xray, segmented[1])

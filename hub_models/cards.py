@@ -44,8 +44,14 @@ HEALTHY_METRICS = {
 CLASS_METRICS = {
     "accuracy": ("accuracy", "accuracy"),
     "precision_macro": ("precision", "precision, macro average"),
-    "recall_macro": ("recall", "recall, macro average"),
+    "recall_macro": ("recall", "recall, macro average (balanced accuracy)"),
     "f1_macro": ("f1", "F1, macro average"),
+    "auroc_macro": ("roc_auc", "AUROC of each class against the others, macro average"),
+    "average_precision_macro": ("average_precision", "average precision, macro average"),
+    "ece": ("ece", "expected calibration error, bins of equal mass"),
+    "brier": ("brier_score", "Brier score, summed over the classes"),
+    "set_coverage": ("coverage", "prediction sets that hold the true class"),
+    "set_size_mean": ("set_size", "classes in a prediction set, mean"),
 }
 
 
@@ -72,6 +78,7 @@ KINDS = {
     "resnet": Kind("Chest X-ray ResNet", "transformers", "image-classification", "resnet", CLASS_METRICS),
     "clip-zero-shot": Kind("Chest X-ray CLIP, zero-shot", *CLIP),
     "clip-finetuned": Kind("Chest X-ray CLIP, fine-tuned", *CLIP),
+    "fusion": Kind("Chest X-ray ResNet and CLIP, joined", *CLIP),
 }
 
 

@@ -11,6 +11,7 @@ from hub_models.checkpoints import Checkpoint, CheckpointError
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import Classifier, load_model
+from hub_models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.unet import Segmenter
 
 WEIGHTS_FILE = "model.safetensors"
@@ -65,7 +66,7 @@ def files_of(folder: Path) -> list[Path]:
     found = {path.name: path for path in sorted(folder.iterdir())}
     if missing := [name for name in REQUIRED if name not in found]:
         raise UnfitError(f"{folder} is not a complete checkpoint: it has no {', '.join(missing)}.")
-    allowed = {*REQUIRED, RECORD_FILE, *PROCESSORS, *TOKENIZERS}
+    allowed = {*REQUIRED, RECORD_FILE, PLAUSIBILITY_FILE, *PROCESSORS, *TOKENIZERS}
     if strange := [name for name, path in found.items() if name not in allowed or not path.is_file()]:
         raise UnfitError(f"{folder} holds what is not published ({', '.join(strange)}): take it out first.")
     return sorted(found.values(), key=lambda path: path.name == CARD_FILE)

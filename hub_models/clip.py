@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from hub_models import weights
+from hub_models.calibration import Calibration
 from hub_models.device import best_device, device_of
 from hub_models.labels import LABELS, prompts_for
 from hub_models.pixels import classifier_pixels
@@ -21,9 +22,10 @@ class ClipClassifier:
     """Any CLIP-style dual encoder that `AutoModel` loads, with its processor and the prompts of each class.
 
     The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
-    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts. Classes, prompts and view
-    stand in the config as `label2id`, `prompts` and `view`; a checkpoint without them gets the default classes and the
-    whole image.
+    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts, or, for the classes of a
+    linear probe, a vector that was learned in its place. Classes, prompts, vectors and view stand in the config as
+    `label2id`, `prompts`, `class_vectors` and `view`; a checkpoint without them gets the default classes and the whole
+    image.
     """
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
@@ -39,6 +41,7 @@ class ClipClassifier:
         model.config.label2id = {label: i for i, label in enumerate(labels)}
         model.config.id2label = dict(enumerate(labels))
         model.config.prompts = prompts_for(labels)
+        model.config.class_vectors = None
         model.config.view = view
         return cls(model, processor)
 
@@ -81,6 +84,16 @@ class ClipClassifier:
         """What of the X-ray the model is shown; the whole image for a model that does not say."""
         return getattr(self.model.config, "view", "full")
 
+    @property
+    def calibration(self) -> Calibration:
+        """What was fitted to its answers to its own prompts on the validation split."""
+        return Calibration.of(self.model.config)
+
+    @torch.no_grad()
+    def divide_logits(self, temperature: float) -> None:
+        """Make all logits smaller by a factor, in the learned temperature of the similarities."""
+        self.model.logit_scale -= float(np.log(temperature))
+
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
         return classifier_pixels(self.processor.image_processor, images)
@@ -96,6 +109,12 @@ class ClipClassifier:
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of images."""
         return F.normalize(self.model.get_image_features(pixel_values=pixel_values).pooler_output, dim=-1)
+
+    @torch.inference_mode()
+    def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
+        """Unit vector, float32 (1, D), of one X-ray; arguments and errors as of a call."""
+        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
+        return self.embed_images(pixels.to(device_of(self.model)))
 
     def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of sentences."""
@@ -114,6 +133,13 @@ class ClipClassifier:
             [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
         )
 
+    def embed_classes(self) -> torch.Tensor:
+        """Unit vectors, float32 (C, D), of its own classes: learned ones if it has them, else those of its prompts."""
+        vectors = getattr(self.model.config, "class_vectors", None)
+        if vectors is None:
+            return self.embed_prompts(self.prompts)
+        return torch.tensor([vectors[label] for label in self.labels], device=device_of(self.model))
+
     @torch.inference_mode()
     def __call__(
         self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
@@ -123,7 +149,7 @@ class ClipClassifier:
         Args:
             image: float32 (H, W) in 0..1, as `hub_models.images.read_image` gives it.
             lungs: bool (H, W), the lungs' outline.
-            prompts: sentences of each class; any classes, any words. The model's own if not given.
+            prompts: sentences of each class; any classes, any words. The model's own classes if not given.
 
         Returns:
             Probability of each class; they sum to 1.
@@ -132,12 +158,11 @@ class ClipClassifier:
             NoLungs: if the model's view needs lungs and there are none.
             ValueError: if a class has no prompt.
         """
-        prompts = self.prompts if prompts is None else prompts
-        texts = self.embed_prompts(prompts)
-        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        image = self.embed_images(pixels.to(device_of(self.model)))[0]
-        logits = self.model.logit_scale.exp() * (texts @ image)
-        return dict(zip(prompts, logits.double().softmax(0).tolist(), strict=True))
+        classes, texts = (
+            (self.labels, self.embed_classes()) if prompts is None else (list(prompts), self.embed_prompts(prompts))
+        )
+        logits = self.model.logit_scale.exp() * (texts @ self.embed(image, lungs)[0])
+        return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
 
     def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
         if texts not in self._known_prompts:

@@ -22,8 +22,9 @@ PHRASES = {
     "COVID-19": ("COVID-19", "COVID-19 pneumonia"),
     "Non-COVID": ("pneumonia that is not COVID-19", "viral or bacterial pneumonia"),
     "Normal": ("no finding", "healthy lungs"),
+    "No Finding": ("no finding", "healthy lungs"),
 }
-"""How each default class is said in a sentence."""
+"""How the default classes, and some others, are said in a sentence."""
 
 
 def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:

@@ -33,7 +33,8 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
     Returns:
         "masks": name -> "pixels" (area) and "rle" (`run_lengths`), of lungs, right_lung, left_lung and infection;
         "infected_share" (0..1) and "extent_grade" (0..4, `grade_extent`) of right, left and both lungs, null where no
-        lung was found; "checkpoint": where the outlines come from; "disclaimer".
+        lung was found; "strangeness" (1 or more: said to be no frontal chest X-ray; null if nothing tells);
+        "checkpoint": where the outlines come from; "disclaimer".
     """
     right, left = split_lungs(masks.lungs)
     parts = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
@@ -42,6 +43,7 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
         "masks": {name: {"pixels": int(mask.sum()), "rle": run_lengths(mask)} for name, mask in parts.items()},
         "infected_share": shares,
         "extent_grade": {side: grade_extent(share) for side, share in shares.items() if side != "both"},
+        "strangeness": masks.strangeness,
         "checkpoint": {"origin": checkpoint.origin, "name": checkpoint.name, "revision": checkpoint.revision},
         "disclaimer": DISCLAIMER,
     }

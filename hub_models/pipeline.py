@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
+from hub_models.explanation import Explanation, explain
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
@@ -123,6 +125,19 @@ class XrayPipeline:
             except NoLungs as error:
                 notes.append(f"{role} gave no answer: {error}")
         return answers, notes
+
+    def explain(self, image: np.ndarray, masks: Masks, prompts: Prompts | None = None) -> dict[str, Explanation]:
+        """Where each classifier finds what speaks for its most probable class; arguments and errors as in `classify`.
+
+        Returns:
+            role -> explanation; a role that cannot answer is missing.
+        """
+        found = {}
+        for role, classifier in self.classifiers.items():
+            with suppress(NoLungs):
+                own = prompts if role == "clip-zero-shot" else None
+                found[role] = explain(classifier, image, masks.lungs, prompts=own)
+        return found
 
     def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
         """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""

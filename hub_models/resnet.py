@@ -15,6 +15,7 @@ from transformers import (
 )
 
 from hub_models import weights
+from hub_models.calibration import Calibration
 from hub_models.device import best_device, device_of
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view
@@ -90,13 +91,35 @@ class ResnetClassifier:
         return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
 
     @property
+    def multi_label(self) -> bool:
+        """Whether an X-ray may have several of the labels, each with a probability of its own."""
+        return self.model.config.problem_type == "multi_label_classification"
+
+    @property
     def view(self) -> View:
         """What of the X-ray the model is shown; the whole image for a model that does not say."""
         return getattr(self.model.config, "view", "full")
 
+    @property
+    def calibration(self) -> Calibration:
+        """What was fitted to its answers on the validation split."""
+        return Calibration.of(self.model.config)
+
+    @torch.no_grad()
+    def divide_logits(self, temperature: float) -> None:
+        """Make all logits smaller by a factor, in the weights of the last layer."""
+        for parameter in self.model.classifier[-1].parameters():
+            parameter /= temperature
+
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
         return classifier_pixels(self.processor, images)
+
+    @torch.inference_mode()
+    def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
+        """Features float32 (1, F) of one X-ray, which its last layer makes logits of; arguments and errors as below."""
+        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
+        return self.model.resnet(pixels.to(device_of(self.model))).pooler_output.flatten(1)
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, lungs: np.ndarray | None = None) -> dict[str, float]:
@@ -107,11 +130,13 @@ class ResnetClassifier:
             lungs: bool (H, W), the lungs' outline.
 
         Returns:
-            Probability of each label; they sum to 1.
+            Probability of each label; they sum to 1 unless an X-ray may have several (`multi_label`).
 
         Raises:
             NoLungs: if the model's view needs lungs and there are none.
         """
         pixels = self.pixel_values([apply_view(image, lungs, self.view)])
         logits = self.model(pixels.to(device_of(self.model))).logits[0]
+        if self.multi_label:
+            return dict(zip(self.labels, logits.double().sigmoid().tolist(), strict=True))
         return dict(zip(self.labels, logits.double().softmax(0).tolist(), strict=True))

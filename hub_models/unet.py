@@ -1,6 +1,6 @@
 """The UNet that outlines the lungs and the infected region of a chest X-ray."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 from hub_models.device import best_device, device_of
 from hub_models.labels import MASKS
 from hub_models.lungs import clean_infection, clean_lungs
+from hub_models.plausibility import Plausibility, mask_features
 from hub_models.weights import to_float16
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
@@ -19,10 +20,23 @@ DECODER_CHANNELS = (128, 64, 48, 32, 16)
 
 @dataclass(frozen=True)
 class Masks:
-    """What the UNet outlines on one X-ray: two masks, bool (H, W), of the image's own size."""
+    """What the UNet outlines on one X-ray.
+
+    Attributes:
+        lungs: bool (H, W), of the image's own size.
+        infection: bool (H, W).
+        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
+            accepts (`hub_models.plausibility`); None if the UNet was not taught to tell.
+    """
 
     lungs: np.ndarray
     infection: np.ndarray
+    strangeness: float | None = None
+
+    @property
+    def strange(self) -> bool:
+        """Whether the picture is said to be no frontal chest X-ray."""
+        return self.strangeness is not None and self.strangeness >= 1
 
 
 def new_processor(image_size: int) -> ViTImageProcessor:
@@ -43,9 +57,12 @@ class Segmenter:
     `preprocessor_config.json`.
     """
 
-    def __init__(self, network: smp.Unet, processor: ViTImageProcessor) -> None:
+    def __init__(
+        self, network: smp.Unet, processor: ViTImageProcessor, plausibility: Plausibility | None = None
+    ) -> None:
         self.network = network.eval()
         self.processor = processor
+        self.plausibility = plausibility
 
     @classmethod
     def new(cls, encoder: str, image_size: int) -> "Segmenter":
@@ -71,7 +88,8 @@ class Segmenter:
         """Load a saved folder strictly.
 
         Raises:
-            ValueError: if the network is not a UNet with one output for each of `MASKS`.
+            ValueError: if the network is not a UNet with one output for each of `MASKS`, or what tells it strange
+                pictures is damaged.
             RuntimeError: if a tensor is missing or left over.
         """
         try:
@@ -82,7 +100,8 @@ class Segmenter:
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
             kind = type(network).__name__
             raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
-        return cls(network.to(best_device()), AutoImageProcessor.from_pretrained(folder))
+        processor = AutoImageProcessor.from_pretrained(folder)
+        return cls(network.to(best_device()), processor, Plausibility.load(folder))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
@@ -116,12 +135,25 @@ class Segmenter:
             found = (found + self.network(pixels.flip(-1)).sigmoid().flip(-1)) / 2
         return found.cpu().numpy()
 
+    @torch.inference_mode()
+    def look(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities as `probabilities` gives them, and what of the pictures led to them, in one pass.
+
+        Returns:
+            float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
+        """
+        maps = []
+        hook = self.network.encoder.register_forward_hook(lambda encoder, given, levels: maps.append(levels[-1]))
+        try:
+            found = self.probabilities(images)
+        finally:
+            hook.remove()
+        means = maps[0].mean(dim=(2, 3)).cpu().numpy()
+        return found, np.concatenate([means, np.stack([mask_features(one) for one in found])], axis=1)
+
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""
-        return [
-            F.interpolate(torch.from_numpy(found)[None], image.shape, mode="bilinear", align_corners=False)[0].numpy()
-            for found, image in zip(self.probabilities(images), images, strict=True)
-        ]
+        return [_resize(found, image.shape) for found, image in zip(self.probabilities(images), images, strict=True)]
 
     def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
         """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
@@ -136,4 +168,13 @@ class Segmenter:
 
     def __call__(self, image: np.ndarray) -> Masks:
         """Outline one X-ray, float32 (H, W) in 0..1."""
-        return self.masks(self.probability_maps([image])[0])
+        if self.plausibility is None:
+            return self.masks(self.probability_maps([image])[0])
+        (found,), (features,) = self.look([image])
+        strangeness = self.plausibility.distance(features) / self.plausibility.threshold
+        return replace(self.masks(_resize(found, image.shape)), strangeness=strangeness)
+
+
+def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Probability maps float32 (2, S, S) at another size (H, W), bilinear."""
+    return F.interpolate(torch.from_numpy(maps)[None], shape, mode="bilinear", align_corners=False)[0].numpy()

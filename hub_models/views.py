@@ -1,15 +1,27 @@
-"""The views of a segmented X-ray that a classifier may be shown."""
+"""The views of a segmented X-ray that a classifier may be shown: those that ship, and controls that hide the lungs."""
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
-View = Literal["lungs", "crop", "full"]
+View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
-"""lungs: cropped to the lungs, everything else black; crop: cropped to the lungs; full: the whole image."""
+"""lungs: cropped to the lungs, everything else black; crop: cropped to the lungs; full: the whole image.
+
+The others are controls, which show how much a score owes to anything but what is in the lungs. lungs_hidden: the whole
+image with the lungs black; box_hidden: with the box around the lungs black; shape: the outline of the lungs alone,
+white on black, cropped like `lungs`; thumbnail: the whole image in `THUMBNAIL` x `THUMBNAIL` pixels."""
+
+CROPPED = ("lungs", "crop", "shape")
+"""The views that show a square around the lungs."""
 
 MARGIN = 0.04
 """Room left around the lungs by a crop, as a share of its side."""
+
+THUMBNAIL = 32
 
 
 class NoLungs(ValueError):
@@ -21,12 +33,13 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
 
     Args:
         image: float32 (H, W) in 0..1.
-        lungs: bool (H, W), the lungs' outline; unused by `full`.
+        lungs: bool (H, W), the lungs' outline; unused by `full` and `thumbnail`.
         view: one of `VIEWS`.
 
     Returns:
-        float32: (H, W) for `full`, else the smallest square (S, S) around the lungs plus a margin of `MARGIN` on each
-        side, black where it reaches beyond the image, so that the lungs keep their proportions.
+        float32 in 0..1: (H, W) for `full` and where something is hidden, a small square for `thumbnail`, and for the
+        others the square of `crop_box`, black where it reaches beyond the image, so that the lungs keep their
+        proportions.
 
     Raises:
         NoLungs: if the view needs lungs and the mask is missing or empty.
@@ -36,19 +49,59 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
         raise ValueError(f"{view!r} is not a view; choose one of {', '.join(VIEWS)}.")
     if view == "full":
         return image
+    if view == "thumbnail":
+        return F.interpolate(torch.from_numpy(image)[None, None], (THUMBNAIL, THUMBNAIL), mode="area")[0, 0].numpy()
     if lungs is None or not lungs.any():
-        raise NoLungs(f"No lungs were outlined, and the view {view!r} shows the lungs only.")
+        raise NoLungs(f"No lungs were outlined, and the view {view!r} needs them.")
     if lungs.shape != image.shape:
         raise ValueError(f"The mask is {lungs.shape} and the image {image.shape}; they must have one shape.")
-    return _crop_square(image * lungs if view == "lungs" else image, lungs)
+    return _OF_LUNGS[view](image, lungs)
 
 
-def _crop_square(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    side = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:
+    """The smallest square around the lungs, bool (H, W), plus a margin of `MARGIN` on each side.
+
+    Returns:
+        Top row, left column and side in pixels; it may reach beyond the image.
+    """
+    top, bottom, left, right = _bounds(lungs)
+    side = max(bottom - top, right - left)
     side += 2 * round(MARGIN * side)
-    top, left = (rows[0] + rows[-1] + 1 - side) // 2, (columns[0] + columns[-1] + 1 - side) // 2
+    return (top + bottom - side) // 2, (left + right - side) // 2, side
+
+
+def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Top, left, bottom and right of what a view shows of an X-ray of a shape (H, W); may reach beyond it."""
+    if view not in CROPPED:
+        return 0, 0, *shape
+    top, left, side = crop_box(lungs)
+    return top, left, top + side, left + side
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+def _crop(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    top, left, side = crop_box(lungs)
     square = np.zeros((side, side), np.float32)
     inside = image[max(top, 0) : top + side, max(left, 0) : left + side]
     square[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
     return square
+
+
+def _hide_box(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    top, bottom, left, right = _bounds(lungs)
+    shown = image.copy()
+    shown[top:bottom, left:right] = 0
+    return shown
+
+
+_OF_LUNGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "lungs": lambda image, lungs: _crop(image * lungs, lungs),
+    "crop": _crop,
+    "lungs_hidden": lambda image, lungs: image * ~lungs,
+    "box_hidden": _hide_box,
+    "shape": lambda image, lungs: _crop(lungs, lungs),
+}

@@ -2,10 +2,11 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from hub_models.checkpoints import Checkpoint
+from hub_models.explanation import Explanation
 from hub_models.lungs import Involvement, grade_extent, split_lungs
 from hub_models.unet import Masks
 
@@ -14,6 +15,16 @@ SHARE = "Share of the lung's area in the picture that is outlined as infected, w
 GRADE = """Grade: the extent of one lung by the rule of Wong et al., Radiology 296 (2020): 0 none, 1 under 25 %, 2 from
 25 to 50 %, 3 from 50 to 75 %, 4 more. Readers grade by eye; this grade only repeats the share."""
 NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
+
+
+STRANGE = """<div class='problem' role='alert'><b>This does not look like a frontal chest X-ray.</b> To the UNet it is
+{:.1f} times as far from the X-rays that it was tried on as the farthest that it accepts; a photograph, another part of
+the body or a view from the side may be the reason. What the models say of such a picture means nothing.</div>"""
+
+
+def strange_html(masks: Masks) -> str:
+    """Write why a picture is refused."""
+    return STRANGE.format(masks.strangeness)
 
 
 def percent(share: float | None) -> str:
@@ -35,6 +46,22 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
             f"<div><b>{percent(share)}</b>{names[side]}<small>{graded}{marked:,} of {area:,} pixels</small></div>"
         )
     return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES} {GRADE}</p>"
+
+
+def likely_text(likely: Sequence[str], level: float) -> str:
+    """Write a prediction set: the classes that a classifier does not tell apart."""
+    return f"**{' or '.join(likely)}**: sets like this one held the true class of {level:.0%} of X-rays like its own."
+
+
+def heat_text(explanation: Explanation | None) -> str:
+    """Write what a heat map explains and how much of it lies in the lungs."""
+    if explanation is None:
+        return "No lungs found, so nothing was classified."
+    if explanation.inside_lungs is None:
+        return f"Nothing in the picture speaks for {explanation.label}."
+    return (
+        f"What speaks for **{explanation.label}**: {percent(explanation.inside_lungs)} of the heat lies in the lungs."
+    )
 
 
 def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:

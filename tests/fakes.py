@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 import app
+from hub_models.calibration import Calibration
 from hub_models.checkpoints import Checkpoint
+from hub_models.explanation import Explanation
 from hub_models.lungs import Involvement
 from hub_models.unet import Masks
 
@@ -18,6 +21,7 @@ PROBABILITIES = {
     "clip-finetuned": {"Ill": 0.875, "Well": 0.125},
     "resnet": {"Ill": 0.25, "Well": 0.75},
 }
+CALIBRATION = Calibration(temperature=1.0, least=0.3, level=0.9)
 NOTES = ["A note for the visitor."]
 INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
 CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/b.svg)\n"
@@ -26,26 +30,32 @@ CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https:
 class FakePipeline:
     """Outlines two rectangles, gives fixed numbers, and remembers what it was asked."""
 
-    def __init__(self, folder: Path, lungs: bool = True) -> None:
+    def __init__(self, folder: Path, lungs: bool = True, strangeness: float | None = None) -> None:
         views = zip(PROBABILITIES, ("lungs", "crop", "full"), strict=True)
-        self.classifiers = {role: SimpleNamespace(view=view) for role, view in views}
+        self.classifiers = {role: SimpleNamespace(view=view, calibration=CALIBRATION) for role, view in views}
         self.classifiers["clip-zero-shot"].prompts = PROMPTS
         self.checkpoints = {
             "unet": Checkpoint("unet", folder / "no-card", "embedded", "embedded"),
             "resnet": Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff"),
         }
         (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
-        self.lungs = lungs
+        self.lungs, self.strangeness = lungs, strangeness
         self.images: list[np.ndarray] = []
         self.prompts: list[dict | None] = []
 
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
         self.images.append(image)
-        return masks_for(image.shape, self.lungs), INVOLVEMENT if self.lungs else Involvement(None, None, None)
+        masks = replace(masks_for(image.shape, self.lungs), strangeness=self.strangeness)
+        return masks, INVOLVEMENT if self.lungs else Involvement(None, None, None)
 
     def classify(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> tuple[dict, list[str]]:
         self.prompts.append(prompts)
         return (PROBABILITIES if masks.lungs.any() else {"resnet": PROBABILITIES["resnet"]}), NOTES
+
+    def explain(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> dict[str, Explanation]:
+        self.prompts.append(prompts)
+        heat = masks.infection.astype(np.float32)
+        return {"resnet": Explanation(heat, "Well", 0.75), "clip-zero-shot": Explanation(0 * heat, "Ill", None)}
 
 
 def masks_for(shape: tuple[int, int], lungs: bool = True) -> Masks:

@@ -15,17 +15,20 @@ from PIL import Image
 
 import app
 from hub_models.checkpoints import CheckpointError
+from hub_models.explanation import draw_heat
 from hub_models.images import read_image
+from hub_models.labels import write_prompts
 from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.wording import card_text, percent, shares_html
 from tests import tiny
-from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, serve
+from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, PROMPTS, FakePipeline, masks_for, serve
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
+EMPTY = [None, None, None, "", "", "", ""]  # three classifiers, their notes and their sets
 TYPED = "Ill: an ill chest\nWell: a well chest"
 
 
@@ -108,7 +111,7 @@ def test_only_segment_and_classify_are_offered_and_they_are_described(client):
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
     steps = app.Actions(pipeline).analyse({"path": str(tmp_path / "letter.png")}, TYPED, *DRAWN_AS)
-    assert next(steps) == [None, None, "", None, None, None, None, ""]
+    assert next(steps) == [None, None, "", None, *EMPTY, gr.update(visible=False)]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
@@ -123,11 +126,55 @@ def test_analyse_fills_both_tabs(pipeline, xray):
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
     classified = next(steps)
     assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
-    assert classified[4:] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    assert classified[4:8] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    assert [text.partition(":")[0] for text in classified[8:-1]] == [
+        "",
+        "**Ill**",
+        "**Well**",
+    ]  # other sentences: no set
     redrawn = app.Actions.redraw(drawn, ["infection"], "contour", 0.5)
     assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
     assert not np.array_equal(redrawn, overlay)
     assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
+
+
+def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
+    page = app.Actions(FakePipeline(tmp_path, strangeness=2.34))
+    first, refused = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+    assert first[-1] == gr.update(visible=False)
+    assert refused[:2] == [None, None]
+    assert "does not look like a frontal chest X-ray" in refused[2]
+    assert "2.3 times as far" in refused[2]
+    assert refused[3:-1] == [None, *EMPTY]
+    assert refused[-1] == gr.update(visible=True)
+    _, outlined, classified = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS, True)
+    assert "12.3 %" in outlined[2]
+    assert classified[4:7] == [*PROBABILITIES.values()]
+    assert page.segment({"path": str(xray)})[2]["strangeness"] == 2.34
+
+
+def test_a_set_names_all_likely_classes_for_the_sentences_that_it_was_fitted_for(pipeline, xray):
+    own = write_prompts(PROMPTS)
+    zero_shot, finetuned, resnet = app.Actions(pipeline).reclassify({"path": str(xray)}, own)[4:]
+    assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
+    assert finetuned.startswith("**Ill**: ")
+    assert resnet.startswith("**Well**: ")
+
+
+def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
+    zero_shot, finetuned, resnet, *sentences = app.Actions(pipeline).explain({"path": str(xray)}, TYPED)
+    image = read_image(xray)
+    assert np.array_equal(resnet, draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
+    assert np.array_equal(zero_shot, draw_heat(image, np.zeros((256, 256), np.float32)))
+    assert finetuned is None
+    assert sentences == [
+        "Nothing in the picture speaks for Ill.",
+        "No lungs found, so nothing was classified.",
+        "What speaks for **Well**: 75.0 % of the heat lies in the lungs.",
+    ]
+    assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
+    with pytest.raises(gr.Error, match=r'^.*is no "class: sentence"'):
+        app.Actions(pipeline).explain({"path": str(xray)}, "Well:")
 
 
 def test_a_class_without_a_sentence_is_named_beside_the_outlines_of_a_new_picture(pipeline, xray):
@@ -275,7 +322,7 @@ def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipe
     app.build_demo(pipeline)
     import spaces
 
-    assert sorted(spaces.lent) == ["analyse", "classify", "reclassify", "segment"]
+    assert sorted(spaces.lent) == ["analyse", "classify", "explain", "reclassify", "segment"]
     del sys.modules["spaces"]
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.fakes import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+expect.set_options(timeout=20_000)  # the first answer of a fresh server takes seconds on a slow machine
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
 
 
@@ -68,6 +69,10 @@ def test_an_upload_fills_both_tabs_and_the_models_are_named(page, xray):
     expect(page.locator("#clip-finetuned")).to_contain_text("88%")
     expect(page.locator("#resnet")).to_contain_text("75%")
     expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
+    page.get_by_role("button", name="Where the classifiers look").click()
+    page.get_by_role("button", name="Show where").click()
+    expect(page.locator("#heat-resnet img")).to_be_visible()
+    expect(page.locator("#heat")).to_contain_text("75.0 % of the heat lies in the lungs")
     assert_no_sideways_scrolling(page)
 
     page.get_by_role("tab", name="Models").click()

@@ -1,13 +1,22 @@
 """What CLIP learns from: prompts of the classes, or captions in which all images of one finding are right."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from hub_models.cards import CardFacts
+from hub_models.clip import ClipClassifier
+from hub_models.phantom import draw_phantom
 from tests import tiny
+from train import clip
 from train.arguments import XrayTrainingArguments
 from train.augment import Augmentation
-from train.clip import CaptionCollator, CaptionRows, CaptionTask, ClipArguments, PromptTask, make_trainer, temperature
+from train.clip import ClipArguments, make_trainer
+from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask, temperature
 from train.data import load
 from train.evaluation import outline_lungs
 
@@ -105,3 +114,76 @@ def test_each_tower_has_its_own_learning_rate_and_nothing_is_left_out(classifier
 def test_the_temperature_is_capped_at_100(classifier):
     classifier.model.logit_scale.data.fill_(9.0)
     assert temperature(classifier.model).item() == pytest.approx(100, rel=1e-4)
+
+
+def answers(classifier, prompts=None) -> np.ndarray:
+    phantom = draw_phantom(1, size=64)
+    return np.array(list(classifier(phantom.image.astype(np.float32) / 255, phantom.lungs, prompts).values()))
+
+
+def test_a_probe_starts_as_the_prompts_and_learns_nothing_but_a_vector_a_class(classifier, pixels, tmp_path):
+    before, own = answers(classifier), answers(classifier, {"a": ["a chest"], "b": ["lungs"]})
+    task = ProbeTask(classifier)
+    assert [name for name, p in task.named_parameters() if p.requires_grad] == ["vectors"]
+    task.finish()
+    assert answers(classifier) == pytest.approx(before, abs=1e-6)
+
+    labels = torch.tensor([0, 1, 2, 2])
+    optimizer = torch.optim.SGD([task.vectors], lr=0.1)
+    losses = []
+    for _ in range(20):
+        loss = task.train()(pixels, labels)["loss"]
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+    task.finish()
+    assert abs(answers(classifier) - before).max() > 1e-3
+    classifier.save_pretrained(tmp_path)
+    again = ClipClassifier.from_pretrained(tmp_path)
+    assert answers(again) == pytest.approx(answers(classifier), abs=2e-3)
+    assert answers(again, {"a": ["a chest"], "b": ["lungs"]}) == pytest.approx(own, abs=2e-3)
+
+
+def test_lora_learns_few_weights_and_leaves_a_plain_model_behind(classifier, pixels):
+    names, before = set(classifier.model.state_dict()), answers(classifier)
+    task = LoraTask(classifier).train()
+    learned = {name for name, p in task.named_parameters() if p.requires_grad}
+    assert learned
+    assert all("lora_" in name for name in learned)
+    for _ in range(2):  # the first step moves one half of a pair, which starts at zero, the second both
+        task(pixels, torch.tensor([0, 1, 2, 2]))["loss"].backward()
+        with torch.no_grad():
+            for parameter in task.parameters():
+                if parameter.grad is not None:
+                    parameter -= parameter.grad
+    task.eval()
+    with torch.no_grad():
+        tuned = task(pixels, torch.tensor([0, 1, 2, 2]))["logits"]
+    task.finish()
+    assert set(classifier.model.state_dict()) == names
+    with torch.no_grad():
+        merged = PromptTask(classifier).eval()(pixels, torch.tensor([0, 1, 2, 2]))["logits"]
+    assert torch.allclose(tuned, merged, atol=1e-4)
+    assert abs(answers(classifier) - before).max() > 1e-6
+
+
+def test_lora_refuses_a_model_that_has_no_place_for_it():
+    with pytest.raises(ValueError, match=r"^This model has neither attention nor pointwise convolutions"):
+        LoraTask(SimpleNamespace(model=nn.Sequential(nn.Linear(2, 2))))
+
+
+@pytest.mark.parametrize("method", ["lora", "probe"])
+def test_a_tiny_run_of_each_method_makes_a_checkpoint_that_answers_free_prompts(
+    method, covid_qu_ex, checkpoints, tmp_path
+):
+    named = ["--model_name_or_path", str(checkpoints["clip-zero-shot"]), "--unet", str(checkpoints["unet"])]
+    sizes = ["--max_train_samples", "8", "--max_eval_samples", "4", "--max_steps", "2", "--use_cpu", "True"]
+    words = ["--dataset", str(covid_qu_ex), "--method", method, "--output_dir", str(tmp_path)]
+    clip.main([*words, *named, *sizes])
+    classifier = ClipClassifier.from_pretrained(tmp_path / "release")
+    assert (classifier.model.config.class_vectors is not None) == (method == "probe")
+    assert answers(classifier).sum() == pytest.approx(1)
+    assert len(answers(classifier, {"a": ["a chest"], "b": ["lungs"]})) == 2
+    assert CardFacts.load(tmp_path / "release").procedure["method"] == method

@@ -18,8 +18,11 @@ SCORES = ("iou", "dice", "precision", "recall", "average_precision")
 AVERAGES = ("pooled", "pooled_all_images", "mean_per_image", "mean_all_images")
 SEGMENTATION = {"images", "images_all", "intervals", "bootstrap", *(f"{s}_{a}" for s in SCORES for a in AVERAGES)}
 HEALTHY = {"images", "share_marked", "share_marked_over_1_percent", "mean_marked_area", "intervals", "bootstrap"}
-CLASSIFICATION = {"accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion"}
-CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned")
+MEANS = ("precision", "recall", "f1", "auroc", "average_precision")
+CLASSIFICATION = {"accuracy", "confusion", "no_answer", "ece", "brier", "intervals", "bootstrap"} | {
+    f"{score}_{which}" for score in MEANS for which in ("macro", "per_class")
+}
+CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned", "hybrid_averaged")
 
 
 def words(checkpoints, dataset, output_dir):
@@ -45,7 +48,7 @@ def metrics(output):
 
 
 def test_metrics_json_has_exactly_the_promised_shape(metrics):
-    assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS]
+    assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS, "pairs", "sources", "costs"]
     assert (metrics["split"], metrics["images"]) == ("test", 6)
     assert set(metrics["unet"]) == {"lungs", "infection", "healthy"}
     assert set(metrics["unet"]["lungs"]) == SEGMENTATION | {"hd95_mean_per_image"}
@@ -95,8 +98,31 @@ def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, me
     assert "| unet | 2 | 0.000 | 0.000 | 0.000 |" in text  # healthy images, on which nothing is marked
     for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
         scores = metrics[compare.key(role)]
-        assert f"| {role} | {scores['accuracy']:.3f} | {scores['precision_macro']:.3f} |" in text
+        (row,) = [line.split(" | ") for line in text.splitlines() if line.startswith(f"| {role} | 0.") and "(" in line]
+        low, high = scores["intervals"]["accuracy"]
+        assert row[1] == f"{scores['accuracy']:.3f} ({low:.2f}-{high:.2f})"
     assert "the accuracy with the lungs hidden" in text
+
+
+def test_pairs_and_sources_follow_from_the_predictions(output, metrics):
+    table = pd.read_csv(output / "predictions.csv")
+    right = {
+        role: table[[f"{role}: {label}" for label in LABELS]].to_numpy().argmax(axis=1)
+        == np.array([LABELS.index(label) for label in table["label"]])
+        for role in ("resnet", "clip-zero-shot", "clip-finetuned", "hybrid-averaged")
+    }
+    (pair,) = [pair for pair in metrics["pairs"] if (pair["first"], pair["second"]) == ("resnet", "clip-finetuned")]
+    assert pair["only_first"] == (right["resnet"] & ~right["clip-finetuned"]).sum()
+    assert metrics["sources"] == [
+        {"source": "not told", "images": 6} | {role: pytest.approx(hits.mean()) for role, hits in right.items()}
+    ]
+
+
+def test_sizes_and_times_are_those_of_the_checkpoints(metrics, checkpoints):
+    for cost in metrics["costs"]:
+        weights = checkpoints[cost["role"]] / "model.safetensors"
+        assert cost["megabytes"] == weights.stat().st_size / 1e6
+        assert cost["milliseconds_median"] > 0
 
 
 def test_every_classifier_gets_a_plot_of_its_confusion_matrix(output):
@@ -106,11 +132,19 @@ def test_every_classifier_gets_a_plot_of_its_confusion_matrix(output):
         assert len(picture.convert("RGB").getcolors(1 << 16)) > 50
 
 
+@pytest.mark.parametrize(("name", "size"), [("roc", (1512, 528)), ("pr", (1512, 528)), ("reliability", (624, 576))])
+def test_curves_of_all_classifiers_are_drawn_together(output, name, size):
+    picture = Image.open(output / f"{name}.png")
+    assert picture.size == size
+    assert len(picture.convert("RGB").getcolors(1 << 20)) > 50
+
+
 def test_a_classifier_of_other_classes_is_named_and_left_out(tmp_path, covid_qu_ex, checkpoints, caplog):
     tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path / "pets")
     named = words(checkpoints | {"resnet": tmp_path / "pets"}, covid_qu_ex, tmp_path)
     metrics = compare.main([*named, "--max_eval_samples", "3", "--split", "validation"])
-    assert list(metrics) == ["split", "images", "unet", "clip_zero_shot", "clip_finetuned"]
+    assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS[1:3], "pairs", "sources", "costs"]
+    assert [(pair["first"], pair["second"]) for pair in metrics["pairs"]] == [("clip-zero-shot", "clip-finetuned")]
     assert "Left out resnet: it scores Cat, Dog, and the data's classes are COVID-19, Non-COVID, Normal." in caplog.text
 
 
@@ -125,6 +159,23 @@ def test_probabilities_are_put_in_the_order_of_the_data(tmp_path, covid_qu_ex, c
     assert table.loc[0, [f"resnet: {label}" for label in LABELS]].tolist() == pytest.approx(
         [expected[label] for label in LABELS], abs=2e-3
     )
+
+
+def test_the_hybrid_is_the_mean_of_two_classifiers(output):
+    table = pd.read_csv(output / "predictions.csv")
+    for label in LABELS:
+        mean = (table[f"resnet: {label}"] + table[f"clip-finetuned: {label}"]) / 2
+        assert table[f"hybrid-averaged: {label}"].tolist() == pytest.approx(mean.tolist())
+
+
+def test_more_classifiers_are_measured_beside_the_others_under_their_own_names(tmp_path, covid_qu_ex, checkpoints):
+    also = ["--also", f"again={checkpoints['clip-finetuned']}", f"deep={checkpoints['resnet']}"]
+    metrics = compare.main([*words(checkpoints, covid_qu_ex, tmp_path), *also, "--max_eval_samples", "3"])
+    assert metrics["again"] == metrics["clip_finetuned"]
+    assert metrics["deep"]["confusion"] == metrics["resnet"]["confusion"]
+    assert [cost["role"] for cost in metrics["costs"]][-2:] == ["again", "deep"]
+    with pytest.raises(ValueError, match=r"^--also takes NAME=FOLDER, .*; nowhere is not that\.$"):
+        compare.main([*words(checkpoints, covid_qu_ex, tmp_path), "--also", "nowhere"])
 
 
 def test_a_baseline_is_measured_on_the_same_images_in_the_same_run(tmp_path, covid_qu_ex, checkpoints):

@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "app.py", *ROOT.glob("hub_models/*.py"), *ROOT.glob("train/*.py")]
 MODULES = sorted(path.relative_to(ROOT) for path in FILES)
-MODELS = [Path(f"hub_models/{name}.py") for name in ("unet", "resnet", "clip")]
-SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study")]
+MODELS = [Path(f"hub_models/{name}.py") for name in ("unet", "resnet", "clip", "fusion")]
+SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study", "controls", "fusion")]
 
 BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main")
 

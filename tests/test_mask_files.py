@@ -50,6 +50,7 @@ def test_the_description_tells_areas_shares_grades_and_the_checkpoint(tmp_path):
         "both": INVOLVEMENT.both,
     }
     assert told["extent_grade"].keys() == {"right", "left"}
+    assert told["strangeness"] is None
     assert told["checkpoint"] == {"origin": "hub", "name": "someone/unet", "revision": "c0ffee" * 6 + "c0ff"}
     assert "not a medical device" in told["disclaimer"]
 

@@ -7,7 +7,6 @@ from train.metrics import (
     BINS,
     OUTLINE_SCORES,
     average_precision,
-    classification_scores,
     hausdorff95,
     pixel_counts,
     probability_histogram,
@@ -195,41 +194,6 @@ def test_a_healthy_image_without_found_lungs_is_no_division_by_zero():
 def test_without_healthy_images_there_is_no_score_of_them():
     scores = score_healthy(np.array([], int), np.array([], int))
     assert scores == {"images": 0, "share_marked": None, "share_marked_over_1_percent": None, "mean_marked_area": None}
-
-
-def test_classification_scores_are_those_worked_out_by_hand():
-    predictions, references = np.array([0, 0, 1, 1, 0, 2]), np.array([0, 0, 0, 1, 1, 2])
-    assert classification_scores(predictions, references, 3) == {
-        "accuracy": pytest.approx(4 / 6),
-        "precision_macro": pytest.approx((2 / 3 + 1 / 2 + 1) / 3),
-        "recall_macro": pytest.approx((2 / 3 + 1 / 2 + 1) / 3),
-        "f1_macro": pytest.approx((2 / 3 + 1 / 2 + 1) / 3),
-        "precision_per_class": pytest.approx([2 / 3, 1 / 2, 1]),
-        "recall_per_class": pytest.approx([2 / 3, 1 / 2, 1]),
-        "f1_per_class": pytest.approx([2 / 3, 1 / 2, 1]),
-        "confusion": [[2, 1, 0], [1, 1, 0], [0, 0, 1]],  # a row a true class
-    }
-
-
-def test_precision_and_recall_are_not_mixed_up():
-    scores = classification_scores(np.array([0, 0, 0, 1]), np.array([0, 1, 1, 1]), 2)
-    assert scores["precision_per_class"] == pytest.approx([1 / 3, 1])
-    assert scores["recall_per_class"] == pytest.approx([1, 1 / 3])
-    assert scores["f1_per_class"] == pytest.approx([0.5, 0.5])
-    assert scores["confusion"] == [[1, 0], [2, 1]]
-
-
-def test_a_prediction_of_minus_one_is_wrong_and_no_class_of_its_own():
-    scores = classification_scores(np.array([-1, 0, -1, 1]), np.array([0, 0, 1, 1]), 2)
-    assert (scores["accuracy"], scores["precision_macro"], scores["recall_macro"]) == (0.5, 1.0, 0.5)
-    assert scores["f1_macro"] == pytest.approx(2 / 3)
-    assert scores["confusion"] == [[1, 0], [0, 1]]
-
-
-def test_a_class_that_is_neither_there_nor_predicted_counts_as_zero_in_the_mean():
-    scores = classification_scores(np.array([0, 1]), np.array([0, 1]), 3)
-    assert (scores["accuracy"], scores["f1_per_class"]) == (1.0, [1.0, 1.0, 0.0])
-    assert scores["f1_macro"] == pytest.approx(2 / 3)
 
 
 def test_one_call_leaves_nothing_behind_for_the_next():

@@ -111,8 +111,8 @@ def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_oth
     report = XrayPipeline(nothing, classifiers, {})(IMAGE)
     assert report.classifiers == {"clip-zero-shot": whole(IMAGE)}
     assert report.notes == [
-        "resnet gave no answer: No lungs were outlined, and the view 'lungs' shows the lungs only.",
-        "clip-finetuned gave no answer: No lungs were outlined, and the view 'crop' shows the lungs only.",
+        "resnet gave no answer: No lungs were outlined, and the view 'lungs' needs them.",
+        "clip-finetuned gave no answer: No lungs were outlined, and the view 'crop' needs them.",
     ]
     assert report.involvement == Involvement(None, None, None)
 

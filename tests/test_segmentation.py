@@ -85,12 +85,13 @@ def test_the_loss_is_dice_plus_cross_entropy_of_each_mask(task):
     assert task(**inputs)["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["bce", "tversky_bce"])
-def test_the_loss_is_the_sum_over_the_masks_of_the_one_asked_for_where_they_were_drawn(name):
+@pytest.mark.parametrize("names", [("bce", "bce"), ("dice_bce", "tversky_bce")])
+def test_the_loss_is_the_sum_over_the_masks_of_the_one_asked_for_where_they_were_drawn(names):
     torch.manual_seed(0)
-    task, inputs = SegmentationTask(nn.Conv2d(1, 2, 3, padding=1), name), batch([BOTH, [OUTLINE, 0], [0, OUTLINE]])
+    task, inputs = SegmentationTask(nn.Conv2d(1, 2, 3, padding=1), names), batch([BOTH, [OUTLINE, 0], [0, OUTLINE]])
     logits, masks = task.network(inputs["pixel_values"]), inputs["masks"].float()
-    expected = sum(OutlineLoss(name)(logits[rows, i], masks[rows, i]) for i, rows in enumerate(([0, 1], [0, 2])))
+    drawn = ([0, 1], [0, 2])
+    expected = sum(OutlineLoss(names[i])(logits[rows, i], masks[rows, i]) for i, rows in enumerate(drawn))
     assert task(**inputs)["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
 
 

@@ -51,8 +51,20 @@ def test_a_study_is_trained_once_and_told_in_one_table(covid_qu_ex, tmp_path, ca
 
 @pytest.mark.usefixtures("two_trainings")
 def test_a_training_that_fails_ends_the_study_with_a_sentence(tmp_path):
-    with pytest.raises(RuntimeError, match=r"^The training 'base' failed; "):
+    with pytest.raises(RuntimeError, match=r"^The training 'validation' failed; "):
         study.main(["loss", "--dataset", str(tmp_path / "nothing"), "--output_dir", str(tmp_path)])
+
+
+def test_a_training_that_two_studies_share_is_kept_in_one_folder():
+    _, seeds = study.STUDIES["seeds"]
+    _, curve = study.STUDIES["curve"]
+    _, boxes = study.STUDIES["boxes"]
+    shared = {study.folder_name(changed, "test") for changed in (seeds["seed 42"], curve["100% of the masks"], {})}
+    assert shared == {study.folder_name(boxes["outlines"], "test")} == {"test"}
+    assert (
+        study.folder_name({"loss": "bce", "encoder_weights": "a/b"}, "validation")
+        == "encoder_weights=b,loss=bce,validation"
+    )
 
 
 def test_every_training_of_a_study_differs_from_the_others_and_from_what_is_shared():

@@ -9,12 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from hub_models.cards import CardFacts
 from hub_models.check import check_folder
 from hub_models.images import read_image
 from hub_models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
+from hub_models.views import apply_view
+from tests import tiny
 from train import clip, resnet, unet
 
 PROJECT = Path(unet.__file__).parents[1]
@@ -108,3 +111,51 @@ def test_a_wrong_data_set_ends_with_one_sentence_and_no_traceback(tmp_path):
     assert done.returncode == 1
     assert "There is no folder ./nowhere; --dataset takes a folder or a Hub id" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_resnet_can_learn_a_clips_probabilities_but_not_those_of_other_classes(checkpoints):
+    classifier = tiny.resnet()
+    teacher = resnet.Teacher(checkpoints["clip-finetuned"], list(LABELS), "lungs")
+    torch.manual_seed(0)
+    pixels, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
+    taught = teacher(pixels)
+    with torch.no_grad():
+        images = teacher.classifier.embed_images(pixels)  # the same size, so nothing is resized
+        logits = teacher.classifier.model.logit_scale.exp() * images @ teacher.classifier.embed_classes().T
+    assert torch.allclose(taught, logits.softmax(-1), atol=1e-6)
+    task = resnet.ClassificationTask(classifier, 0.0, teacher)
+    given = task.train()(pixels, labels)
+    hard, soft = (torch.nn.functional.cross_entropy(given["logits"], target) for target in (labels, taught))
+    assert given["loss"].item() == pytest.approx(0.3 * hard.item() + 0.7 * soft.item(), rel=1e-5)
+    with pytest.raises(
+        ValueError, match=r"^The teacher scores COVID-19, Non-COVID, Normal in the view lungs; its pupil"
+    ):
+        resnet.Teacher(checkpoints["clip-finetuned"], ["Cat", "Dog"], "lungs")
+    swapped = resnet.Teacher(checkpoints["clip-finetuned"], list(LABELS)[::-1], "lungs")
+    assert torch.allclose(swapped(pixels), taught.flip(-1))
+
+
+def test_a_resnet_learns_several_findings_an_image_and_a_clip_refuses_them(covid_qu_ex, checkpoints, tmp_path, xray):
+    multi = ["--multi_label", "True", "--label_column", "label", "--labels", "COVID-19,Normal"]
+    command = [*words("resnet", covid_qu_ex, tmp_path, checkpoints, steps=2), *multi, "--max_eval_samples=6"]
+    scores = resnet.main(command)
+    assert scores["images_per_class"] == [2, 2]
+    facts = check_folder(tmp_path / "release")
+    assert facts.results["auroc_per_class"] == scores["auroc_per_class"]
+    pipeline = XrayPipeline.from_pretrained({**checkpoints, "resnet": str(tmp_path / "release")})
+    answer = pipeline(read_image(xray)).classifiers["resnet"]
+    assert list(answer) == ["COVID-19", "Normal"]
+    classifier, image = pipeline.classifiers["resnet"], read_image(xray)
+    shown = apply_view(image, pipeline.segmenter(image).lungs, "lungs")
+    logits = classifier.model(classifier.pixel_values([shown])).logits[0]
+    assert list(answer.values()) == pytest.approx(logits.sigmoid().tolist(), abs=1e-5)
+    with pytest.raises(ValueError, match=r"^A CLIP shares one probability among the classes"):
+        clip.main([*words("clip-finetuned", covid_qu_ex, tmp_path / "clip", checkpoints, steps=2), *multi])
+
+
+def test_a_classifier_learns_classes_that_metadata_names(covid_qu_ex, checkpoints, tmp_path):
+    named = ["--label_column=finding", "--labels=No Finding,Pneumonia", "--max_eval_samples=4"]
+    resnet.main([*words("resnet", covid_qu_ex, tmp_path, checkpoints, steps=2), *named])
+    facts = check_folder(tmp_path / "release")
+    assert facts.labels == ["No Finding", "Pneumonia"]
+    assert facts.data["images"]["test"] == {"No Finding": 2, "Pneumonia": 2}

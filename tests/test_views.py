@@ -12,8 +12,8 @@ def lungs(rows: slice, columns: slice, shape: tuple[int, int] = IMAGE.shape) -> 
     return mask
 
 
-def test_there_are_three_views():
-    assert VIEWS == ("lungs", "crop", "full")
+def test_there_are_three_views_that_ship_and_four_controls():
+    assert VIEWS == ("lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail")
 
 
 @pytest.mark.parametrize("mask", [None, np.zeros(IMAGE.shape, bool), lungs(np.s_[2:4], np.s_[4:7])])
@@ -58,19 +58,58 @@ def test_a_margin_of_four_percent_is_left_on_each_side():
 
 def test_the_image_is_not_changed():
     before = IMAGE.copy()
-    apply_view(IMAGE, lungs(np.s_[2:4], np.s_[4:7]), "lungs")[:] = 0
+    for view in set(VIEWS) - {"full"}:
+        apply_view(IMAGE, lungs(np.s_[2:4], np.s_[4:7]), view)[:] = 0
     assert np.array_equal(IMAGE, before)
 
 
-@pytest.mark.parametrize("view", ["lungs", "crop"])
+def test_hidden_lungs_are_black_and_the_rest_is_as_it_was():
+    mask = lungs(np.s_[2:4], np.s_[4:7])
+    mask[3, 5] = False
+    shown = apply_view(IMAGE, mask, "lungs_hidden")
+    assert not shown[mask].any()
+    assert np.array_equal(shown[~mask], IMAGE[~mask])
+    assert shown.dtype == np.float32
+
+
+def test_a_hidden_box_is_black_where_it_holds_no_lungs_too():
+    mask = lungs(np.s_[2:4], np.s_[4:7])
+    mask[3, 5] = False
+    shown = apply_view(IMAGE, mask, "box_hidden")
+    assert not shown[2:4, 4:7].any()
+    shown[2:4, 4:7] = IMAGE[2:4, 4:7]
+    assert np.array_equal(shown, IMAGE)
+
+
+def test_the_shape_is_the_mask_itself_cropped_like_the_lungs():
+    mask = lungs(np.s_[2:4], np.s_[4:7])
+    mask[3, 5] = False
+    shown = apply_view(IMAGE, mask, "shape")
+    assert shown.dtype == np.float32
+    assert shown.tolist() == [[0, 0, 0], [1, 1, 1], [1, 0, 1]]
+
+
+def test_a_thumbnail_holds_the_means_of_the_pixels():
+    image = np.repeat(np.repeat(np.eye(32, dtype=np.float32), 3, axis=0), 5, axis=1)
+    image[0] = 0  # a third of the first square
+    shown = apply_view(image, None, "thumbnail")
+    expected = np.eye(32, dtype=np.float32)
+    expected[0, 0] = 2 / 3
+    assert np.allclose(shown, expected)
+
+
+@pytest.mark.parametrize("view", ["lungs", "crop", "lungs_hidden", "box_hidden", "shape"])
 @pytest.mark.parametrize("mask", [None, np.zeros(IMAGE.shape, bool)])
 def test_a_view_of_lungs_without_lungs_is_refused_by_name(view, mask):
-    with pytest.raises(NoLungs, match=rf"^No lungs were outlined, and the view '{view}' shows the lungs only\.$"):
+    with pytest.raises(NoLungs, match=rf"^No lungs were outlined, and the view '{view}' needs them\.$"):
         apply_view(IMAGE, mask, view)
 
 
 def test_an_unknown_view_and_a_mask_of_another_shape_are_refused_with_what_is_allowed():
-    with pytest.raises(ValueError, match=r"^'heart' is not a view; choose one of lungs, crop, full\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^'heart' is not a view; choose one of lungs, crop, full, lungs_hidden, box_hidden, shape, thumbnail\.$",
+    ):
         apply_view(IMAGE, None, "heart")
     with pytest.raises(ValueError, match=r"^The mask is \(10, 8\) and the image \(8, 10\)"):
         apply_view(IMAGE, np.ones((10, 8), bool), "crop")

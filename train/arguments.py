@@ -28,6 +28,23 @@ class DataArguments:
     drop_duplicates: bool = field(
         default=False, metadata={"help": "Leave out training images that have a near-copy in validation or test."}
     )
+    label_column: str | None = field(
+        default=None,
+        metadata={"help": "Column whose values are the classes; the class folders, or `label`, if not given."},
+    )
+    labels: str | None = field(
+        default=None,
+        metadata={
+            "help": 'Classes to learn, as "A,B,C"; images of others are left out. All of the column if not given.'
+        },
+    )
+    multi_label: bool = field(
+        default=False,
+        metadata={"help": 'An image may have several classes: the column holds lists, or texts like "Edema|Effusion".'},
+    )
+    leave_source_out: str | None = field(
+        default=None, metadata={"help": "Learn from all sources (column `source`) but this one, and test on it alone."}
+    )
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
     )

@@ -1,5 +1,8 @@
 """What the training of every classifier shares: the segmented X-rays, augmented, as the model's pixels."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -7,32 +10,78 @@ import numpy as np
 import torch
 from transformers import EvalPrediction, PreTrainedModel, Trainer
 
+from hub_models.cards import number
 from hub_models.checkpoints import resolve
 from hub_models.images import read_image
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
-from hub_models.views import NoLungs, apply_view
+from hub_models.views import NoLungs, View, apply_view
 from train.arguments import DataArguments
 from train.augment import Augmentation
-from train.evaluation import class_probabilities, classification_results, drop_without_lungs, outline_lungs
+from train.calibration import cooled, fit_calibration
+from train.class_metrics import classification_scores, score_findings
+from train.evaluation import (
+    best_classes,
+    class_probabilities,
+    classification_results,
+    drop_without_lungs,
+    outline_lungs,
+)
 from train.record import classes_record, classes_scores, save_record
 from train.release import count_parameters, procedure, release_folder, save_card
-from train.rows import read_mask
+from train.rows import class_names, read_mask, true_classes
 
 SCORED = ("validation", "test")
 
 
-def segment_splits(splits: datasets.DatasetDict, unet: str | None) -> datasets.DatasetDict:
-    """The splits with lungs as the UNet outlines them; rows without lungs stay in "test" only and count as wrong.
+@dataclass(kw_only=True)
+class ClassifierArguments:
+    """What a classifier is shown, and of whom it learns."""
+
+    view: View = field(
+        default="lungs", metadata={"help": "What of the X-ray the model is shown (see hub_models/views.py)."}
+    )
+    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
+    permute_labels: bool = field(
+        default=False,
+        metadata={"help": "Deal the classes of the training images out at random: a control that must reach chance."},
+    )
+
+
+def one_class_an_image(data_args: DataArguments) -> None:
+    """Refuse data whose images may have several classes, for a model whose classes share one probability.
+
+    Raises:
+        ValueError: if that is what the arguments ask for.
+    """
+    if data_args.multi_label:
+        raise ValueError("A CLIP shares one probability among the classes; train.resnet is what takes --multi_label.")
+
+
+def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments, seed: int) -> datasets.DatasetDict:
+    """The splits as a classifier learns from them: with the lungs as the UNet outlines them, where they have none yet.
+
+    Rows without lungs stay in "test" only, where they count as wrong.
 
     Args:
-        unet: folder or Hub id of the UNet; the environment's or the embedded one if None.
+        seed: of the permutation, where the training labels are to be permuted.
     """
-    segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
-    outlined = {name: outline_lungs(rows, segmenter) for name, rows in splits.items()}
-    return datasets.DatasetDict(
+    segmenter = Segmenter.from_pretrained(resolve("unet", arguments.unet).folder)
+    outlined = {
+        name: rows if "lungs" in rows.column_names else outline_lungs(rows, segmenter) for name, rows in splits.items()
+    }
+    splits = datasets.DatasetDict(
         {name: rows if name == "test" else drop_without_lungs(rows) for name, rows in outlined.items()}
     )
+    if arguments.permute_labels:
+        splits["train"] = permuted(splits["train"], seed)
+    return splits
+
+
+def permuted(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
+    """The same rows, their classes dealt out anew at random, each as often as before."""
+    dealt = np.random.default_rng(seed).permutation(rows["label"])
+    return rows.remove_columns("label").add_column("label", dealt.tolist(), feature=rows.features["label"])
 
 
 class ViewRows:
@@ -42,9 +91,12 @@ class ViewRows:
         self.classifier, self.augmentation = classifier, augmentation
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """Pixels float32 (3, S, S) and class positions, one a row."""
+        """Pixels float32 (3, S, S) and what `true_classes` says, one a row."""
         views = [self._view(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
-        return {"pixel_values": list(self.classifier.pixel_values(views)), "labels": batch["label"]}
+        return {
+            "pixel_values": list(self.classifier.pixel_values(views)),
+            "labels": list(true_classes(batch, len(self.classifier.labels))),
+        }
 
     def _view(self, image, lungs) -> np.ndarray:
         grey, mask = read_image(image), read_mask(lungs)
@@ -58,8 +110,11 @@ class ViewRows:
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    """Accuracy and macro F1 of logits (N, C)."""
-    scores = classification_results(np.asarray(prediction.predictions), prediction.label_ids)
+    """Accuracy and macro F1 of logits (N, C), or macro AUROC where an image may show several classes."""
+    logits = np.asarray(prediction.predictions)
+    if prediction.label_ids.ndim == 2:
+        return {"auroc_macro": score_findings(logits, prediction.label_ids)["auroc_macro"] or 0.0}
+    scores = classification_scores(best_classes(logits), prediction.label_ids, logits.shape[1])
     return {"accuracy": scores["accuracy"], "f1_macro": scores["f1_macro"]}
 
 
@@ -72,22 +127,28 @@ def release(
     model_args: Any,
     base_model: str | None,
     notes: list[str],
+    load: Callable[[Path], Classifier] | None = None,
 ) -> dict:
-    """The end of a classifier's training: save what the page loads, load it back, measure it, write its card.
+    """The end of a classifier's training: calibrate, save what the page loads, load it back, measure, write the card.
+
+    Args:
+        load: how the saved folder is loaded; by the class's own `from_pretrained` if None.
 
     Returns:
         Scores on the test split.
     """
     folder = release_folder(trainer.args)
-    classifier.model.cpu()
+    labels = class_names(splits["test"])
+    classifier.model.cpu().eval()
+    validation = calibrate(classifier, splits["validation"])
     classifier.save_pretrained(folder)
-    classifier = type(classifier).from_pretrained(folder)
-    labels = splits["test"].features["label"].names
-    answers = {split: class_probabilities(classifier, splits[split], f"{role} on {split}") for split in SCORED}
-    validation = classification_results(answers["validation"], splits["validation"]["label"])
-    scores = classes_scores(save_record(classes_record(splits["test"], answers["test"], labels), folder), labels)
+    classifier = (load or type(classifier).from_pretrained)(folder)
+    answers = class_probabilities(classifier, splits["test"], f"{role} on test")
+    record = save_record(classes_record(splits["test"], answers, labels), folder)
+    scores = classes_scores(record, labels, classifier.calibration)
+    headline = "accuracy" if "accuracy" in scores else "auroc_macro"
     for split, measured in zip(SCORED, (validation, scores), strict=True):
-        print(f"{split} accuracy {measured['accuracy']:.3f} ({len(splits[split])} images)")
+        print(f"{split} {headline} {number(measured[headline])} ({len(splits[split])} images)")
     save_card(
         folder,
         trainer,
@@ -105,11 +166,25 @@ def release(
         results={
             "split": "test",
             "images": len(splits["test"]),
-            "validation": {"accuracy": validation["accuracy"]},
+            "validation": {headline: validation[headline]},
             **scores,
         },
     )
     return scores
+
+
+def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
+    """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
+
+    Where an image may show several classes there is nothing to fit.
+    """
+    answers = class_probabilities(classifier, rows, "Calibrating")
+    if "targets" in rows.column_names:
+        return score_findings(answers, true_classes(rows))
+    calibration = fit_calibration(answers, rows["label"])
+    classifier.divide_logits(calibration.temperature)
+    calibration.write(classifier.model.config)
+    return classification_results(cooled(answers, calibration.temperature), rows["label"])
 
 
 def _architecture(model: PreTrainedModel) -> str:
@@ -117,4 +192,6 @@ def _architecture(model: PreTrainedModel) -> str:
     if hasattr(config, "vision_config"):
         towers = (getattr(part, "architecture", part.model_type) for part in (config.vision_config, config.text_config))
         return f"{type(model).__name__} of {' and '.join(towers)}"
+    if hasattr(config, "parts"):
+        return f"{type(model).__name__} of {config.feature_size} features and {config.embedding_size} dimensions"
     return f"{type(model).__name__}, {config.layer_type} blocks {'-'.join(map(str, config.depths))}"

@@ -6,10 +6,11 @@
     python -m train.clip --dataset COVID-QU-Ex --method full --model_name_or_path runs/clip-zero-shot/release \
         --output_dir runs/clip-finetuned
 
-`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint;
-`full` scores each image against the prompts of the classes and makes a fine-tuned one. Both start from any CLIP-style
-model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32). An interrupted run goes on from its last
-checkpoint. The result is OUTPUT_DIR/release.
+`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint. The
+others score each image against the prompts of the classes and make a fine-tuned one: `full` learns all weights, `lora`
+low-rank additions to them, `probe` one vector a class beside towers that stay as they are. All start from any
+CLIP-style model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32), and keep answering free prompts.
+An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
@@ -17,8 +18,6 @@ from pathlib import Path
 
 import datasets
 import torch
-from torch import nn
-from torch.nn import functional as F
 from transformers import (
     AutoModel,
     AutoProcessor,
@@ -35,25 +34,33 @@ from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
 from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
-from hub_models.views import View
 from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
-from train.classification import ViewRows, accuracy, release, segment_splits
+from train.classification import (
+    ClassifierArguments,
+    ViewRows,
+    accuracy,
+    one_class_an_image,
+    release,
+    segment_splits,
+)
+from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.data import load_splits
-from train.layout import use_channels_last
+from train.rows import class_names
 from train.towers import LITE0, lite_weights, minilm_folder
 
 PACKAGED = "lite0+minilm"
-ROLES = {"captions": "clip-zero-shot", "full": "clip-finetuned"}
+TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
+ROLES = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
 
-@dataclass
-class ClipArguments:
+@dataclass(kw_only=True)
+class ClipArguments(ClassifierArguments):
     """The dual encoder, and what it learns from."""
 
     method: str = field(
         metadata={
-            "help": "captions (makes the zero-shot checkpoint) or full (fine-tunes on the classes).",
+            "help": "captions (makes the zero-shot checkpoint); full, lora or probe (fine-tune on the classes).",
             "choices": list(ROLES),
         }
     )
@@ -63,102 +70,11 @@ class ClipArguments:
             "help": f"A CLIP-style Hub id or folder, or {PACKAGED}: EfficientNet-Lite0 and MiniLM from pip packages."
         },
     )
-    view: View = field(default="lungs", metadata={"help": "What of the X-ray the model is shown."})
     image_size: int = field(default=224, metadata={"help": f"Side of the input in pixels ({PACKAGED} only)."})
     text_layers: int = field(
         default=3, metadata={"help": f"How many of MiniLM's six layers to keep ({PACKAGED} only)."}
     )
     text_learning_rate: float = field(default=3e-5, metadata={"help": "Learning rate of the text tower."})
-    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
-
-
-class PromptTask(nn.Module):
-    """Cross-entropy over the classes' prompts: training draws one a class and step, evaluation averages them all.
-
-    A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
-    """
-
-    def __init__(self, classifier: ClipClassifier) -> None:
-        super().__init__()
-        self.model, self.classifier = classifier.model, classifier
-        use_channels_last(self)
-
-    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
-        prompts = list(self.classifier.prompts.values())
-        drawn = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts] if self.training else prompts
-        texts = self.classifier.embed_texts(
-            _to(self.classifier.tokens([t for texts in drawn for t in texts]), labels.device)
-        )
-        means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
-        images = self.classifier.embed_images(pixel_values)
-        logits = temperature(self.model) * images @ F.normalize(torch.stack(means), dim=-1).T
-        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
-
-
-class CaptionTask(nn.Module):
-    """Contrastive loss between images and captions, in which all captions of one finding are right.
-
-    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other
-    images of a finding are no negatives.
-    """
-
-    def __init__(self, classifier: ClipClassifier) -> None:
-        super().__init__()
-        self.model, self.classifier = classifier.model, classifier
-        use_channels_last(self)
-
-    def forward(
-        self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of the findings int64 (N,)."""
-        images = self.classifier.embed_images(pixel_values)
-        texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
-        logits = temperature(self.model) * images @ texts.T
-        same = (findings[:, None] == findings[None]).float()
-        targets = same / same.sum(dim=1, keepdim=True)
-        return {"loss": (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2}
-
-
-class CaptionRows(ViewRows):
-    """Rows as pixels and captions: in training, the whole caption or, as often, its first sentence (the finding)."""
-
-    def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """Pixels float32 (3, S, S), caption and finding, one a row."""
-        shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
-        captions = [
-            f"{caption.split('. ')[0].rstrip('.')}." if short else caption
-            for caption, short in zip(batch["caption"], shorten, strict=True)
-        ]
-        return {
-            "pixel_values": super().__call__(batch)["pixel_values"],
-            "caption": captions,
-            "finding": batch["finding"],
-        }
-
-
-class CaptionCollator:
-    """Stack rows of `CaptionRows` into a batch."""
-
-    def __init__(self, classifier: ClipClassifier, findings: list[str]) -> None:
-        self.classifier, self.positions = classifier, {finding: i for i, finding in enumerate(findings)}
-
-    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """Batch of `CaptionTask`'s inputs."""
-        return {
-            "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
-            "findings": torch.tensor([self.positions[row["finding"]] for row in rows]),
-            **self.classifier.tokens([row["caption"] for row in rows]),
-        }
-
-
-def temperature(model: nn.Module) -> torch.Tensor:
-    """The learned factor on the cosine similarities, at most 100 (Radford et al. 2021, section 2.5)."""
-    return model.logit_scale.clamp(max=4.6052).exp()
-
-
-def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
@@ -205,13 +121,15 @@ def make_trainer(
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
         findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
-        task, rows, flip = CaptionTask(classifier), CaptionRows, 0.0  # captions name sides
+        rows, flip = CaptionRows, 0.0  # captions name sides
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
-        task, rows, flip, extra = PromptTask(classifier), ViewRows, 0.5, {"compute_metrics": accuracy}
+        rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
+    task = TASKS[arguments.method](classifier)
+    learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [
-        {"params": [p for name, p in task.named_parameters() if ("text_model" not in name) == is_image], "lr": rate}
+        {"params": [p for name, p in learned if ("text_model" not in name) == is_image], "lr": rate}
         for is_image, rate in groups.items()
     ]
     return Trainer(
@@ -236,14 +154,16 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    one_class_an_image(data_args)
     set_seed(training_args.seed)
     # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), clip_args.unet)
+    splits = segment_splits(load_splits(data_args), clip_args, training_args.seed)
     # 2. Model: two towers, and the sentences of each class
-    classifier = start(clip_args, splits["train"].features["label"].names)
+    classifier = start(clip_args, class_names(splits["train"]))
     # 3. Train: keep the best epoch on the validation split
     trainer = make_trainer(classifier, splits, clip_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    trainer.model.finish()
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     role = ROLES[clip_args.method]
     base, notes = _base(clip_args), _notes(clip_args, splits)
@@ -267,7 +187,9 @@ def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:
     prompts = (
         "The class probabilities were measured with the prompts that stand in config.json, averaged for each class."
     )
-    if arguments.method == "full":
+    if arguments.method == "probe":
+        return ["Its own classes are compared with one learned vector each, other prompts with their sentences."]
+    if arguments.method != "captions":
         return [prompts]
     findings = ", ".join(sorted({finding for finding in splits["train"]["finding"] if finding}))
     return [

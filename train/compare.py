@@ -4,39 +4,47 @@
     python -m train.compare --dataset COVID-QU-Ex --split validation --resnet runs/resnet/release --output_dir runs/mine
 
 OUTPUT_DIR gets metrics.json, report.md (the same as tables), predictions.csv (every probability of every image),
-outlines-UNET.csv (what follows from every outline, see `train.record`) and confusion-ROLE.png. A checkpoint that is not
-named comes from the environment or ships with the project. With --baseline another UNet, such as one that
-`train.unet --recipe original` made, is measured beside it.
+outlines-UNET.csv (what follows from every outline, see `train.record`) and the plots confusion-ROLE.png, roc.png,
+pr.png and reliability.png. A checkpoint that is not named comes from the environment or ships with the project. With
+--baseline another UNet, such as one that `train.unet --recipe original` made, is measured beside it.
 """
 
 import argparse
 import json
 import logging
+import time
+from contextlib import suppress
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from sklearn.metrics import ConfusionMatrixDisplay
 
-from hub_models.cards import AVERAGES, HEALTHY_METRICS, OVERLAPS
-from hub_models.checkpoints import ROLES
-from hub_models.labels import MASKS
-from hub_models.pipeline import Classifier, XrayPipeline
+from hub_models.calibration import Calibration
+from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.images import read_image
+from hub_models.pipeline import KINDS, Classifier, XrayPipeline, load_model
+from hub_models.views import NoLungs
 from train.arguments import DataArguments, run
+from train.class_metrics import mcnemar
 from train.data import load_splits
-from train.evaluation import class_probabilities, classification_results, outline_lungs
+from train.evaluation import best_classes, class_probabilities, outline_lungs
 from train.original import load_segmenter
-from train.record import outlines_record, outlines_scores
-from train.rows import SPLITS
-from train.tables import table
+from train.plots import save_confusion, save_curves, save_reliability
+from train.record import classes_record, classes_scores, outlines_record, outlines_scores
+from train.release import count_parameters
+from train.report import report
+from train.rows import SPLITS, read_mask
 
 logger = logging.getLogger(__name__)
 
-CLASS_SCORES = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "confusion")
-CAVEAT = """Accuracy alone does not say that a model looks at the lungs: on data whose sources differ by class, it can
-name the source instead. Read it beside controls such as the accuracy with the lungs hidden, which this report does not
-measure."""
+HYBRID, HALVES = "hybrid-averaged", ("resnet", "clip-finetuned")
+"""The plain way to join two classifiers, measured wherever both are: the mean of their probabilities."""
+
+TIMED = 20
+"""How many images a model's time is measured on."""
 
 
 def key(role: str) -> str:
@@ -48,7 +56,7 @@ def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifie
     """The classifiers that score exactly these classes; any other is named and left out."""
     fitting = {}
     for role, classifier in pipeline.classifiers.items():
-        if sorted(classifier.labels) == sorted(labels):
+        if sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
             fitting[role] = classifier
         else:
             scored, given = ", ".join(classifier.labels), ", ".join(labels)
@@ -56,73 +64,65 @@ def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifie
     return fitting
 
 
-def metrics_of(split: str, outlines: dict[str, dict], classes: dict[str, dict], images: int) -> dict:
-    """The content of metrics.json, of what `outlines_scores` (a UNet) and `classification_results` (a role) gave."""
-    scores = {key(role): {name: result[name] for name in CLASS_SCORES} for role, result in classes.items()}
-    return {"split": split, "images": images, **outlines, **scores}
+def side_by_side(rows: datasets.Dataset, answers: dict[str, np.ndarray]) -> dict[str, list[dict]]:
+    """Each pair of classifiers by McNemar's test, and the accuracy of all on the images of each source.
 
-
-def report(
-    split: str,
-    images: int,
-    labels: list[str],
-    pipeline: XrayPipeline,
-    outlines: dict[str, dict],
-    classes: dict[str, dict],
-) -> str:
-    """The figures as Markdown tables, each with what it was measured on."""
-    checkpoints = [[c.role, c.name, c.origin, c.revision or "-"] for c in pipeline.checkpoints.values()]
-    averaged = [[role, *(s[name] for name in CLASS_SCORES[:-1]), s["no_answer"]] for role, s in classes.items()]
-    each = [
-        [role, label, s["precision_per_class"][i], s["recall_per_class"][i], s["f1_per_class"][i]]
-        for role, s in classes.items()
-        for i, label in enumerate(labels)
+    Args:
+        rows: N rows.
+        answers: role -> probabilities float64 (N, C), in the order of the rows' classes.
+    """
+    right = {role: best_classes(answer) == np.array(rows["label"]) for role, answer in answers.items()}
+    sources = np.array([source or "not told" for source in rows["source"]])
+    by_source = [
+        {"source": name, "images": int((sources == name).sum())}
+        | {role: float(hits[sources == name].mean()) for role, hits in right.items()}
+        for name in sorted(set(sources))
     ]
-    parts = [
-        f"# All checkpoints on the split {split} ({images} images)",
-        table(["Role", "Checkpoint", "Origin", "Revision"], checkpoints),
-        *outline_tables(outlines),
-        f"## Classes\n\nOver all {images} images; an image without an answer (no lungs found) counts as wrong.",
-        table(["Role", "Accuracy", "Precision, macro", "Recall, macro", "F1, macro", "No answer"], averaged),
-        table(["Role", "Class", "Precision", "Recall", "F1"], each),
-        CAVEAT,
-    ]
-    return "\n\n".join(parts) + "\n"
+    pairs = [{"first": a, "second": b, **mcnemar(right[a], right[b])} for a, b in combinations(right, 2)]
+    return {"pairs": pairs, "sources": by_source}
 
 
-def outline_tables(outlines: dict[str, dict]) -> list[str]:
-    """The figures of each UNet: overlaps with what was drawn, distances, and what is outlined where nothing is."""
-    overlaps = [
-        [name, mask, words, scores["images_all" if "all" in average else "images"]]
-        + [scores[f"{score}_{average}"] for score in OVERLAPS]
-        for mask in MASKS
-        for average, words in AVERAGES.items()
-        for name, masks in outlines.items()
-        for scores in [masks[mask]]
-    ]
-    distances = [[name, m["lungs"]["images"], m["lungs"]["hd95_mean_per_image"]] for name, m in outlines.items()]
-    healthy = [
-        [name, m["healthy"]["images"], *(m["healthy"][score] for score in HEALTHY_METRICS)]
-        for name, m in outlines.items()
-    ]
-    return [
-        "## Outlines\n\nAt the images' own size, over the images on which the mask was drawn and is not blank, or over "
-        "blank ones too.",
-        table(["UNet", "Mask", "Averaged", "Images", *OVERLAPS.values()], overlaps),
-        "How far the outlines of the lungs lie apart (HD95), in pixels:",
-        table(["UNet", "Images", "HD95, mean per image"], distances),
-        "Infection outlined on healthy images, where there is none:",
-        table(["UNet", "Images", *(words for _, words in HEALTHY_METRICS.values())], healthy),
-    ]
+def named(words: str) -> tuple[str, Path]:
+    """Name and folder of "NAME=FOLDER".
+
+    Raises:
+        ValueError: if it is not written so, or the folder holds no checkpoint.
+    """
+    name, equals, folder = words.partition("=")
+    if not (name and equals and Path(folder, "config.json").is_file()):
+        raise ValueError(f"--also takes NAME=FOLDER, the folder of a classifier's checkpoint; {words} is not that.")
+    return name, Path(folder)
 
 
-def save_confusion(confusion: list[list[int]], labels: list[str], title: str, path: Path) -> None:
-    """Draw a confusion matrix of counts, true classes down and predicted ones across, into a PNG."""
-    figure = Figure(figsize=(5.2, 4.4), layout="tight")
-    axes = figure.subplots()
-    ConfusionMatrixDisplay(np.array(confusion), display_labels=labels).plot(ax=axes, cmap="Blues", colorbar=False)
-    axes.set_title(title)
-    figure.savefig(path, dpi=120)
+def kind(folder: Path) -> str:
+    """A role whose models are of the kind that a folder holds."""
+    model = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    return next((role for role in ROLES if model in KINDS[role]), "resnet")
+
+
+def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
+    """Size of each checkpoint, and the median time that it takes for one of the first rows of `outline_lungs`."""
+    measured = []
+    for role, checkpoint in pipeline.checkpoints.items():
+        model = pipeline.segmenter if role == "unet" else pipeline.classifiers[role]
+        seconds = []
+        for row in rows.select(range(min(TIMED, len(rows)))):
+            image, lungs = read_image(row["image"]), read_mask(row["lungs"])
+            start = time.perf_counter()
+            with suppress(NoLungs):
+                _ = model(image) if role == "unet" else model(image, lungs)
+            seconds.append(time.perf_counter() - start)
+        size = sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors"))
+        network = model.network if role == "unet" else model.model
+        measured.append(
+            {
+                "role": role,
+                "parameters": count_parameters(network),
+                "megabytes": size / 1e6,
+                "milliseconds_median": 1000 * float(np.median(seconds)),
+            }
+        )
+    return measured
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -133,12 +133,16 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--max_eval_samples", type=int, help="measure on this many images only")
     parser.add_argument("--baseline", metavar="FOLDER", help="another UNet, also one of --recipe original, beside it")
+    parser.add_argument("--also", nargs="+", default=[], metavar="NAME=FOLDER", help="more classifiers, beside those")
     parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
     for role in ROLES:
         parser.add_argument(f"--{key(role)}", metavar="FOLDER_OR_ID", help=f"checkpoint of the role {role}")
     args = parser.parse_args(argv)
     # 1. Checkpoints: those that were named, else those of the environment, else the embedded ones
     pipeline = XrayPipeline.from_pretrained({role: wish for role in ROLES if (wish := vars(args)[key(role)])})
+    for name, folder in map(named, args.also):
+        checkpoint = Checkpoint(kind(folder), folder, "folder", str(folder))
+        pipeline.classifiers[name], pipeline.checkpoints[name] = load_model(checkpoint), replace(checkpoint, role=name)
     # 2. Data: one split, the same images for every model
     limits = {"max_train_samples": args.max_eval_samples, "max_eval_samples": args.max_eval_samples}
     data_args = DataArguments(args.dataset, strict=args.strict, **limits)
@@ -155,21 +159,31 @@ def main(argv: list[str] | None = None) -> dict:
         role: class_probabilities(classifier, rows, role)[:, [classifier.labels.index(label) for label in labels]]
         for role, classifier in comparable(pipeline, labels).items()
     }
-    classes = {role: classification_results(answer, rows["label"]) for role, answer in answers.items()}
+    calibrations = {role: pipeline.classifiers[role].calibration for role in answers}
+    if set(HALVES) <= answers.keys():
+        answers[HYBRID] = (answers[HALVES[0]] + answers[HALVES[1]]) / 2
+    classes = {
+        role: classes_scores(classes_record(rows, answer, labels), labels, calibrations.get(role, Calibration()))
+        for role, answer in answers.items()
+    }
+    metrics = {"split": args.split, "images": len(rows), **outlines}
+    metrics |= {key(role): scores for role, scores in classes.items()}
+    metrics |= side_by_side(rows, answers) | {"costs": costs(pipeline, rows)}
     # 4. Write it down
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    metrics = metrics_of(args.split, outlines, classes, len(rows))
     (args.output_dir / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    text = report(args.split, len(rows), labels, pipeline, outlines, classes)
+    text = report(metrics, outlines, classes, labels, pipeline)
     (args.output_dir / "report.md").write_text(text, encoding="utf-8")
     columns = {f"{role}: {label}": answer[:, i] for role, answer in answers.items() for i, label in enumerate(labels)}
     truth = {"file": rows["file"][:], "label": [labels[i] for i in rows["label"]]}
     pd.DataFrame(truth | columns).to_csv(args.output_dir / "predictions.csv", index=False)
     for name, record in records.items():
         record.to_csv(args.output_dir / f"outlines-{name}.csv", index=False)
+    title, references = f"{args.split} split ({len(rows)} images)", np.array(rows["label"])
     for role, scores in classes.items():
-        title = f"{role}, {args.split} split ({len(rows)} images)"
-        save_confusion(scores["confusion"], labels, title, args.output_dir / f"confusion-{role}.png")
+        save_confusion(scores["confusion"], labels, f"{role}, {title}", args.output_dir / f"confusion-{role}.png")
+    save_curves(answers, references, labels, title, args.output_dir)
+    save_reliability(answers, references, title, args.output_dir / "reliability.png")
     print(text)
     return metrics
 

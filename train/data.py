@@ -23,28 +23,35 @@ from train.boxes import add_boxes, read_boxes
 from train.folder import class_names, read_folder
 from train.push import push
 from train.rows import COLUMNS, FEATURES, IMAGES, SPLITS, drop_unreadable, positions, undecoded
+from train.selection import leave_source_out, with_classes, with_findings
 
 logger = logging.getLogger(__name__)
 
 
-def to_dataset(manifest: pd.DataFrame) -> datasets.DatasetDict:
-    """The data set of a manifest made by `read_folder`; the images stay where they are until it is saved or pushed."""
+def to_dataset(manifest: pd.DataFrame, also: str | None = None) -> datasets.DatasetDict:
+    """The data set of a manifest that `read_folder` made, with the one more column that it was asked for.
+
+    The images stay where they are until it is saved or pushed.
+    """
     features = datasets.Features(FEATURES | {"label": datasets.ClassLabel(names=class_names(manifest))})
+    extra = [also] if also in manifest and also not in features else []
+    features |= dict.fromkeys(extra, datasets.Value("string"))
     splits = {}
     for split in SPLITS:
         rows = manifest[manifest["split"] == split]
         if len(rows):
-            columns = {name: rows[name].tolist() if name in rows else [None] * len(rows) for name in COLUMNS}
+            columns = {name: rows[name].tolist() if name in rows else [None] * len(rows) for name in (*COLUMNS, *extra)}
             splits[split] = datasets.Dataset.from_dict(columns, features=features, split=datasets.NamedSplit(split))
     return datasets.DatasetDict(splits)
 
 
-def load(name: str, boxes: str | None = None) -> datasets.DatasetDict:
+def load(name: str, boxes: str | None = None, label_column: str | None = None) -> datasets.DatasetDict:
     """Load a data set by what `--dataset` says.
 
     Args:
         name: a COVID-QU-Ex folder, a folder written by `DatasetDict.save_to_disk`, or a Hub id `user/name[@revision]`.
         boxes: a file of bounding boxes for some of its images, as `read_boxes` takes it.
+        label_column: a column of a folder's metadata.csv that is wanted, too.
 
     Raises:
         FileNotFoundError: if a folder holds neither, or the name is neither a folder nor a data set that the Hub gives,
@@ -56,7 +63,7 @@ def load(name: str, boxes: str | None = None) -> datasets.DatasetDict:
     if (folder / "dataset_dict.json").is_file():
         splits = datasets.load_from_disk(name)
     elif folder.is_dir():
-        splits = to_dataset(read_folder(folder))
+        splits = to_dataset(read_folder(folder, label_column), label_column)
     else:
         splits = _from_hub(name)
     splits = datasets.DatasetDict({split: _with_columns(rows, name) for split, rows in splits.items()})
@@ -74,14 +81,21 @@ def load_splits(
         keep: which rows of a split to use, as `rows.positions` asks; all rows of a split that is not named.
 
     Raises:
-        ValueError: if a wanted split is missing or holds no usable image, or (`strict`) an image cannot be read.
+        ValueError: if a wanted split is missing or holds no usable image, no image is of the source to be left out, or
+            (`strict`) an image cannot be read.
     """
-    splits = load(arguments.dataset, arguments.boxes)
+    splits = load(arguments.dataset, arguments.boxes, arguments.label_column)
+    if arguments.multi_label:
+        splits = with_findings(splits, arguments.label_column or "finding", arguments.labels)
+    elif arguments.labels is not None or arguments.label_column is not None:
+        splits = with_classes(splits, arguments.label_column or "label", arguments.labels)
     if missing := [split for split in wanted if split not in splits]:
         raise ValueError(f"{arguments.dataset} has no split {', '.join(missing)}; it has {', '.join(splits)}.")
     report_patients(splits)
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)
+    if arguments.leave_source_out is not None:
+        splits = leave_source_out(splits, arguments.leave_source_out)
     usable = {}
     for split in wanted:
         limit = arguments.max_train_samples if split == "train" else arguments.max_eval_samples

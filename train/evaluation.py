@@ -13,7 +13,7 @@ from hub_models.images import read_image
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs
-from train.metrics import classification_scores
+from train.class_metrics import classification_scores, score_probabilities
 from train.rows import read_mask
 
 logger = logging.getLogger(__name__)
@@ -57,15 +57,16 @@ def class_probabilities(classifier: Classifier, rows: datasets.Dataset, descript
 
 
 def classification_results(probabilities: np.ndarray, references: Sequence[int]) -> dict:
-    """Scores of the most probable classes against the true ones; a row of NaN is an answer that is always wrong.
+    """Scores of the most probable classes against the true ones, and of the probabilities.
 
     Args:
-        probabilities: float64 (N, C).
+        probabilities: float64 (N, C); a row of NaN is no answer.
         references: N class positions.
     """
     predictions = best_classes(probabilities)
     scores = classification_scores(predictions, references, probabilities.shape[1])
-    return scores | {"no_answer": int((predictions < 0).sum())}
+    ranked = score_probabilities(probabilities, np.asarray(references))
+    return scores | ranked | {"no_answer": int((predictions < 0).sum())}
 
 
 def best_classes(probabilities: np.ndarray) -> np.ndarray:

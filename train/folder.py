@@ -17,7 +17,7 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 COLUMNS = ("file", "image", "lung_mask", "infection_mask", "label", "split", "patient", "source", "finding", "caption")
 
 
-def read_folder(folder: str | Path) -> pd.DataFrame:
+def read_folder(folder: str | Path, also: str | None = None) -> pd.DataFrame:
     """Read a COVID-QU-Ex folder into a manifest with one row an image.
 
     The folder holds `Lung Segmentation Data` or `Infection Segmentation Data` or both, each possibly inside a folder of
@@ -28,10 +28,11 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
     Args:
         folder: the folder that holds the parts; a `metadata.csv` in it (columns file, split, label and any of patient,
             source, finding, view, age, notes) adds what it knows.
+        also: one more column of the metadata that is wanted, as text.
 
     Returns:
-        A DataFrame with `COLUMNS`: paths as text, `label` a class name, `split` "train", "validation" or "test"; a mask
-        that was not drawn, and what no metadata tells, is None.
+        A DataFrame with `COLUMNS`, and the one more: paths as text, `label` a class name, `split` "train", "validation"
+        or "test"; a mask that was not drawn, and what no metadata tells, is None.
 
     Raises:
         FileNotFoundError: if the folder holds no image in this layout.
@@ -55,7 +56,7 @@ def read_folder(folder: str | Path) -> pd.DataFrame:
         )
     manifest = pd.DataFrame([row for twins in rows.values() for row in twins], columns=list(COLUMNS), dtype=object)
     manifest = manifest.sort_values(["split", "label", "file"], ignore_index=True)
-    manifest = _with_metadata(manifest, folder / "metadata.csv").astype(object)
+    manifest = _with_metadata(manifest, folder / "metadata.csv", also).astype(object)
     return manifest.where(manifest.notna() & (manifest != ""), None)
 
 
@@ -90,7 +91,7 @@ def _join(row: dict, twin: dict) -> None:
         row[column] = row[column] or twin[column]
 
 
-def _with_metadata(manifest: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _with_metadata(manifest: pd.DataFrame, path: Path, also: str | None) -> pd.DataFrame:
     if not path.is_file():
         return manifest
     metadata = pd.read_csv(path, dtype=str, keep_default_na=False).astype(object)
@@ -100,8 +101,9 @@ def _with_metadata(manifest: pd.DataFrame, path: Path) -> pd.DataFrame:
     metadata["split"] = metadata["split"].replace(SPLITS)
     metadata["caption"] = [_caption(row) for row in metadata.to_dict("records")]
     known = [column for column in ("patient", "source", "finding", "caption") if column in metadata]
-    metadata = metadata.drop_duplicates(keys)[[*keys, *known]]
-    return manifest.drop(columns=known).merge(metadata, on=keys, how="left")[list(COLUMNS)]
+    extra = [also] if also in metadata and also not in COLUMNS else []
+    metadata = metadata.drop_duplicates(keys)[[*keys, *known, *extra]]
+    return manifest.drop(columns=known).merge(metadata, on=keys, how="left")[[*COLUMNS, *extra]]
 
 
 def _caption(row: dict) -> str | None:

@@ -1,4 +1,4 @@
-"""The metrics, as `evaluate.Metric` classes that need no network.
+"""The metrics of outlines, as an `evaluate.Metric` that needs no network.
 
 An outline is scored from pixel counts an image (true positive, false positive, false negative), averaged in ways that
 are told apart by their names, because papers report any of them and they differ widely:
@@ -17,7 +17,6 @@ import datasets
 import evaluate
 import numpy as np
 from scipy import ndimage
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 BINS = 64
 """Into how many equal bins a probability is sorted for the average precision."""
@@ -98,21 +97,6 @@ class Segmentation(evaluate.Metric):
         return score_pixels(np.stack([true_positive, false_positive, false_negative], axis=1))
 
 
-class Classification(evaluate.Metric):
-    """Accuracy, precision, recall and F1 (per class and macro) and the confusion matrix of single-label predictions."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description="Accuracy; precision, recall and F1 per class and macro-averaged; confusion matrix.",
-            citation="",
-            inputs_description="predictions and references: class positions; classes: how many classes there are.",
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
-        )
-
-    def _compute(self, predictions, references, classes: int) -> dict:
-        return score_classes(np.asarray(predictions), np.asarray(references), classes)
-
-
 def overlaps(counts: np.ndarray) -> np.ndarray:
     """The `OUTLINE_SCORES` of int counts (..., 3): float64 (..., 4); 0 where a denominator is 0."""
     tp, fp, fn = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
@@ -171,29 +155,8 @@ def score_healthy(lungs: np.ndarray, infection: np.ndarray) -> dict[str, float |
     }
 
 
-def score_classes(predictions: np.ndarray, references: np.ndarray, classes: int) -> dict:
-    """Accuracy, precision, recall, F1 and confusion matrix of class positions (N,); a prediction of -1 is wrong."""
-    every = list(range(classes))
-    per_class = precision_recall_fscore_support(references, predictions, labels=every, zero_division=0)[:3]
-    names = ("precision", "recall", "f1")
-    return {
-        "accuracy": float(np.mean(predictions == references)),
-        **{f"{name}_macro": float(values.mean()) for name, values in zip(names, per_class, strict=True)},
-        **{f"{name}_per_class": values.tolist() for name, values in zip(names, per_class, strict=True)},
-        "confusion": confusion_matrix(references, predictions, labels=every).tolist(),
-    }
-
-
 def segmentation_scores(counts: np.ndarray) -> dict[str, float | int]:
     """`Segmentation` of int counts (N, 3): true positive, false positive, false negative pixels an image."""
     tp, fp, fn = np.asarray(counts, np.int64).reshape(-1, 3).T
-    return _run(Segmentation, true_positive=tp, false_positive=fp, false_negative=fn)
-
-
-def classification_scores(predictions: np.ndarray, references: np.ndarray, classes: int) -> dict:
-    """`Classification` of class positions (N,) among `classes` classes."""
-    return _run(Classification, predictions=predictions, references=references, classes=classes)
-
-
-def _run(metric: type[evaluate.Metric], **values) -> dict:
-    return metric(keep_in_memory=True).compute(**values)
+    metric = Segmentation(keep_in_memory=True)
+    return metric.compute(true_positive=tp, false_positive=fp, false_negative=fn)

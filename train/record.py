@@ -12,21 +12,23 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from hub_models.calibration import Calibration
 from hub_models.cards import RECORD_FILE
 from hub_models.images import read_image
 from hub_models.labels import HEALTHY, MASKS
 from hub_models.unet import Masks, Segmenter
+from train.calibration import calibration_results
+from train.class_metrics import score_classes, score_findings, score_probabilities
 from train.evaluation import BATCH, best_classes, classification_results
 from train.metrics import (
     BINS,
     hausdorff95,
     pixel_counts,
     probability_histogram,
-    score_classes,
     score_healthy,
     score_pixels,
 )
-from train.rows import MASK_COLUMNS, is_scored, positions, read_mask
+from train.rows import MASK_COLUMNS, is_scored, positions, read_mask, true_classes
 
 COUNTS = ("true_positive", "false_positive", "false_negative")
 SIDES = ("inside", "outside")
@@ -88,13 +90,19 @@ def _words(histogram: np.ndarray) -> str:
 def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     """One row an image: file, patient, label and the probability of each class, NaN where there was no answer.
 
+    Where an image may show several classes, `is CLASS` says whether it shows each, and there is no label.
+
     Args:
         rows: N rows, whose classes are `labels`, in this order.
         probabilities: float64 (N, C), as `class_probabilities` gives it.
     """
-    truth = [labels[position] for position in rows["label"]]
-    columns = {f"p {label}": probabilities[:, i].round(DECIMALS) for i, label in enumerate(labels)}
-    return _identity(rows).assign(label=truth, **columns)
+    true = true_classes(rows)
+    if true.ndim == 1:
+        columns = {"label": [labels[position] for position in true]}
+    else:
+        columns = {f"is {label}": true[:, i].astype(int) for i, label in enumerate(labels)}
+    columns |= {f"p {label}": probabilities[:, i].round(DECIMALS) for i, label in enumerate(labels)}
+    return _identity(rows).assign(**columns)
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
@@ -128,16 +136,23 @@ def _with_intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -
     return score(np.arange(len(patients))) | intervals(score, patients)
 
 
-def classes_scores(record: pd.DataFrame, labels: Sequence[str]) -> dict:
-    """What `classification_results` gives, with intervals, of a `classes_record`."""
+def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Calibration) -> dict:
+    """Of a `classes_record`: what `classification_results` gives, with intervals, and how well calibrated it is."""
     probabilities = record[[f"p {label}" for label in labels]].to_numpy()
+    if f"is {labels[0]}" in record:
+        targets = record[[f"is {label}" for label in labels]].to_numpy()
+        return _with_intervals(
+            lambda chosen: score_findings(probabilities[chosen], targets[chosen]), record["patient"].to_numpy()
+        )
     references = np.array([list(labels).index(label) for label in record["label"]])
     predictions = best_classes(probabilities)
 
     def score(chosen: np.ndarray) -> dict:
-        return score_classes(predictions[chosen], references[chosen], len(labels))
+        classes = score_classes(predictions[chosen], references[chosen], len(labels))
+        return classes | score_probabilities(probabilities[chosen], references[chosen])
 
-    return classification_results(probabilities, references) | intervals(score, record["patient"].to_numpy())
+    results = classification_results(probabilities, references) | intervals(score, record["patient"].to_numpy())
+    return results | calibration_results(probabilities, references, calibration)
 
 
 def intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:

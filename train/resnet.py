@@ -4,29 +4,35 @@
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/resnet-try
     python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
 
-An interrupted run goes on from its last checkpoint when the same command is given again. The result is in
-OUTPUT_DIR/release.
+With --multi_label an image may have several classes; each then has a probability of its own. An interrupted run goes on
+from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
+from hub_models.checkpoints import resolve
+from hub_models.clip import ClipClassifier
+from hub_models.device import device_of
 from hub_models.resnet import DEPTHS, ResnetClassifier
 from hub_models.views import View
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
-from train.classification import ViewRows, accuracy, release, segment_splits
+from train.classification import ClassifierArguments, ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
 from train.layout import use_channels_last
+from train.rows import class_names
 
 
-@dataclass
-class ResnetArguments:
-    """The network, and what of the X-ray it is shown."""
+@dataclass(kw_only=True)
+class ResnetArguments(ClassifierArguments):
+    """The network."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -36,23 +42,64 @@ class ResnetArguments:
         default=18, metadata={"help": f"Depth of a ResNet with random weights: {', '.join(map(str, DEPTHS))}."}
     )
     image_size: int = field(default=224, metadata={"help": "Side of the input in pixels, with random weights."})
-    view: View = field(default="lungs", metadata={"help": "What of the X-ray the model is shown."})
     label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
-    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
+    teacher: str | None = field(
+        default=None, metadata={"help": "Fine-tuned CLIP (folder or Hub id) whose probabilities it learns, too."}
+    )
+
+
+class Teacher:
+    """A fine-tuned CLIP whose probabilities are learned (distillation: Hinton et al. 2015).
+
+    Args:
+        folder: of its checkpoint.
+        labels: the classes in logits order.
+        view: what its pupil is shown.
+
+    Raises:
+        ValueError: if it scores other classes or is shown another view.
+    """
+
+    SHARE = 0.7
+    """Of the loss."""
+
+    def __init__(self, folder: Path, labels: list[str], view: View) -> None:
+        self.classifier = ClipClassifier.from_pretrained(folder)
+        if sorted(self.classifier.labels) != sorted(labels) or self.classifier.view != view:
+            raise ValueError(
+                f"The teacher scores {', '.join(self.classifier.labels)} in the view {self.classifier.view}; its pupil "
+                f"{', '.join(labels)} in the view {view}."
+            )
+        self.order = [self.classifier.labels.index(label) for label in labels]
+
+    @torch.no_grad()
+    def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Probabilities float32 (N, C) of a batch that is normalised like its own, resized to what it is used to."""
+        size = self.classifier.pixel_values([np.zeros((8, 8), np.float32)]).shape[-2:]
+        pixels = F.interpolate(pixel_values, size, mode="bilinear", antialias=True)
+        images = self.classifier.embed_images(pixels.to(device_of(self.classifier.model)))
+        logits = self.classifier.model.logit_scale.exp() * images @ self.classifier.embed_classes().T
+        return logits.softmax(dim=-1)[:, self.order].to(pixel_values.device)
 
 
 class ClassificationTask(nn.Module):
     """The network with cross-entropy, weights in the order that trains fastest on a CPU."""
 
-    def __init__(self, classifier: ResnetClassifier, label_smoothing: float) -> None:
+    def __init__(self, classifier: ResnetClassifier, label_smoothing: float, teacher: Teacher | None = None) -> None:
         super().__init__()
-        self.model, self.label_smoothing = classifier.model, label_smoothing
+        self.model, self.label_smoothing, self.teacher = classifier.model, label_smoothing, teacher
         use_channels_last(self)
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and what `true_classes` says: (N,) or (N, C)."""
         logits = self.model(pixel_values).logits
-        return {"loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), "logits": logits}
+        if labels.ndim == 2:
+            return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        if self.teacher and self.training:
+            taught = F.cross_entropy(logits, self.teacher(pixel_values))
+            loss = (1 - self.teacher.SHARE) * loss + self.teacher.SHARE * taught
+        return {"loss": loss, "logits": logits}
 
 
 def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
@@ -83,12 +130,21 @@ def main(argv: list[str] | None = None) -> dict:
     )
     set_seed(training_args.seed)
     # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), resnet_args.unet)
+    splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)
     # 2. Model: the network, and the processor that fixes its pixels
-    classifier = start(resnet_args, splits["train"].features["label"].names)
+    classifier = start(resnet_args, class_names(splits["train"]))
+    if data_args.multi_label:
+        classifier.model.config.problem_type = "multi_label_classification"
+        training_args.metric_for_best_model = "auroc_macro"
+    teacher = None
+    if resnet_args.teacher:
+        if data_args.multi_label:
+            raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
+        folder = resolve("clip-finetuned", resnet_args.teacher).folder
+        teacher = Teacher(folder, classifier.labels, classifier.view)
     # 3. Train: keep the epoch with the best validation accuracy
     trainer = Trainer(
-        model=ClassificationTask(classifier, resnet_args.label_smoothing),
+        model=ClassificationTask(classifier, resnet_args.label_smoothing, teacher),
         args=training_args,
         train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
         eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),

@@ -64,6 +64,30 @@ def positions(rows: datasets.Dataset, keep: Callable[[dict], bool]) -> list[int]
     return [i for i, row in enumerate(undecoded(rows)) if keep({**row, "label": names[row["label"]]})]
 
 
+def class_names(rows: datasets.Dataset) -> list[str]:
+    """The classes to learn: those of the column `targets`, of which an image may have several, else of `label`."""
+    targets = rows.features.get("targets")
+    return (rows.features["label"] if targets is None else targets.feature).names
+
+
+def true_classes(rows: datasets.Dataset | dict[str, list], classes: int | None = None) -> np.ndarray:
+    """What is true of rows, or of a batch of them.
+
+    Args:
+        rows: with `targets` or `label`.
+        classes: how many there are; only a batch, which does not know its features, needs it.
+
+    Returns:
+        int64 (N,), class positions; or, of rows with `targets`, float32 (N, C): 1 for each class that an image shows.
+    """
+    if "targets" not in (rows.column_names if isinstance(rows, datasets.Dataset) else rows):
+        return np.array(rows["label"][:])
+    shown = np.zeros((len(rows["targets"]), classes or len(class_names(rows))), np.float32)
+    for row, here in zip(shown, rows["targets"], strict=True):
+        row[here] = 1
+    return shown
+
+
 def read_mask(mask: dict | Image.Image) -> np.ndarray:
     """A mask, decoded or not, as bool (H, W): True where it is brighter than half."""
     if isinstance(mask, dict):

@@ -77,13 +77,20 @@ def collate(rows: list[dict]) -> dict[str, torch.Tensor]:
 class SegmentationTask(nn.Module):
     """The network with its loss of each mask, over the images on which something is known of it.
 
+    Args:
+        network: has one output for each of `MASKS`.
+        losses: for each of them one of `train.losses.LOSSES`.
+        average_decay: of the running average, a step; 0 keeps none.
+
     In training, a running average of the weights is kept (Polyak and Juditsky 1992); it is what answers in evaluation.
     """
 
-    def __init__(self, network: nn.Module, loss: str = "dice_bce", average_decay: float = 0.0) -> None:
+    def __init__(
+        self, network: nn.Module, losses: tuple[str, str] = ("dice_bce", "dice_bce"), average_decay: float = 0.0
+    ) -> None:
         super().__init__()
         self.network = network
-        self.outline_loss = OutlineLoss(loss)
+        self.outline_losses = nn.ModuleList(map(OutlineLoss, losses))
         self.box_losses = nn.ModuleList(BoxLoss(FILL[name]) for name in MASKS)
         use_channels_last(self)
         average = get_ema_multi_avg_fn(average_decay)
@@ -115,7 +122,7 @@ class SegmentationTask(nn.Module):
         for i in range(len(MASKS)):
             drawn, boxed = kinds[:, i] == OUTLINE, kinds[:, i] == BOXED
             if drawn.any():
-                loss = loss + self.outline_loss(logits[drawn, i], masks[drawn, i].float())
+                loss = loss + self.outline_losses[i](logits[drawn, i], masks[drawn, i].float())
             if boxed.any():
                 loss = loss + self.box_losses[i](logits[boxed, i], boxes[boxed, i], pixel_values[boxed, 0])
         if self.training and (kinds == BOXED).any():

@@ -4,19 +4,19 @@
     python -m train.study boxes seeds curve --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/study
 
 A study is a table of trainings that differ in one thing. Those that choose a setting are measured on the validation
-split, those that report one on the test split. Each training is kept in OUTPUT_DIR/NAME, so that an interrupted study
-goes on where it was; OUTPUT_DIR gets study.json and study.md, written anew after each.
+split, those that report one on the test split. Each training is kept in a folder of OUTPUT_DIR that is named after its
+settings: one that two tables share is run once, and an interrupted study goes on where it was. OUTPUT_DIR gets
+study.json and study.md, written anew after each.
 """
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-from hub_models.cards import FACTS_FILE, CardFacts
+from hub_models.cards import CardFacts
 from train.arguments import run
-from train.tables import table
+from train.subruns import train_once
+from train.tables import table, with_interval
 
 SHORT = {
     "encoder_weights": "lite0",
@@ -28,6 +28,8 @@ SHORT = {
     "save_steps": 100,
     "save_total_limit": 1,
     "early_stopping_patience": 0,
+    "labelled_share": 1.0,
+    "seed": 42,
 }
 """The arguments of `train.unet` that all trainings share: short, on small images."""
 
@@ -88,29 +90,10 @@ bootstrap intervals over patients. The threshold of each mask was chosen on the 
 """
 
 
-def train_once(name: str, changed: dict, split: str, dataset: list[str], folder: Path) -> CardFacts:
-    """What a training of a study gave; it is run, or taken up where it was, unless it is done.
-
-    Args:
-        name: of the training.
-        changed: arguments of `train.unet` in which it differs from `SHORT`.
-        split: that it is measured on.
-        dataset: the words of the command line that choose the images.
-        folder: of all trainings.
-
-    Raises:
-        RuntimeError: the training failed.
-    """
-    output = folder / name
-    if not (output / "release" / FACTS_FILE).is_file():
-        print(f"Training: {name}")
-        words = [f"--{key}={value}" for key, value in (SHORT | changed).items()]
-        words = [*dataset, *words, f"--measure_on={split}", f"--output_dir={output}"]
-        if subprocess.run([sys.executable, "-m", "train.unet", *words]).returncode:
-            raise RuntimeError(
-                f"The training {name!r} failed; what it said stands above. The same command goes on here."
-            )
-    return CardFacts.load(output / "release")
+def folder_name(changed: dict, split: str) -> str:
+    """Where the training with these settings is kept: "loss=bce,validation"."""
+    settings = [f"{key}={Path(str(value)).name}" for key, value in sorted(changed.items()) if SHORT.get(key) != value]
+    return ",".join([*settings, split])
 
 
 def report(trained: dict[str, dict[str, CardFacts]]) -> str:
@@ -120,16 +103,12 @@ def report(trained: dict[str, dict[str, CardFacts]]) -> str:
         results = next(iter(trainings.values())).results
         images = ", ".join(f"{results[part]['images']} {part}" for part in ("lungs", "infection", "healthy"))
         rows = [
-            [name, *(_with_interval(facts.results, *at) for at in SCORES.values())] for name, facts in trainings.items()
+            [name, *(with_interval(facts.results[part], score) for part, score in SCORES.values())]
+            for name, facts in trainings.items()
         ]
         parts.append(f"## {study.capitalize()}\n\nMeasured on the {results['split']} split ({images}).")
         parts.append(table(["Training", *SCORES], rows))
     return "\n\n".join(parts) + "\n"
-
-
-def _with_interval(results: dict, part: str, score: str) -> str:
-    low, high = results[part]["intervals"][score]
-    return f"{results[part][score]:.3f} ({low:.2f}-{high:.2f})"
 
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
@@ -146,7 +125,10 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
         split, trainings = STUDIES[study]
         trained[study] = {}
         for name, changed in trainings.items():
-            trained[study][name] = train_once(name, changed, split, dataset, arguments.output_dir / study)
+            settings = [f"--{key}={value}" for key, value in (SHORT | changed).items()]
+            output = arguments.output_dir / folder_name(changed, split)
+            words = [*dataset, *settings, f"--measure_on={split}"]
+            trained[study][name] = train_once("train.unet", words, output)
             _write(trained, arguments.output_dir)
     return trained
 

@@ -60,6 +60,9 @@ class UnetArguments:
     loss: str = field(
         default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
     )
+    infection_loss: str | None = field(
+        default=None, metadata={"help": "The loss of infection, where it is to be another.", "choices": list(LOSSES)}
+    )
     augmentation: float = field(default=1.0, metadata={"help": "Strength of the random changes; 0 makes none."})
     average_decay: float = field(
         default=0.99, metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none."}
@@ -159,7 +162,8 @@ def main(argv: list[str] | None = None) -> dict:
     drawn = splits["validation"].select(positions(splits["validation"], has_mask))
     # 2. Model: the network, and the processor that fixes its pixels
     segmenter, base = new_segmenter(unet_args)
-    task = SegmentationTask(segmenter.network, unet_args.loss, unet_args.average_decay)
+    losses = (unet_args.loss, unet_args.infection_loss or unet_args.loss)
+    task = SegmentationTask(segmenter.network, losses, unet_args.average_decay)
     augmentation, upright = (Augmentation(0.5, unet_args.augmentation, upright) for upright in (False, True))
     shown = Rows(segmenter, augmentation, upright) if unet_args.augmentation else Rows(segmenter)
     # 3. Train: keep the weights with the best validation Dice

@@ -1,0 +1,191 @@
+"""ResNet and CLIP joined: the ResNet's features bend CLIP's image embedding before it meets the prompts."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from hub_models import weights
+from hub_models.calibration import Calibration
+from hub_models.device import best_device, device_of
+from hub_models.views import View
+
+Prompts = Mapping[str, Sequence[str]]
+
+
+class ImageFeatures(Protocol):
+    """A classifier whose features can be had: the ResNet."""
+
+    labels: list[str]
+
+    def embed(self, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
+        """Features float32 (1, F) of an X-ray."""
+
+
+class DualEncoder(ImageFeatures, Protocol):
+    """One whose features are compared with those of sentences: the CLIP."""
+
+    model: PreTrainedModel
+    view: View
+
+    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Its input, of views."""
+
+    def embed_classes(self) -> torch.Tensor:
+        """Unit vectors float32 (C, D) of its own classes."""
+
+    def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
+        """Unit vectors float32 (C, D) of other classes."""
+
+
+class FusionConfig(PreTrainedConfig):
+    """Sizes of both feature vectors, and which checkpoints give them: role -> SHA-256 of its weights."""
+
+    model_type = "xray-fusion"
+
+    def __init__(self, feature_size: int = 512, embedding_size: int = 256, parts: dict | None = None, **others) -> None:
+        super().__init__(**others)
+        self.feature_size, self.embedding_size, self.parts = feature_size, embedding_size, parts or {}
+
+
+class ConditionedEmbedding(PreTrainedModel):
+    """CLIP's image embedding, scaled and shifted by what the ResNet saw (feature-wise linear modulation, FiLM).
+
+    After Perez et al. (AAAI 2018). Untrained, it leaves the embedding as it is.
+    """
+
+    config_class = FusionConfig
+
+    def __init__(self, config: FusionConfig) -> None:
+        super().__init__(config)
+        self.normalise = nn.LayerNorm(config.feature_size)
+        self.scale = nn.Linear(config.feature_size, config.embedding_size)
+        self.shift = nn.Linear(config.feature_size, config.embedding_size)
+        self.logit_scale = nn.Parameter(torch.zeros(()))  # logarithm of a factor on CLIP's own temperature
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+
+    def forward(self, features: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """Unit vectors float32 (N, D), of features float32 (N, F) and unit vectors float32 (N, D)."""
+        features = self.normalise(features)
+        return F.normalize(embeddings * (1 + self.scale(features)) + self.shift(features), dim=-1)
+
+
+class FusionClassifier:
+    """A `ConditionedEmbedding` between a ResNet and a CLIP, which are checkpoints of their own.
+
+    Its folder names the weights that it was trained between; it answers with no others.
+    """
+
+    def __init__(self, model: ConditionedEmbedding) -> None:
+        self.model = model.eval()
+        self.parts: tuple[ImageFeatures, DualEncoder] | None = None
+
+    @classmethod
+    def new(
+        cls, resnet: ImageFeatures, clip: DualEncoder, parts: dict[str, str], feature_size: int
+    ) -> "FusionClassifier":
+        """An untrained one between two classifiers of the same classes, which answers as the CLIP does.
+
+        Args:
+            resnet: gives the features.
+            clip: gives the embedding, the classes and the prompts.
+            parts: role -> SHA-256 of its weights.
+            feature_size: of the ResNet's features.
+        """
+        config = FusionConfig(feature_size, clip.embed_classes().shape[1], parts)
+        config.label2id = {label: i for i, label in enumerate(clip.labels)}
+        config.id2label = dict(enumerate(clip.labels))
+        fusion = cls(ConditionedEmbedding(config))
+        fusion.parts = resnet, clip
+        return fusion
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "FusionClassifier":
+        """Load a saved folder strictly; it answers once it is joined to its parts.
+
+        Raises:
+            ValueError: if a tensor is missing, left over or of another shape.
+        """
+        return cls(weights.load_strictly(ConditionedEmbedding, folder).to(best_device()))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors (float16)."""
+        weights.save_pretrained(self.model, folder)
+
+    def join(self, resnet: ImageFeatures, clip: DualEncoder, parts: Mapping[str, str]) -> None:
+        """Put it between its parts.
+
+        Args:
+            resnet: gives the features.
+            clip: gives the embedding and the prompts.
+            parts: role -> SHA-256 of its weights.
+
+        Raises:
+            ValueError: if it was trained between others; it then answers no more.
+        """
+        self.parts = None
+        if strange := [role for role, wanted in self.model.config.parts.items() if parts.get(role) != wanted]:
+            raise ValueError(f"The fusion was trained with another {' and another '.join(strange)}; train it anew.")
+        self.parts = resnet, clip
+
+    @property
+    def labels(self) -> list[str]:
+        """Classes in the order of the probabilities."""
+        return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+
+    @property
+    def view(self) -> View:
+        """What of the X-ray its CLIP is shown."""
+        return self.parts[1].view
+
+    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Input of its CLIP, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
+        return self.parts[1].pixel_values(images)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What was fitted to its answers on the validation split."""
+        return Calibration.of(self.model.config)
+
+    @torch.no_grad()
+    def divide_logits(self, temperature: float) -> None:
+        """Make all logits smaller by a factor, in its own weights; CLIP's stay as they are."""
+        self.model.logit_scale -= float(np.log(temperature))
+
+    @torch.inference_mode()
+    def __call__(
+        self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
+    ) -> dict[str, float]:
+        """Classify one X-ray, as `ClipClassifier` does.
+
+        Raises:
+            NoLungs: if the view of a part needs lungs and there are none.
+            ValueError: if a class has no prompt, or it is not joined to its parts.
+        """
+        if self.parts is None:
+            raise ValueError("The fusion is not joined to the ResNet and the CLIP that it was trained with.")
+        resnet, clip = self.parts
+        classes, texts = (
+            (self.labels, clip.embed_classes()) if prompts is None else (list(prompts), clip.embed_prompts(prompts))
+        )
+        device = device_of(self.model)
+        bent = self.model(resnet.embed(image, lungs).to(device), clip.embed(image, lungs).to(device))[0]
+        logits = (clip.model.logit_scale + self.model.logit_scale).exp() * (texts @ bent)
+        return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
+
+
+def digest(weights_file: Path) -> str:
+    """SHA-256 of a file of weights, as `FusionConfig.parts` names it."""
+    with weights_file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

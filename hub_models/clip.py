@@ -133,12 +133,19 @@ class ClipClassifier:
             [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
         )
 
-    def embed_classes(self) -> torch.Tensor:
-        """Unit vectors, float32 (C, D), of its own classes: learned ones if it has them, else those of its prompts."""
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
+        """The classes that an image is compared with, and their unit vectors, float32 (C, D).
+
+        Without prompts they are its own: learned vectors if it has them, else those of its own prompts.
+
+        Raises:
+            ValueError: if there is no class, or a class has no prompt.
+        """
         vectors = getattr(self.model.config, "class_vectors", None)
-        if vectors is None:
-            return self.embed_prompts(self.prompts)
-        return torch.tensor([vectors[label] for label in self.labels], device=device_of(self.model))
+        if prompts is not None or vectors is None:
+            prompts = self.prompts if prompts is None else prompts
+            return list(prompts), self.embed_prompts(prompts)
+        return self.labels, torch.tensor([vectors[label] for label in self.labels], device=device_of(self.model))
 
     @torch.inference_mode()
     def __call__(
@@ -158,9 +165,7 @@ class ClipClassifier:
             NoLungs: if the model's view needs lungs and there are none.
             ValueError: if a class has no prompt.
         """
-        classes, texts = (
-            (self.labels, self.embed_classes()) if prompts is None else (list(prompts), self.embed_prompts(prompts))
-        )
+        classes, texts = self.embed_classes(prompts)
         logits = self.model.logit_scale.exp() * (texts @ self.embed(image, lungs)[0])
         return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
 

@@ -118,10 +118,7 @@ def _scores(classifier: Classifier, pixels: torch.Tensor, prompts: Prompts | Non
     """The classes, and their logits, float32 (1, C), as the classifier's own call has them before its softmax."""
     if isinstance(classifier, ResnetClassifier):
         return classifier.labels, classifier.model(pixels).logits
-    if prompts is None:
-        labels, texts = classifier.labels, classifier.embed_classes()
-    else:
-        labels, texts = list(prompts), classifier.embed_prompts(prompts)
+    labels, texts = classifier.embed_classes(prompts)
     images = classifier.embed_images(pixels)
     # No gradient passes a tensor of inference mode; its copy lets it.
     return labels, classifier.model.logit_scale.exp() * images @ texts.clone().T

@@ -37,11 +37,8 @@ class DualEncoder(ImageFeatures, Protocol):
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Its input, of views."""
 
-    def embed_classes(self) -> torch.Tensor:
-        """Unit vectors float32 (C, D) of its own classes."""
-
-    def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
-        """Unit vectors float32 (C, D) of other classes."""
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
+        """Its own classes or others, and their unit vectors float32 (C, D)."""
 
 
 class FusionConfig(PreTrainedConfig):
@@ -103,7 +100,7 @@ class FusionClassifier:
             parts: role -> SHA-256 of its weights.
             feature_size: of the ResNet's features.
         """
-        config = FusionConfig(feature_size, clip.embed_classes().shape[1], parts)
+        config = FusionConfig(feature_size, clip.embed_classes()[1].shape[1], parts)
         config.label2id = {label: i for i, label in enumerate(clip.labels)}
         config.id2label = dict(enumerate(clip.labels))
         fusion = cls(ConditionedEmbedding(config))
@@ -176,9 +173,7 @@ class FusionClassifier:
         if self.parts is None:
             raise ValueError("The fusion is not joined to the ResNet and the CLIP that it was trained with.")
         resnet, clip = self.parts
-        classes, texts = (
-            (self.labels, clip.embed_classes()) if prompts is None else (list(prompts), clip.embed_prompts(prompts))
-        )
+        classes, texts = clip.embed_classes(prompts)
         device = device_of(self.model)
         bent = self.model(resnet.embed(image, lungs).to(device), clip.embed(image, lungs).to(device))[0]
         logits = (clip.model.logit_scale + self.model.logit_scale).exp() * (texts @ bent)

@@ -66,12 +66,11 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
     Args:
         seed: of the permutation, where the training labels are to be permuted.
     """
-    segmenter = Segmenter.from_pretrained(resolve("unet", arguments.unet).folder)
-    outlined = {
-        name: rows if "lungs" in rows.column_names else outline_lungs(rows, segmenter) for name, rows in splits.items()
-    }
+    if not all("lungs" in rows.column_names for rows in splits.values()):
+        segmenter = Segmenter.from_pretrained(resolve("unet", arguments.unet).folder)
+        splits = {name: outline_lungs(rows, segmenter) for name, rows in splits.items()}
     splits = datasets.DatasetDict(
-        {name: rows if name == "test" else drop_without_lungs(rows) for name, rows in outlined.items()}
+        {name: rows if name == "test" else drop_without_lungs(rows) for name, rows in splits.items()}
     )
     if arguments.permute_labels:
         splits["train"] = permuted(splits["train"], seed)

@@ -11,7 +11,6 @@ pr.png and reliability.png. A checkpoint that is not named comes from the enviro
 
 import argparse
 import json
-import logging
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -25,20 +24,18 @@ import pandas as pd
 from hub_models.calibration import Calibration
 from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.images import read_image
-from hub_models.pipeline import KINDS, Classifier, XrayPipeline, load_model
+from hub_models.pipeline import KINDS, XrayPipeline, load_model
 from hub_models.views import NoLungs
 from train.arguments import DataArguments, run
 from train.class_metrics import mcnemar
 from train.data import load_splits
-from train.evaluation import best_classes, class_probabilities, outline_lungs
+from train.evaluation import best_classes, class_probabilities, comparable, outline_lungs
 from train.original import load_segmenter
 from train.plots import save_confusion, save_curves, save_reliability
 from train.record import classes_record, classes_scores, outlines_record, outlines_scores
 from train.release import count_parameters
 from train.report import report
 from train.rows import SPLITS, read_mask
-
-logger = logging.getLogger(__name__)
 
 HYBRID, HALVES = "hybrid-averaged", ("resnet", "clip-finetuned")
 """The plain way to join two classifiers, measured wherever both are: the mean of their probabilities."""
@@ -50,18 +47,6 @@ TIMED = 20
 def key(role: str) -> str:
     """Name of a role in metrics.json and on the command line: `clip_zero_shot` for "clip-zero-shot"."""
     return role.replace("-", "_")
-
-
-def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifier]:
-    """The classifiers that score exactly these classes; any other is named and left out."""
-    fitting = {}
-    for role, classifier in pipeline.classifiers.items():
-        if sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
-            fitting[role] = classifier
-        else:
-            scored, given = ", ".join(classifier.labels), ", ".join(labels)
-            logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, given)
-    return fitting
 
 
 def side_by_side(rows: datasets.Dataset, answers: dict[str, np.ndarray]) -> dict[str, list[dict]]:
@@ -156,7 +141,7 @@ def main(argv: list[str] | None = None) -> dict:
     outlines = {name: outlines_scores(record) for name, record in records.items()}
     rows = outline_lungs(rows, pipeline.segmenter)
     answers = {
-        role: class_probabilities(classifier, rows, role)[:, [classifier.labels.index(label) for label in labels]]
+        role: class_probabilities(classifier, rows, role, labels)
         for role, classifier in comparable(pipeline, labels).items()
     }
     calibrations = {role: pipeline.classifiers[role].calibration for role in answers}

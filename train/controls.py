@@ -3,7 +3,8 @@
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/controls
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
 
-Each recipe is trained anew on every view of `hub_models.views`, on permuted classes, and without each source in turn.
+Each recipe is trained anew on every view of `hub_models.views`, on permuted classes and, with --sources, without each
+source in turn.
 The checkpoints in use are shown, too, what they were not trained on: the test images with the lungs hidden, and the
 outline of the lungs alone. The lungs are outlined once; a training that is done is not run again, so an interrupted run
 goes on where it was. OUTPUT_DIR gets controls.json and controls.md; with --cards the figures are written into the cards
@@ -22,7 +23,7 @@ from hub_models.pipeline import XrayPipeline
 from hub_models.unet import Segmenter
 from train.arguments import DataArguments, run
 from train.data import load_splits
-from train.evaluation import class_probabilities, outline_lungs
+from train.evaluation import class_probabilities, comparable, outline_lungs
 from train.record import classes_record, classes_scores
 from train.subruns import train_once
 from train.tables import table, with_interval
@@ -82,13 +83,12 @@ def as_shipped(pipeline: XrayPipeline, rows: datasets.Dataset) -> dict[str, dict
     """What finished checkpoints score on rows with lungs when they are shown something else: role -> what -> scores."""
     labels = rows.features["label"].names
     scores: dict[str, dict[str, dict]] = {}
-    for role, classifier in pipeline.classifiers.items():
-        order = [classifier.labels.index(label) for label in labels]
+    for role, classifier in comparable(pipeline, labels).items():
         own = classifier.view
         scores[role] = {}
         for name, view in {"its own view": own, **SHOWN}.items():
             classifier.model.config.view = view
-            answers = class_probabilities(classifier, rows, f"{role}, {name}")[:, order]
+            answers = class_probabilities(classifier, rows, f"{role}, {name}", labels)
             record = classes_record(rows, answers, labels)
             scores[role][name] = {"images": len(rows)} | classes_scores(record, labels, classifier.calibration)
         classifier.model.config.view = own

@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hub_models.images import read_image
-from hub_models.pipeline import Classifier
+from hub_models.pipeline import Classifier, XrayPipeline
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs
 from train.class_metrics import classification_scores, score_probabilities
@@ -40,17 +40,38 @@ def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
     return rows.select(found)
 
 
-def class_probabilities(classifier: Classifier, rows: datasets.Dataset, description: str) -> np.ndarray:
+def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifier]:
+    """The classifiers that score exactly these classes; any other is named and left out."""
+    fitting = {}
+    for role, classifier in pipeline.classifiers.items():
+        if sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
+            fitting[role] = classifier
+        else:
+            scored, given = ", ".join(classifier.labels), ", ".join(labels)
+            logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, given)
+    return fitting
+
+
+def class_probabilities(
+    classifier: Classifier, rows: datasets.Dataset, description: str, labels: Sequence[str] | None = None
+) -> np.ndarray:
     """What a classifier says of rows made by `outline_lungs`.
+
+    Args:
+        classifier: any.
+        rows: N rows.
+        description: of the progress bar.
+        labels: its classes in the order of the columns; in its own order if not given.
 
     Returns:
         float64 (N, C): probabilities; NaN on a row where its view needs lungs and none were found.
     """
-    answers = np.full((len(rows), len(classifier.labels)), np.nan)
+    labels = classifier.labels if labels is None else labels
+    answers = np.full((len(rows), len(labels)), np.nan)
     for position, row in enumerate(tqdm(rows, desc=description)):
         try:
             answer = classifier(read_image(row["image"]), read_mask(row["lungs"]))
-            answers[position] = [answer[label] for label in classifier.labels]
+            answers[position] = [answer[label] for label in labels]
         except NoLungs:
             logger.warning("%s: no lungs found on %s; that counts as a wrong answer.", description, row["file"])
     return answers

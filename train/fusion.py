@@ -47,7 +47,7 @@ class FusionTask(nn.Module):
         super().__init__()
         _, clip = fusion.parts
         self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, nn.Dropout(dropout)
-        self.register_buffer("texts", clip.embed_classes().clone(), persistent=False)
+        self.register_buffer("texts", clip.embed_classes()[1].clone(), persistent=False)
         self.register_buffer("temperature", clip.model.logit_scale.detach().clone(), persistent=False)
 
     def forward(

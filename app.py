@@ -321,14 +321,15 @@ def _heat(actions: Actions) -> tuple[gr.Button, list[gr.components.Component]]:
     """The button that asks where the classifiers look, and what it fills: a picture and a sentence for each."""
     with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
         gr.Markdown(HEAT)
-        look = gr.Button("Show where")
+        ask = gr.Button("Show where")
+        look = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
         with gr.Row():
             pictures, sentences = [], []
             for role in actions.roles:
                 with gr.Column(min_width=220):
-                    pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", elem_classes="viewer"))
+                    pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())
-    return look, pictures + sentences
+    return ask, pictures + sentences
 
 
 def _models_tab(checkpoints: Mapping[str, Checkpoint]) -> tuple[gr.Markdown, list[gr.Markdown]]:
@@ -377,7 +378,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                     segmented, controls, anyway = _segment_tab()
                 with gr.Tab("Classify"):
                     classified, views, prompts, again = _classify_tab(actions)
-                    look, heat = _heat(actions)
+                    ask, heat = _heat(actions)
                 with gr.Tab("Models"):
                     table, cards = _models_tab(pipeline.checkpoints)
                     told = [problems, retry, table, *cards, *views, prompts]
@@ -387,7 +388,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
         gr.on([xray.change], analyse, asked, filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([anyway.click], analyse, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([again.click], on_gpu(actions.reclassify), [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
-        gr.on([look.click], on_gpu(actions.explain), [xray, prompts], heat, **PRIVATE, **ONE_BY_ONE)
+        gr.on([ask.click], on_gpu(actions.explain), [xray, prompts], heat, **PRIVATE, **ONE_BY_ONE)
         gr.on([xray.change], lambda: [None] * len(heat), None, heat, **PRIVATE, queue=False)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)

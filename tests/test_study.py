@@ -50,6 +50,18 @@ def test_a_study_is_trained_once_and_told_in_one_table(covid_qu_ex, tmp_path, ca
 
 
 @pytest.mark.usefixtures("two_trainings")
+def test_a_study_with_another_budget_says_so_and_keeps_its_trainings_apart(covid_qu_ex, tmp_path):
+    words = ["loss", "--dataset", str(covid_qu_ex), "--image_size", "64", "--output_dir", str(tmp_path)]
+    assert all(facts.image_size == 64 for facts in study.main(words)["loss"].values())
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {
+        "image_size=64,validation",
+        "image_size=64,loss=bce,validation",
+    }
+    assert "(1 steps of 16 images at 64 x 64 pixels unless" in (tmp_path / "study.md").read_text()
+    assert json.loads((tmp_path / "study.json").read_text())["shared"]["image_size"] == 64
+
+
+@pytest.mark.usefixtures("two_trainings")
 def test_a_training_that_fails_ends_the_study_with_a_sentence(tmp_path):
     with pytest.raises(RuntimeError, match=r"^The training 'validation' failed; "):
         study.main(["loss", "--dataset", str(tmp_path / "nothing"), "--output_dir", str(tmp_path)])

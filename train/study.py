@@ -1,7 +1,8 @@
 """Find out what a UNet of this project owes to which of its settings: many short trainings on the same images.
 
     python -m train.study recipe --dataset COVID-QU-Ex --output_dir runs/study
-    python -m train.study boxes seeds curve --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/study
+    python -m train.study boxes seeds curve --dataset COVID-QU-Ex --drop_duplicates --max_steps 200 --image_size 128 \
+        --output_dir runs/study
 
 A study is a table of trainings that differ in one thing. Those that choose a setting are measured on the validation
 split, those that report one on the test split. Each training is kept in a folder of OUTPUT_DIR that is named after its
@@ -96,9 +97,9 @@ def folder_name(changed: dict, split: str) -> str:
     return ",".join([*settings, split])
 
 
-def report(trained: dict[str, dict[str, CardFacts]]) -> str:
-    """All studies, study -> training -> its facts, as Markdown."""
-    parts = [EXPLANATION.format(steps=SHORT["max_steps"], size=SHORT["image_size"])]
+def report(trained: dict[str, dict[str, CardFacts]], shared: dict) -> str:
+    """All studies, study -> training -> its facts, as Markdown; `shared` holds the arguments of every training."""
+    parts = [EXPLANATION.format(steps=shared["max_steps"], size=shared["image_size"])]
     for study, trainings in trained.items():
         results = next(iter(trainings.values())).results
         images = ", ".join(f"{results[part]['images']} {part}" for part in ("lungs", "infection", "healthy"))
@@ -117,23 +118,26 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
     parser.add_argument("studies", nargs="+", choices=STUDIES, help="which to run")
     parser.add_argument("--dataset", required=True, help="as train.unet takes it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
+    for name, meaning in {"max_steps": "length of every training", "image_size": "side of the input in pixels"}.items():
+        parser.add_argument(f"--{name}", type=int, default=SHORT[name], help=f"{meaning} (default: {SHORT[name]})")
     parser.add_argument("--output_dir", required=True, type=Path)
     arguments = parser.parse_args(argv)
+    budget = {"max_steps": arguments.max_steps, "image_size": arguments.image_size}
     dataset = [f"--dataset={arguments.dataset}", f"--drop_duplicates={arguments.drop_duplicates}"]
     trained: dict[str, dict[str, CardFacts]] = {}
     for study in arguments.studies:
         split, trainings = STUDIES[study]
         trained[study] = {}
         for name, changed in trainings.items():
-            settings = [f"--{key}={value}" for key, value in (SHORT | changed).items()]
-            output = arguments.output_dir / folder_name(changed, split)
+            settings = [f"--{key}={value}" for key, value in (SHORT | budget | changed).items()]
+            output = arguments.output_dir / folder_name(budget | changed, split)
             words = [*dataset, *settings, f"--measure_on={split}"]
             trained[study][name] = train_once("train.unet", words, output)
-            _write(trained, arguments.output_dir)
+            _write(trained, SHORT | budget, arguments.output_dir)
     return trained
 
 
-def _write(trained: dict[str, dict[str, CardFacts]], folder: Path) -> None:
+def _write(trained: dict[str, dict[str, CardFacts]], shared: dict, folder: Path) -> None:
     figures = {
         study: {
             name: {"changed": STUDIES[study][1][name], "seconds": facts.seconds, "results": facts.results}
@@ -141,8 +145,8 @@ def _write(trained: dict[str, dict[str, CardFacts]], folder: Path) -> None:
         }
         for study, trainings in trained.items()
     }
-    (folder / "study.json").write_text(json.dumps({"shared": SHORT, "studies": figures}, indent=2), encoding="utf-8")
-    (folder / "study.md").write_text(report(trained), encoding="utf-8")
+    (folder / "study.json").write_text(json.dumps({"shared": shared, "studies": figures}, indent=2), encoding="utf-8")
+    (folder / "study.md").write_text(report(trained, shared), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -50,7 +50,12 @@ map is coarse, and shows where a network found something, not what."""
 CHOOSE = """Use another checkpoint for a role: `embedded`, a folder, or a Hub id as `user/repo` or `user/repo@revision`.
 It is used for everyone who has this page open."""
 
-TITLES = {"clip-zero-shot": "CLIP, zero-shot", "clip-finetuned": "CLIP, fine-tuned", "resnet": "ResNet"}
+TITLES = {
+    "clip-zero-shot": "CLIP, zero-shot",
+    "clip-finetuned": "CLIP, fine-tuned",
+    "resnet": "ResNet",
+    "fusion": "ResNet and CLIP, joined",
+}
 VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",
     "crop": "Sees the X-ray cropped to the segmented lungs.",
@@ -96,6 +101,7 @@ class Actions:
     def __init__(self, pipeline: XrayPipeline) -> None:
         self.pipeline = pipeline
         self.roles = [role for role in TITLES if role in pipeline.classifiers]
+        self.looking = [role for role in self.roles if role != "fusion"]  # it looks through the eyes of two of them
 
     def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
@@ -179,8 +185,8 @@ class Actions:
             found = self.pipeline.explain(image, masks, read_prompts(prompts))
         except ValueError as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
-        pictures = [draw_heat(image, found[role].heat) if role in found else None for role in self.roles]
-        return pictures + [heat_text(found.get(role)) for role in self.roles]
+        pictures = [draw_heat(image, found[role].heat) if role in found else None for role in self.looking]
+        return pictures + [heat_text(found.get(role)) for role in self.looking]
 
     def tell(self) -> list:
         """Say which checkpoints are in use: stand-ins, their button, the table, cards, views and prompts."""
@@ -325,7 +331,7 @@ def _heat(actions: Actions) -> tuple[gr.Button, list[gr.components.Component]]:
         look = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
         with gr.Row():
             pictures, sentences = [], []
-            for role in actions.roles:
+            for role in actions.looking:
                 with gr.Column(min_width=220):
                     pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())

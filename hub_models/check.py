@@ -7,10 +7,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
-from hub_models.checkpoints import Checkpoint, CheckpointError
+from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
+from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
-from hub_models.pipeline import Classifier, load_model
+from hub_models.pipeline import PARTS, Classifier, join, load_model
 from hub_models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.unet import Segmenter
 
@@ -40,13 +41,16 @@ def check_folder(folder: Path) -> CardFacts:
 
     Raises:
         UnfitError: it lacks a file or holds a strange one, its card tells other figures than its facts, its weights do
-            not load strictly, or the model's answer is not finite.
+            not load strictly, the model's answer is not finite, or it joins others than the checkpoints in use.
     """
     files_of(folder)
     try:
         facts = CardFacts.load(folder)
         check_card(folder, facts)
         model = load_model(Checkpoint(facts.role, folder, "folder", str(folder)))
+        if isinstance(model, FusionClassifier):
+            parts = {role: resolve(role) for role in PARTS}
+            join(model, {role: load_model(part) for role, part in parts.items()}, parts)
     except (ValueError, CheckpointError) as error:
         raise UnfitError(str(error)) from error
     if not np.isfinite(_answer(model)).all():

@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import tqdm
 
-ROLES = ("unet", "resnet", "clip-zero-shot", "clip-finetuned")
+ROLES = ("unet", "resnet", "clip-zero-shot", "clip-finetuned", "fusion")
 
 EMBEDDED = Path(__file__).parent / "embedded"
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?")

@@ -41,8 +41,12 @@ class DualEncoder(ImageFeatures, Protocol):
         """Its own classes or others, and their unit vectors float32 (C, D)."""
 
 
+class NotJoined(ValueError):
+    """A fusion has no parts, or others than it was trained between; the message is one sentence."""
+
+
 class FusionConfig(PreTrainedConfig):
-    """Sizes of both feature vectors, and which checkpoints give them: role -> SHA-256 of its weights."""
+    """Sizes of both feature vectors, CLIP's view, and which checkpoints are joined: role -> SHA-256 of its weights."""
 
     model_type = "xray-fusion"
 
@@ -87,6 +91,7 @@ class FusionClassifier:
     def __init__(self, model: ConditionedEmbedding) -> None:
         self.model = model.eval()
         self.parts: tuple[ImageFeatures, DualEncoder] | None = None
+        self.problem = "The fusion is not joined to the ResNet and the CLIP that it was trained with."
 
     @classmethod
     def new(
@@ -103,6 +108,7 @@ class FusionClassifier:
         config = FusionConfig(feature_size, clip.embed_classes()[1].shape[1], parts)
         config.label2id = {label: i for i, label in enumerate(clip.labels)}
         config.id2label = dict(enumerate(clip.labels))
+        config.view = clip.view
         fusion = cls(ConditionedEmbedding(config))
         fusion.parts = resnet, clip
         return fusion
@@ -129,11 +135,15 @@ class FusionClassifier:
             parts: role -> SHA-256 of its weights.
 
         Raises:
-            ValueError: if it was trained between others; it then answers no more.
+            NotJoined: if it was trained between others; it then answers no more.
         """
         self.parts = None
         if strange := [role for role, wanted in self.model.config.parts.items() if parts.get(role) != wanted]:
-            raise ValueError(f"The fusion was trained with another {' and another '.join(strange)}; train it anew.")
+            others = " and another ".join(sorted(strange))
+            self.problem = (
+                f"The fusion was trained with another {others} than the one in use; use that, or train it anew."
+            )
+            raise NotJoined(self.problem)
         self.parts = resnet, clip
 
     @property
@@ -144,7 +154,7 @@ class FusionClassifier:
     @property
     def view(self) -> View:
         """What of the X-ray its CLIP is shown."""
-        return self.parts[1].view
+        return getattr(self.model.config, "view", "full")
 
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Input of its CLIP, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
@@ -168,10 +178,11 @@ class FusionClassifier:
 
         Raises:
             NoLungs: if the view of a part needs lungs and there are none.
-            ValueError: if a class has no prompt, or it is not joined to its parts.
+            NotJoined: if it is not joined to its parts.
+            ValueError: if a class has no prompt.
         """
         if self.parts is None:
-            raise ValueError("The fusion is not joined to the ResNet and the CLIP that it was trained with.")
+            raise NotJoined(self.problem)
         resnet, clip = self.parts
         classes, texts = clip.embed_classes(prompts)
         device = device_of(self.model)
@@ -180,7 +191,9 @@ class FusionClassifier:
         return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
 
 
-def digest(weights_file: Path) -> str:
-    """SHA-256 of a file of weights, as `FusionConfig.parts` names it."""
+def digest(weights_file: Path) -> str | None:
+    """SHA-256 of a file of weights, as `FusionConfig.parts` names it; None if there is no such file."""
+    if not weights_file.is_file():
+        return None
     with weights_file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

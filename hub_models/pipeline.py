@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
 from hub_models.explanation import Explanation, explain
+from hub_models.fusion import FusionClassifier, NotJoined, digest
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
@@ -26,14 +27,24 @@ MODELS = {
     "resnet": ResnetClassifier,
     "clip-zero-shot": ClipClassifier,
     "clip-finetuned": ClipClassifier,
+    "fusion": FusionClassifier,
 }
 """Which class loads the checkpoint of each role."""
 
 CLIPS = ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip")
-KINDS = {"unet": ("Unet",), "resnet": ("resnet",), "clip-zero-shot": CLIPS, "clip-finetuned": CLIPS}
+KINDS = {
+    "unet": ("Unet",),
+    "resnet": ("resnet",),
+    "clip-zero-shot": CLIPS,
+    "clip-finetuned": CLIPS,
+    "fusion": ("xray-fusion",),
+}
 """What a checkpoint's config may call its model, by role: the class of smp, or transformers' `model_type`."""
 
-Classifier = ResnetClassifier | ClipClassifier
+PARTS = ("resnet", "clip-finetuned")
+"""The roles that a fusion joins."""
+
+Classifier = ResnetClassifier | ClipClassifier | FusionClassifier
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class XrayPipeline:
         self.segmenter = segmenter
         self.classifiers = classifiers
         self.checkpoints = checkpoints
+        self._join()
 
     @classmethod
     def from_pretrained(cls, overrides: Mapping[str, str] | None = None) -> "XrayPipeline":
@@ -94,7 +106,15 @@ class XrayPipeline:
         else:
             self.classifiers[checkpoint.role] = model
         self.checkpoints[checkpoint.role] = checkpoint
+        if checkpoint.role in (*PARTS, "fusion"):
+            self._join()
         gc.collect()
+
+    def _join(self) -> None:
+        """Put the fusion between its parts; where others are in use, it says so instead of an answer."""
+        if isinstance(fusion := self.classifiers.get("fusion"), FusionClassifier):
+            with suppress(NotJoined):
+                join(fusion, self.classifiers, self.checkpoints)
 
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
         """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
@@ -122,7 +142,7 @@ class XrayPipeline:
             options = {"prompts": prompts} if role == "clip-zero-shot" else {}
             try:
                 answers[role] = classifier(image, masks.lungs, **options)
-            except NoLungs as error:
+            except (NoLungs, NotJoined) as error:
                 notes.append(f"{role} gave no answer: {error}")
         return answers, notes
 
@@ -130,10 +150,12 @@ class XrayPipeline:
         """Where each classifier finds what speaks for its most probable class; arguments and errors as in `classify`.
 
         Returns:
-            role -> explanation; a role that cannot answer is missing.
+            role -> explanation; a role that cannot answer is missing, and the fusion, which looks through its parts.
         """
         found = {}
         for role, classifier in self.classifiers.items():
+            if isinstance(classifier, FusionClassifier):
+                continue
             with suppress(NoLungs):
                 own = prompts if role == "clip-zero-shot" else None
                 found[role] = explain(classifier, image, masks.lungs, prompts=own)
@@ -143,6 +165,16 @@ class XrayPipeline:
         """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""
         masks, involvement = self.segment(image)
         return Report(image, masks, involvement, *self.classify(image, masks, prompts))
+
+
+def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Put a fusion between the models of its parts' roles, which come from these checkpoints.
+
+    Raises:
+        NotJoined: if it was trained between others.
+    """
+    digests = {role: digest(checkpoints[role].folder / "model.safetensors") for role in PARTS}
+    fusion.join(*(models[role] for role in PARTS), digests)
 
 
 def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:

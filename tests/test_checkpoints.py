@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import load_file
 
 from hub_models import checkpoints
-from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
+from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.pipeline import load_model
 from tests.loopback_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
 
@@ -72,7 +72,7 @@ def test_an_argument_beats_the_environment_which_beats_the_embedded_checkpoint(t
 def test_an_unknown_role_is_answered_with_the_roles_there_are():
     with pytest.raises(CheckpointError) as error:
         resolve("vit")
-    assert sentence(error) == "There is no role 'vit'; the roles are unet, resnet, clip-zero-shot, clip-finetuned."
+    assert sentence(error) == f"There is no role 'vit'; the roles are {', '.join(ROLES)}."
 
 
 @pytest.mark.parametrize(("missing", "reason"), [("config.json", "no config.json"), ("model.safetensors", "pickled")])

@@ -22,7 +22,8 @@ MEANS = ("precision", "recall", "f1", "auroc", "average_precision")
 CLASSIFICATION = {"accuracy", "confusion", "no_answer", "ece", "brier", "intervals", "bootstrap"} | {
     f"{score}_{which}" for score in MEANS for which in ("macro", "per_class")
 }
-CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned", "hybrid_averaged")
+CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned", "fusion", "hybrid_averaged")
+ROLES = [name.replace("_", "-") for name in CLASSIFIERS]
 
 
 def words(checkpoints, dataset, output_dir):
@@ -96,7 +97,7 @@ def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, me
         assert f"| unet | lungs | {words} | 3 | {shown} |" in text
     assert f"| unet | 3 | {lungs['hd95_mean_per_image']:.3f} |" in text
     assert "| unet | 2 | 0.000 | 0.000 | 0.000 |" in text  # healthy images, on which nothing is marked
-    for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
+    for role in ROLES:
         scores = metrics[compare.key(role)]
         (row,) = [line.split(" | ") for line in text.splitlines() if line.startswith(f"| {role} | 0.") and "(" in line]
         low, high = scores["intervals"]["accuracy"]
@@ -109,7 +110,7 @@ def test_pairs_and_sources_follow_from_the_predictions(output, metrics):
     right = {
         role: table[[f"{role}: {label}" for label in LABELS]].to_numpy().argmax(axis=1)
         == np.array([LABELS.index(label) for label in table["label"]])
-        for role in ("resnet", "clip-zero-shot", "clip-finetuned", "hybrid-averaged")
+        for role in ROLES
     }
     (pair,) = [pair for pair in metrics["pairs"] if (pair["first"], pair["second"]) == ("resnet", "clip-finetuned")]
     assert pair["only_first"] == (right["resnet"] & ~right["clip-finetuned"]).sum()
@@ -126,7 +127,7 @@ def test_sizes_and_times_are_those_of_the_checkpoints(metrics, checkpoints):
 
 
 def test_every_classifier_gets_a_plot_of_its_confusion_matrix(output):
-    for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
+    for role in ROLES:
         picture = Image.open(output / f"confusion-{role}.png")
         assert picture.size == (624, 528)
         assert len(picture.convert("RGB").getcolors(1 << 16)) > 50
@@ -146,6 +147,7 @@ def test_a_classifier_of_other_classes_is_named_and_left_out(tmp_path, covid_qu_
     assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS[1:3], "pairs", "sources", "costs"]
     assert [(pair["first"], pair["second"]) for pair in metrics["pairs"]] == [("clip-zero-shot", "clip-finetuned")]
     assert "Left out resnet: it scores Cat, Dog, and the data's classes are COVID-19, Non-COVID, Normal." in caplog.text
+    assert "Left out fusion: The fusion was trained with another resnet than the one in use" in caplog.text
 
 
 def test_probabilities_are_put_in_the_order_of_the_data(tmp_path, covid_qu_ex, checkpoints):

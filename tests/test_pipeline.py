@@ -9,6 +9,7 @@ import pytest
 from hub_models import checkpoints as finding
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
+from hub_models.fusion import FusionClassifier
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
@@ -54,7 +55,12 @@ def test_every_role_is_loaded_from_the_folder_it_is_given(overrides):
     }
     assert isinstance(pipeline.segmenter, Segmenter)
     kinds = {role: type(classifier) for role, classifier in pipeline.classifiers.items()}
-    assert kinds == {"resnet": ResnetClassifier, "clip-zero-shot": ClipClassifier, "clip-finetuned": ClipClassifier}
+    assert kinds == {
+        "resnet": ResnetClassifier,
+        "clip-zero-shot": ClipClassifier,
+        "clip-finetuned": ClipClassifier,
+        "fusion": FusionClassifier,
+    }
 
 
 def test_roles_that_are_not_named_come_from_the_environment_or_the_project(overrides, monkeypatch):
@@ -66,6 +72,7 @@ def test_roles_that_are_not_named_come_from_the_environment_or_the_project(overr
         "resnet": ("folder", "resnet"),
         "clip-zero-shot": ("folder", "clip-finetuned"),
         "clip-finetuned": ("embedded", "clip-finetuned"),
+        "fusion": ("embedded", "fusion"),
     }
 
 
@@ -77,11 +84,14 @@ def test_a_report_holds_what_the_single_models_say(overrides):
     assert np.array_equal(report.masks.lungs, masks.lungs)
     assert np.array_equal(report.masks.infection, masks.infection)
     assert report.involvement == measure_involvement(masks.lungs, masks.infection)
-    assert report.classifiers == {
+    expected = {
         "resnet": ResnetClassifier.from_pretrained(overrides["resnet"])(IMAGE, masks.lungs),
         "clip-zero-shot": ClipClassifier.from_pretrained(overrides["clip-zero-shot"])(IMAGE, masks.lungs),
         "clip-finetuned": ClipClassifier.from_pretrained(overrides["clip-finetuned"])(IMAGE, masks.lungs),
     }
+    # The tiny fusion is untrained, so it answers as its CLIP does.
+    expected["fusion"] = pytest.approx(expected["clip-finetuned"], abs=1e-3)
+    assert report.classifiers == expected
     assert report.notes == []
 
 
@@ -118,7 +128,7 @@ def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_oth
 
 
 def test_an_unknown_role_is_answered_with_the_roles_there_are(overrides):
-    roles = "unet, resnet, clip-zero-shot, clip-finetuned"
+    roles = ", ".join(ROLES)
     assert refusal({**overrides, "vit": "/anywhere"}) == f"There is no role 'vit'; the roles are {roles}."
 
 
@@ -131,6 +141,8 @@ def test_an_unknown_role_is_answered_with_the_roles_there_are(overrides):
         ("resnet", "clip-zero-shot", "clip"),
         ("clip-zero-shot", "unet", "Unet"),
         ("clip-finetuned", "resnet", "resnet"),
+        ("fusion", "clip-finetuned", "clip"),
+        ("resnet", "fusion", "xray-fusion"),
     ],
 )
 def test_another_kind_of_model_is_refused_by_folder_kind_and_role(overrides, role, given, kind):
@@ -139,7 +151,7 @@ def test_another_kind_of_model_is_refused_by_folder_kind_and_role(overrides, rol
     assert role in message.rpartition(";")[2]
 
 
-@pytest.mark.parametrize("role", ["unet", "resnet", "clip-zero-shot"])
+@pytest.mark.parametrize("role", ["unet", "resnet", "clip-zero-shot", "fusion"])
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -176,3 +188,18 @@ def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_cha
             pipeline.use(Checkpoint(role, tmp_path, "folder", "spoiled"))
     assert pipeline.classifiers["resnet"].labels == ["ill", "well"]
     assert {role: found.name for role, found in pipeline.checkpoints.items()} == {**overrides, "resnet": str(tmp_path)}
+
+
+def test_a_fusion_whose_part_was_exchanged_says_so_until_the_part_is_back(overrides, tmp_path):
+    pipeline = XrayPipeline.from_pretrained(overrides)
+    before = pipeline(IMAGE)
+    tiny.resnet().save_pretrained(tmp_path)
+    tiny.change_weights(tmp_path)
+    pipeline.use(Checkpoint("resnet", tmp_path, "folder", "another"))
+    report = pipeline(IMAGE)
+    assert sorted(report.classifiers) == ["clip-finetuned", "clip-zero-shot", "resnet"]
+    (note,) = report.notes
+    assert note.startswith("fusion gave no answer: The fusion was trained with another resnet than the one in use; ")
+    pipeline.use(Checkpoint("resnet", Path(overrides["resnet"]), "folder", "back"))
+    assert pipeline(IMAGE).classifiers == before.classifiers
+    assert set(pipeline.explain(IMAGE, before.masks)) == {"resnet", "clip-zero-shot", "clip-finetuned"}

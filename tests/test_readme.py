@@ -14,7 +14,12 @@ from hub_models.checkpoints import EMBEDDED, ROLES, variable
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 GUIDE = (PROJECT / "train" / "README.md").read_text(encoding="utf-8")
-TITLES = {"resnet": "ResNet", "clip-zero-shot": "CLIP, zero-shot", "clip-finetuned": "CLIP, fine-tuned"}
+TITLES = {
+    "resnet": "ResNet",
+    "clip-zero-shot": "CLIP, zero-shot",
+    "clip-finetuned": "CLIP, fine-tuned",
+    "fusion": "ResNet and CLIP, joined",
+}
 
 
 def test_it_is_short_and_its_header_is_that_of_a_space():

@@ -14,7 +14,7 @@ SPACE = "someone/lung-xrays"
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
-    """A Hub with four published checkpoints, used with a token that may write."""
+    """A Hub with a checkpoint of each role, used with a token that may write."""
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
         for role in ROLES:
             hub.repositories[f"someone/chest-xray-{role}"] = Repository()

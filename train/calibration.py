@@ -63,23 +63,43 @@ def calibration_results(probabilities: np.ndarray, references: Sequence[int], ca
 
     Returns:
         temperature; ece_before, brier_before: of the same answers with the logits as they were; set_level, set_least:
-        as the calibration has them; set_coverage: share of the images whose set holds the true class; set_size_mean;
-        set_sizes: how many sets have 1, 2, ... classes. {} if there is no prediction set.
+        as the calibration has them; set_sizes: how many sets have 1, 2, ... classes; and what `set_scores` gives. {} if
+        there is no prediction set.
     """
     if calibration.least is None:
         return {}
     answered = ~np.isnan(probabilities).any(axis=1)
     given, true = probabilities[answered], np.asarray(references)[answered]
     before = cooled(given, 1 / calibration.temperature)
-    inside = (given >= calibration.least) | (given == given.max(axis=1, keepdims=True))
-    sizes = inside.sum(axis=1)
+    sizes = _inside(given, calibration.least).sum(axis=1)
     return {
         "temperature": calibration.temperature,
         "ece_before": calibration_error(before, true),
         "brier_before": score_probabilities(before, true)["brier"],
         "set_level": calibration.level,
         "set_least": calibration.least,
-        "set_coverage": float(inside[np.arange(len(true)), true].mean()),
-        "set_size_mean": float(sizes.mean()),
         "set_sizes": np.bincount(sizes, minlength=given.shape[1] + 1)[1:].tolist(),
+        **set_scores(probabilities, references, calibration),
     }
+
+
+def set_scores(
+    probabilities: np.ndarray, references: Sequence[int], calibration: Calibration
+) -> dict[str, float | None]:
+    """set_coverage, the share of the images whose set holds the true class, and set_size_mean; {} without sets.
+
+    Arguments as of `calibration_results`. None if no row has an answer.
+    """
+    if calibration.least is None:
+        return {}
+    answered = ~np.isnan(probabilities).any(axis=1)
+    inside, true = _inside(probabilities[answered], calibration.least), np.asarray(references)[answered]
+    if not len(inside):
+        return {"set_coverage": None, "set_size_mean": None}
+    held = inside[np.arange(len(true)), true]
+    return {"set_coverage": float(held.mean()), "set_size_mean": float(inside.sum(axis=1).mean())}
+
+
+def _inside(probabilities: np.ndarray, least: float) -> np.ndarray:
+    """Which classes, bool (N, C), are in the set of each row of probabilities, float64 (N, C)."""
+    return (probabilities >= least) | (probabilities == probabilities.max(axis=1, keepdims=True))

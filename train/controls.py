@@ -84,14 +84,17 @@ def as_shipped(pipeline: XrayPipeline, rows: datasets.Dataset) -> dict[str, dict
     labels = rows.features["label"].names
     scores: dict[str, dict[str, dict]] = {}
     for role, classifier in comparable(pipeline, labels).items():
-        own = classifier.view
+        configs = [part.model.config for part in getattr(classifier, "parts", [classifier])]
+        own = [config.view for config in configs]
         scores[role] = {}
-        for name, view in {"its own view": own, **SHOWN}.items():
-            classifier.model.config.view = view
+        for name, view in {"its own view": None, **SHOWN}.items():
+            for config, usual in zip(configs, own, strict=True):
+                config.view = view or usual
             answers = class_probabilities(classifier, rows, f"{role}, {name}", labels)
             record = classes_record(rows, answers, labels)
             scores[role][name] = {"images": len(rows)} | classes_scores(record, labels, classifier.calibration)
-        classifier.model.config.view = own
+        for config, usual in zip(configs, own, strict=True):
+            config.view = usual
     return scores
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.pipeline import Classifier, XrayPipeline
 from hub_models.unet import Segmenter
@@ -41,10 +42,12 @@ def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
 
 
 def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifier]:
-    """The classifiers that score exactly these classes; any other is named and left out."""
+    """The classifiers that score exactly these classes; others, and a fusion without parts, are named and left out."""
     fitting = {}
     for role, classifier in pipeline.classifiers.items():
-        if sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
+        if isinstance(classifier, FusionClassifier) and classifier.parts is None:
+            logger.warning("Left out %s: %s", role, classifier.problem)
+        elif sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
             fitting[role] = classifier
         else:
             scored, given = ", ".join(classifier.labels), ", ".join(labels)

@@ -17,7 +17,7 @@ from hub_models.cards import RECORD_FILE
 from hub_models.images import read_image
 from hub_models.labels import HEALTHY, MASKS
 from hub_models.unet import Masks, Segmenter
-from train.calibration import calibration_results
+from train.calibration import calibration_results, set_scores
 from train.class_metrics import score_classes, score_findings, score_probabilities
 from train.evaluation import BATCH, best_classes, classification_results
 from train.metrics import (
@@ -149,7 +149,8 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
 
     def score(chosen: np.ndarray) -> dict:
         classes = score_classes(predictions[chosen], references[chosen], len(labels))
-        return classes | score_probabilities(probabilities[chosen], references[chosen])
+        ranked = score_probabilities(probabilities[chosen], references[chosen])
+        return classes | ranked | set_scores(probabilities[chosen], references[chosen], calibration)
 
     results = classification_results(probabilities, references) | intervals(score, record["patient"].to_numpy())
     return results | calibration_results(probabilities, references, calibration)

@@ -23,6 +23,7 @@ import pandas as pd
 
 from hub_models.calibration import Calibration
 from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
 from hub_models.views import NoLungs
@@ -90,6 +91,8 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
     measured = []
     for role, checkpoint in pipeline.checkpoints.items():
         model = pipeline.segmenter if role == "unet" else pipeline.classifiers[role]
+        if isinstance(model, FusionClassifier) and model.parts is None:
+            continue
         seconds = []
         for row in rows.select(range(min(TIMED, len(rows)))):
             image, lungs = read_image(row["image"]), read_mask(row["lungs"])

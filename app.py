@@ -30,6 +30,7 @@ from hub_models.pipeline import XrayPipeline
 from hub_models.wording import (
     card_text,
     checkpoints_table,
+    control_text,
     heat_text,
     likely_text,
     problems_html,
@@ -196,9 +197,13 @@ class Actions:
             gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
             checkpoints_table(checkpoints),
             *(card_text(checkpoint) for checkpoint in checkpoints.values()),
-            *(VIEWS[classifiers[role].view] for role in self.roles),
+            *map(self.view_text, self.roles),
             write_prompts(classifiers["clip-zero-shot"].prompts),
         ]
+
+    def view_text(self, role: str) -> str:
+        """Say what a classifier is shown, and how much of its score needs the lungs."""
+        return f"{VIEWS[self.pipeline.classifiers[role].view]} {control_text(self.pipeline.checkpoints.get(role))}"
 
     def retry(self) -> list:
         """Ask again for every checkpoint that has a stand-in."""
@@ -312,7 +317,7 @@ def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox
             with gr.Column(min_width=220):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))
                 sets.append(gr.Markdown(elem_id=f"set-{role}"))
-                views.append(gr.Markdown(VIEWS[actions.pipeline.classifiers[role].view]))
+                views.append(gr.Markdown(actions.view_text(role)))
     outputs += [gr.Markdown(elem_id="notes"), *sets]
     gr.Markdown(PROBABILITY)
     with gr.Accordion("Prompts of zero-shot CLIP", elem_id="prompts"):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from hub_models.cards import FACTS_FILE, CardFacts
 from hub_models.checkpoints import Checkpoint
 from hub_models.explanation import Explanation
 from hub_models.lungs import Involvement, grade_extent, split_lungs
@@ -51,6 +52,25 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
 def likely_text(likely: Sequence[str], level: float) -> str:
     """Write a prediction set: the classes that a classifier does not tell apart."""
     return f"**{' or '.join(likely)}**: sets like this one held the true class of {level:.0%} of X-rays like its own."
+
+
+def control_text(checkpoint: Checkpoint | None) -> str:
+    """Write how much of a classifier's score needs the lungs, as its card tells; nothing where no figures come with it.
+
+    Raises:
+        ValueError: if the figures are damaged.
+    """
+    if checkpoint is None or not (checkpoint.folder / FACTS_FILE).is_file():
+        return ""
+    results = CardFacts.load(checkpoint.folder).results
+    shown = results.get("controls", {})
+    if not {"shown its own view", "shown lungs hidden"} <= shown.keys():
+        return "How much of its score needs the lungs is not measured."
+    own, hidden = (shown[f"shown {what}"] for what in ("its own view", "lungs hidden"))
+    return (
+        f"It named the right class on {own['accuracy']:.0%} of {own['images']} test images, and on "
+        f"{hidden['accuracy']:.0%} of them with the lungs hidden."
+    )
 
 
 def heat_text(explanation: Explanation | None) -> str:

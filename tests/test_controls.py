@@ -56,6 +56,16 @@ def test_controls_are_trained_once_on_lungs_outlined_once_and_told_in_tables(cov
     assert "These are short trainings" in text
 
 
+@pytest.mark.usefixtures("tiny_recipe")
+def test_without_a_recipe_only_finished_checkpoints_are_shown_something_else(covid_qu_ex, tmp_path):
+    words = ["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path)]
+    alone = controls.main([*words, "--recipes"])
+    assert alone["trained"] == {}
+    assert [path.name for path in (tmp_path / "outlined").iterdir() if path.is_dir()] == ["test"]
+    again = controls.main([*words, "--quick"])  # outlines the other splits, too
+    assert again["shipped"] == alone["shipped"]
+
+
 def test_controls_stand_in_the_card_of_the_checkpoint_that_they_are_of(folder):
     scores = {"accuracy": 0.3125, "auroc_macro": 0.5625, "images": 48}
     controls.note(folder, {"lungs hidden": scores}, {"shape of the lungs": scores | {"accuracy": 0.4375}})

@@ -71,8 +71,8 @@ def test_a_training_that_two_studies_share_is_kept_in_one_folder():
     _, seeds = study.STUDIES["seeds"]
     _, curve = study.STUDIES["curve"]
     _, boxes = study.STUDIES["boxes"]
-    shared = {study.folder_name(changed, "test") for changed in (seeds["seed 42"], curve["100% of the masks"], {})}
-    assert shared == {study.folder_name(boxes["outlines"], "test")} == {"test"}
+    shared = {study.folder_name(changed, "test") for changed in (seeds["seed 42"], curve["100% of the masks"])}
+    assert shared == {study.folder_name(boxes["outlines"], "test")} == {"healthy=150,test"}
     assert (
         study.folder_name({"loss": "bce", "encoder_weights": "a/b"}, "validation")
         == "encoder_weights=b,loss=bce,validation"

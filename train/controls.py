@@ -2,13 +2,13 @@
 
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/controls
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
+    python -m train.controls --dataset COVID-QU-Ex --recipes --cards --output_dir runs/controls-shipped
 
 Each recipe is trained anew on every view of `hub_models.views`, on permuted classes and, with --sources, without each
-source in turn.
-The checkpoints in use are shown, too, what they were not trained on: the test images with the lungs hidden, and the
-outline of the lungs alone. The lungs are outlined once; a training that is done is not run again, so an interrupted run
-goes on where it was. OUTPUT_DIR gets controls.json and controls.md; with --cards the figures are written into the cards
-of the checkpoints in use, too.
+source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the lungs
+hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a training
+that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
+controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from train.arguments import DataArguments, run
 from train.data import load_splits
 from train.evaluation import class_probabilities, comparable, outline_lungs
 from train.record import classes_record, classes_scores
+from train.rows import SPLITS
 from train.subruns import train_once
 from train.tables import table, with_interval
 
@@ -38,10 +39,10 @@ RECIPES = {
 """Role -> module and arguments that its embedded checkpoint was made with."""
 
 QUICK = [
-    *("--max_steps=120", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),
+    *("--max_steps=60", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),
     "--early_stopping_patience=0",
 ]
-"""What --quick adds: a tenth of the steps or so, the last weights taken."""
+"""What --quick adds: a tenth of the steps or less, the last weights taken."""
 
 TRAININGS = {
     "lungs only": ["--view=lungs"],
@@ -72,7 +73,7 @@ QUICKLY = " These are short trainings: compare the rows with one another, not wi
 def prepare(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Path:
     """Save a data set with its lungs outlined under a folder, once; returns where."""
     saved = folder / "outlined"
-    if not (saved / "dataset_dict.json").is_file():
+    if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
         segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
         outlined = {split: outline_lungs(rows, segmenter) for split, rows in dataset.items()}
         datasets.DatasetDict(outlined).save_to_disk(saved)
@@ -129,7 +130,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
     parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
+    parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="which to train, or none")
     parser.add_argument("--quick", action="store_true", help="short trainings")
     parser.add_argument("--sources", action="store_true", help="leave each source out in turn, too")
     parser.add_argument(
@@ -138,7 +139,8 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--output_dir", required=True, type=Path)
     arguments = parser.parse_args(argv)
     # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
-    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
+    wanted = SPLITS if arguments.recipes else ["test"]
+    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates), wanted)
     saved = prepare(splits, arguments.unet, arguments.output_dir)
     outlined = datasets.load_from_disk(saved)
     # 2. Train every recipe on every view

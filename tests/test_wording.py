@@ -1,0 +1,25 @@
+"""What the page says of a result, word for word."""
+
+from pathlib import Path
+
+from hub_models.cards import CardFacts
+from hub_models.checkpoints import Checkpoint
+from hub_models.wording import control_text
+
+
+def checkpoint(folder: Path) -> Checkpoint:
+    return Checkpoint("resnet", folder, "folder", "given")
+
+
+def test_a_score_stands_beside_the_one_with_the_lungs_hidden(folder):
+    assert control_text(checkpoint(folder)) == "How much of its score needs the lungs is not measured."
+    facts = CardFacts.load(folder)
+    figures = {"shown its own view": 0.84, "shown lungs hidden": 0.4051}
+    facts.results["controls"] = {name: {"accuracy": figure, "images": 562} for name, figure in figures.items()}
+    facts.save(folder)
+    said = "It named the right class on 84% of 562 test images, and on 41% of them with the lungs hidden."
+    assert control_text(checkpoint(folder)) == said
+
+
+def test_a_checkpoint_without_figures_gets_no_sentence(tmp_path):
+    assert control_text(checkpoint(tmp_path)) == control_text(None) == ""

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,14 @@ def number(value: float | int | str | None) -> str:
             return f"{value:,}"
         case _:
             return f"{value:.3f}"
+
+
+def with_interval(scores: Mapping[str, Any], name: str) -> str:
+    """A score with its interval behind it: "0.912 (0.89-0.93)"."""
+    if scores.get(name) is None or name not in scores.get("intervals", {}):
+        return number(scores.get(name))
+    low, high = scores["intervals"][name]
+    return f"{scores[name]:.3f} ({low:.2f}-{high:.2f})"
 
 
 def duration(seconds: float) -> str:

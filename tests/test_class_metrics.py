@@ -5,11 +5,9 @@ import pytest
 from sklearn import metrics
 
 from train.class_metrics import (
-    BINS,
     calibration_error,
     classification_scores,
     mcnemar,
-    reliability,
     score_classes,
     score_findings,
     score_probabilities,
@@ -84,15 +82,6 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy():
     assert calibration_error(answers, np.where(right, 0, 1)) == pytest.approx(0.0, abs=1e-9)
     half = np.arange(300) % 2
     assert calibration_error(answers, half) == pytest.approx(0.3)
-
-
-def test_bins_hold_equally_many_images_from_the_least_sure_to_the_surest():
-    sure = np.linspace(0.5, 1, 10 * BINS)
-    bins = reliability(np.stack([sure, 1 - sure], axis=1), np.zeros(10 * BINS, int))
-    assert bins[:, 2].tolist() == [10] * BINS
-    assert (np.diff(bins[:, 0]) > 0).all()
-    assert bins[0, 0] == pytest.approx(sure[:10].mean())
-    assert bins[:, 1].tolist() == [1.0] * BINS
 
 
 def test_mcnemar_counts_only_what_one_of_the_two_has_right():

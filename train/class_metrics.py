@@ -10,8 +10,7 @@ import evaluate
 import numpy as np
 from scipy.stats import binomtest, rankdata
 
-BINS = 15
-"""Of how many bins, with equally many images each, the calibration error is made."""
+from hub_models.figures import reliability
 
 
 class Classification(evaluate.Metric):
@@ -120,21 +119,6 @@ def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each run of equal scores
     added = np.diff(found[last], prepend=0)
     return float((added * found[last] / (last + 1)).sum() / found[-1])
-
-
-def reliability(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """How often the most probable class is the true one, in `BINS` bins of images with like probability.
-
-    Args:
-        probabilities: float64 (N, C), N at least 1.
-        references: int64 (N,).
-
-    Returns:
-        float64 (B, 3), B at most `BINS`: mean probability of the most probable class, accuracy, images.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == references
-    bins = [bin for bin in np.array_split(np.argsort(confidence, kind="stable"), BINS) if len(bin)]
-    return np.array([[confidence[bin].mean(), right[bin].mean(), len(bin)] for bin in bins])
 
 
 def calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:

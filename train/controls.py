@@ -17,7 +17,7 @@ from pathlib import Path
 
 import datasets
 
-from hub_models.cards import CardFacts
+from hub_models.cards import CardFacts, with_interval
 from hub_models.checkpoints import resolve
 from hub_models.pipeline import XrayPipeline
 from hub_models.unet import Segmenter
@@ -27,7 +27,7 @@ from train.evaluation import class_probabilities, comparable, outline_lungs
 from train.record import classes_record, classes_scores
 from train.rows import SPLITS
 from train.subruns import train_once
-from train.tables import table, with_interval
+from train.tables import table
 
 RECIPES = {
     "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15"],

@@ -14,10 +14,10 @@ import argparse
 import json
 from pathlib import Path
 
-from hub_models.cards import CardFacts
+from hub_models.cards import CardFacts, with_interval
 from train.arguments import run
 from train.subruns import train_once
-from train.tables import table, with_interval
+from train.tables import table
 
 SHORT = {
     "encoder_weights": "lite0",

@@ -1,23 +1,33 @@
 """The page: one chest X-ray in; its lungs, its infected region and every classifier's probabilities out.
 
     python app.py
+    python app.py --mcp     assistants can call it, too (needs the package mcp)
 
 serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that). A Space runs it as it is.
 """
 
+import argparse
 import importlib
 import importlib.util
+import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from hub_models import figures
+from hub_models.archives import find
+from hub_models.batch import CSV_FILE, run, table_csv, write_zip
+from hub_models.cards import OVERLAPS
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.explanation import draw_heat
 from hub_models.images import ImageRefused, read_image
@@ -27,7 +37,10 @@ from hub_models.opening import open_pipeline, try_again
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
+from hub_models.report import Source, describe, fitting_calibrations
+from hub_models.report_pdf import write_pdf
 from hub_models.wording import (
+    NOT_A_RISK,
     card_text,
     checkpoints_table,
     control_text,
@@ -42,15 +55,30 @@ INTRO = """# Chest X-ray: lungs, infection, classes
 A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
 DISCLAIMER = """**Research demo, not a medical device.** The models learned from a small public data set and were never
 tried in a clinic: do not diagnose or treat anyone with what they say, and upload no picture that shows a name."""
-PROBABILITY = """**What a probability here is not:** the chance that this person is ill. It says how strongly a model
-prefers one class to the others, and adds up to 100 % for any picture, also of a disease outside the list."""
-PROMPTS = """Zero-shot CLIP compares the X-ray with sentences. Try your own wording and your own classes: one
-`class: sentence` a line, as many lines for a class as you like."""
+PROMPTS = """CLIP compares the X-ray with sentences, so it can be asked about any classes: one `class: sentence` a line,
+as many lines for a class as you like. *Zero-shot* has never been trained to choose among classes; *fine-tuned* has, and
+shows here what that did to other sentences. ResNet knows its own classes only."""
+SIMILARITY = """Cosine similarity of the X-ray with each sentence, -1 to 1. A class takes the mean of its sentences;
+the probabilities above come from the differences between classes, which are small numbers times a large factor."""
 HEAT = """Brighter places speak more for the class that the classifier prefers (Grad-CAM, Selvaraju et al. 2017). The
 map is coarse, and shows where a network found something, not what."""
+BATCH = """Many X-rays at once: files, or zip archives of them. One that cannot be read is named, and the rest goes on.
+The archive at the end holds the table, the outlines and the masks."""
+FIGURES = """What the checkpoints in use scored on the test images that their cards name, with 95 % intervals over
+patients in brackets. Nothing is measured here. Each card tells how; *Models* shows them."""
+CONTROLS = """**How much of a score needs the lungs?** The classes of public collections come from different hospitals,
+and a network can name the hospital. A classifier that looks at the lungs falls to chance when they are hidden."""
 CHOOSE = """Use another checkpoint for a role: `embedded`, a folder, or a Hub id as `user/repo` or `user/repo@revision`.
 It is used for everyone who has this page open."""
 
+TABS = {
+    "analyse": "Analyse",
+    "prompts": "Zero-shot vs fine-tuned",
+    "batch": "Batch",
+    "compare": "Compare models",
+    "models": "Models",
+}
+"""Name of a tab in the page's address, as in /?tab=batch -> its title."""
 TITLES = {
     "clip-zero-shot": "CLIP, zero-shot",
     "clip-finetuned": "CLIP, fine-tuned",
@@ -67,29 +95,24 @@ VIEWS = {
     "thumbnail": "A control: sees the X-ray in 32 x 32 pixels.",
 }
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
+FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
 ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}  # events that run the models
+BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
 FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
+WAITING = 64  # how many events may wait; to more visitors the page says that it is busy
+LARGEST = "200mb"  # of an upload
 
-CSS = """
-.gradio-container {max-width: 1280px !important; margin: 0 auto !important}
-#disclaimer, .problem {border-left: 4px solid #E69F00; padding: 8px 14px; background: var(--background-fill-secondary)}
-.problem {border-color: #D55E00; margin: 4px 0}
-.viewer:has(img) {background: black}
-.viewer img {width: 100%; height: 100%; object-fit: contain}
-.legend span {margin-right: 18px; border-left: 14px solid; padding-left: 6px}
-.shares {display: grid; grid-template-columns: repeat(3, 1fr); gap: 8px; margin-bottom: 8px}
-.shares div {padding: 8px 12px; background: var(--background-fill-secondary); border-radius: 6px}
-.shares small {display: block; color: var(--body-text-color-subdued)}
-.shares b {display: block; font-size: clamp(1.1em, 4vw, 1.5em); white-space: nowrap}
-#checkpoints {contain: inline-size; overflow-x: auto}
-#checkpoints :is(th, td, code) {white-space: nowrap}
-"""
 # Pictures that a model card from the Hub links to stay out: a visitor's browser is sent nowhere else.
 HEAD = """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:">"""
+ADDRESS = """() => {{
+    const address = new URL(location);
+    address.searchParams.set("tab", "{}");
+    history.replaceState(null, "", address);
+}}"""
 THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"])
-LOOK = {"theme": THEME, "css": CSS, "head": HEAD}
+LOOK = {"theme": THEME, "css_paths": Path(figures.__file__).with_name("page.css"), "head": HEAD}
 
 
 class Actions:
@@ -103,12 +126,29 @@ class Actions:
         self.pipeline = pipeline
         self.roles = [role for role in TITLES if role in pipeline.classifiers]
         self.looking = [role for role in self.roles if role != "fusion"]  # it looks through the eyes of two of them
+        self.turn = threading.Lock()  # a batch lets others in after each image
+
+    # What scripts call
+
+    def analyse(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[np.ndarray, dict]:
+        """Outline a chest X-ray, measure the infected shares, and say which class it resembles most.
+
+        Args:
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
+            prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
+
+        Returns:
+            The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
+            Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
+        """
+        image, chosen = _read(xray), _checked(prompts) if prompts else None
+        return self._report(xray, image, chosen)
 
     def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
 
         Args:
-            xray: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
 
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
@@ -116,7 +156,8 @@ class Actions:
             Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
         """
         image = _read(xray)
-        masks, involvement = self.pipeline.segment(image)
+        with self.turn:
+            masks, involvement = self.pipeline.segment(image)
         kept = describe_masks(masks, involvement, self.pipeline.checkpoints["unet"])
         return draw_overlay(sketch(image, masks)), asdict(involvement), kept
 
@@ -124,21 +165,52 @@ class Actions:
         """Say with every classifier which class a chest X-ray resembles most.
 
         Args:
-            xray: A PNG, JPEG, WebP, TIFF, BMP or GIF file.
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
             prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
 
         Returns:
             Classifier -> class -> probability, 0 to 1.
             Notes, a sentence each: for example why a classifier gave nothing.
         """
-        image = _read(xray)
-        masks, _ = self.pipeline.segment(image)
-        return self.pipeline.classify(image, masks, _checked(prompts) if prompts else None)
+        image, chosen = _read(xray), _checked(prompts) if prompts else None
+        with self.turn:
+            masks, _ = self.pipeline.segment(image)
+            return self.pipeline.classify(image, masks, chosen)
 
-    def analyse(
-        self, xray: dict | None, prompts: str, shown: list[str], style: Style, opacity: float, anyway: bool = False
+    def batch(self, files: list[str] | None, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008
+        """Outline and classify many chest X-rays.
+
+        Args:
+            files: Pictures, DICOM files, or zip archives of them.
+
+        Returns:
+            A row for each image: how it went, infected shares (0 to 1), classes and probabilities, notes.
+            summary.csv, the same as a table with all columns, and results.zip, with the outlines and masks of each.
+        """
+        if not files:
+            raise gr.Error("Choose some files first, or a zip archive of them.", print_exception=False)
+        given = [(Path(file).name, Path(file)) for file in files]
+        total, rows = sum(1 for _ in find(given)), []
+        with tempfile.TemporaryDirectory(prefix="xray-batch-") as folder:  # until gradio has copied the files
+            table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
+            results = write_zip(archive, run(self.pipeline, given))
+            while True:
+                with self.turn:
+                    row = next(results, None)
+                if row is None:
+                    break
+                rows.append(row)
+                progress((len(rows), total), unit="images")
+                yield _batch_table(rows), gr.skip()
+            table.write_bytes(table_csv(rows))
+            yield _batch_table(rows), [str(table), str(archive)]
+
+    # What the page's own events call
+
+    def show(
+        self, xray: dict | None, shown: list[str], style: Style, opacity: float, anyway: bool = False
     ) -> Iterator[list]:
-        """Fill both tabs, the outlines first; no old result stays beside a new picture, even one that is refused.
+        """Fill the Analyse tab, the outlines first; no old result stays beside a new picture, even one that is refused.
 
         The last value shows or hides the button that asks for a picture's results although it looks strange.
         """
@@ -147,7 +219,8 @@ class Actions:
         if xray is None:
             return
         image = _read(xray)
-        masks, involvement = self.pipeline.segment(image)
+        with self.turn:
+            masks, involvement = self.pipeline.segment(image)
         if masks.strange and not anyway:
             yield [None, None, strange_html(masks), None, *unclassified, gr.update(visible=True)]
             return
@@ -157,11 +230,8 @@ class Actions:
             shares, overlay = shares_html(masks, involvement), draw_overlay(drawn, shown, style, opacity)
             kept = list(map(str, files)) if masks.lungs.any() else None
             yield [drawn, overlay, shares, kept, *unclassified, gr.skip()]
-        try:
-            sentences = read_prompts(prompts)
-            answers = *self.pipeline.classify(image, masks, sentences), sentences
-        except ValueError as refused:  # raised, it would cover the outlines, too
-            answers = {}, [str(refused)]
+        with self.turn:
+            answers = self.pipeline.classify(image, masks)
         # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
         yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip()]
 
@@ -170,24 +240,68 @@ class Actions:
         """Draw the outlines again, as the visitor now wants them; no model runs."""
         return None if drawn is None else draw_overlay(drawn, shown, style, opacity)
 
-    def reclassify(self, xray: dict | None, prompts: str) -> list:
-        """Fill the Classify tab again, with the prompts as they stand now."""
+    @staticmethod
+    def open_file(path: str | None) -> str:
+        """Make a picture that browsers show of a file that they do not, with 16 bits, named after what it was."""
+        data = Path(path).read_bytes()
         try:
-            sentences = read_prompts(prompts)
-            return self._classified(*self.classify(xray, sentences), sentences)
+            image = read_image(data)
+        except ImageRefused as refused:
+            raise gr.Error(str(refused), print_exception=False) from refused
+        source = Source.of(path, data)
+        shown = Path(tempfile.mkdtemp(prefix="xray-opened-")) / f"{source.sha256}{source.extension}.png"
+        Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
+        return str(shown)
+
+    def compare_prompts(self, xray: dict | None, prompts: str) -> list:
+        """Fill the tab of prompts: what both CLIPs make of the visitor's sentences, and ResNet of the X-ray."""
+        image = _read(xray)
+        try:
+            wanted = read_prompts(prompts)
         except ValueError as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
+        with self.turn:
+            masks, _ = self.pipeline.segment(image)
+            answers, notes, sentences = self.pipeline.compare_prompts(image, masks, wanted)
+        shown = pd.DataFrame(sentences).rename(columns={**TITLES, "class": "Class", "sentence": "Sentence"}).round(3)
+        return [answers.get(role) for role in self.looking] + [_bullets(notes), shown]
 
-    def explain(self, xray: dict | None, prompts: str) -> list:
+    def explain(self, xray: dict | None) -> list:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
         image = _read(xray)
-        masks, _ = self.pipeline.segment(image)
-        try:
-            found = self.pipeline.explain(image, masks, read_prompts(prompts))
-        except ValueError as refused:
-            raise gr.Error(str(refused), print_exception=False) from refused
+        with self.turn:
+            masks, _ = self.pipeline.segment(image)
+            found = self.pipeline.explain(image, masks)
         pictures = [draw_heat(image, found[role].heat) if role in found else None for role in self.looking]
         return pictures + [heat_text(found.get(role)) for role in self.looking]
+
+    def keep(self, xray: dict | None) -> Iterator[list[str]]:
+        """Write the report of an X-ray as PDF and JSON, and its overlay."""
+        overlay, told = self._report(xray, _read(xray))
+        with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
+            pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
+            write_pdf(pdf, told, overlay)
+            text.write_text(json.dumps(told) + "\n", encoding="utf-8")
+            Image.fromarray(overlay).save(picture)
+            yield [str(pdf), str(text), str(picture)]
+
+    def figures(self, label: str | None, role: str | None) -> list:
+        """Fill the tab that compares the checkpoints in use, from what their cards recorded."""
+        checkpoints = self.pipeline.checkpoints
+        facts = figures.recorded(checkpoints)
+        labels = list(dict.fromkeys(name for one in self.roles if one in facts for name in facts[one].labels))
+        label = label if label in labels else next(iter(labels), None)
+        role = role if role in facts else next((one for one in self.roles if one in facts), None)
+        return [
+            figures.class_scores(facts),
+            figures.control_scores(facts),
+            figures.outline_scores(facts),
+            gr.update(choices=labels, value=label),
+            figures.roc_curves(facts, checkpoints, label),
+            figures.reliability_curves(facts, checkpoints),
+            gr.update(choices=[one for one in self.roles if one in facts], value=role),
+            figures.confusion(facts[role]) if role else None,
+        ]
 
     def tell(self) -> list:
         """Say which checkpoints are in use: stand-ins, their button, the table, cards, views and prompts."""
@@ -226,22 +340,27 @@ class Actions:
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
-    def _classified(
-        self, probabilities: dict[str, dict[str, float]], notes: list[str], prompts: dict[str, list[str]] | None = None
-    ) -> list:
-        """What fills the Classify tab: each role's probabilities, all notes, and each role's prediction set."""
-        likely = [
-            self._likely(role, probabilities[role], prompts) if role in probabilities else "" for role in self.roles
-        ]
-        return [probabilities.get(role) for role in self.roles] + ["\n".join(f"- {note}" for note in notes)] + likely
+    def _report(
+        self, xray: dict, image: np.ndarray, prompts: dict[str, list[str]] | None = None
+    ) -> tuple[np.ndarray, dict]:
+        """The overlay of an X-ray and its description."""
+        with self.turn:
+            report = self.pipeline(image, prompts)
+        calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
+        made = datetime.now(UTC)
+        told = describe(report, self.pipeline.checkpoints, calibrations, _source(xray), made, prompts)
+        return draw_overlay(sketch(image, report.masks)), told
 
-    def _likely(self, role: str, answer: dict[str, float], prompts: dict[str, list[str]] | None) -> str:
-        """A role's prediction set in words; nothing where none was fitted, or not for these sentences."""
-        classifier = self.pipeline.classifiers[role]
-        calibration = classifier.calibration
-        if calibration.least is None or (role == "clip-zero-shot" and prompts != classifier.prompts):
-            return ""
-        return likely_text(calibration.likely(answer), calibration.level)
+    def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
+        """Each role's probabilities, all notes, and each role's prediction set in words, where one was fitted."""
+        calibrations = fitting_calibrations(self.pipeline.classifiers)
+        sets = [
+            likely_text(calibrations[role].likely(probabilities[role]), calibrations[role].level)
+            if role in probabilities and role in calibrations
+            else ""
+            for role in self.roles
+        ]
+        return [probabilities.get(role) for role in self.roles] + [_bullets(notes), *sets]
 
 
 def zero_gpu() -> ModuleType | None:
@@ -255,6 +374,12 @@ def on_gpu(event: Callable) -> Callable:
     return spaces.GPU(event) if spaces else event
 
 
+def open_tab(request: gr.Request) -> dict:
+    """Open the tab that the page's address names."""
+    wish = request.query_params.get("tab")
+    return gr.Tabs(selected=wish) if wish in TABS else gr.skip()
+
+
 def _read(xray: dict | None) -> np.ndarray:
     if xray is None or not xray["path"]:
         raise gr.Error("Drop a chest X-ray first, or choose one of the examples.", print_exception=False)
@@ -262,6 +387,15 @@ def _read(xray: dict | None) -> np.ndarray:
         return read_image(xray["path"])
     except ImageRefused as refused:
         raise gr.Error(str(refused), print_exception=False) from refused
+
+
+def _source(xray: dict) -> Source:
+    """What an X-ray was when it came: `open_file` names its pictures after that."""
+    path = Path(xray["path"])
+    original = Path(path.stem)
+    if path.suffix == ".png" and len(original.stem) == 64 and not set(original.stem) - set("0123456789abcdef"):
+        return Source(original.stem, original.suffix)
+    return Source.of(path.name, path.read_bytes())
 
 
 def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -275,20 +409,33 @@ def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
     return prompts
 
 
+def _bullets(notes: list[str]) -> str:
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def _batch_table(rows: list[dict]) -> pd.DataFrame:
+    """The rows of a batch as the page shows them: no folder, and of each classifier its class alone."""
+    table = pd.DataFrame(rows).drop(columns="folder")
+    table = table[[name for name in table if " p " not in name]].convert_dtypes().round(3)
+    return table.rename(columns=lambda name: name.replace("_", " ").capitalize())
+
+
 def _xray() -> gr.Image:
     folder = Path(tempfile.mkdtemp(prefix="xray-examples-"))
     for name, (seed, opacities) in EXAMPLES.items():
         Image.fromarray(draw_phantom(seed, size=512, opacities=opacities).image).save(folder / f"{name}.png")
     look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
     xray = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
+    other = gr.UploadButton("Open a DICOM or TIFF file", file_types=FILES, size="sm", elem_id="other")
+    gr.on([other.upload], Actions.open_file, other, xray, **PRIVATE)
     gr.Examples(
         [str(folder / f"{name}.png") for name in EXAMPLES], xray, label=f"Drawn examples: {', '.join(EXAMPLES)}"
     )
     return xray
 
 
-def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Component], gr.Button]:
-    """What an X-ray fills (a sketch, outlines, shares, files), how they are drawn, and the button to insist."""
+def _outlines() -> tuple[list[gr.components.Component], list[gr.components.Component], gr.Button]:
+    """What an X-ray fills (a sketch, outlines, shares), how they are drawn, and the button to insist."""
     look = {"height": "min(440px, 90vw)", "buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
     drawn = gr.State(time_to_live=FORGET[1])
     overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", **look)
@@ -301,34 +448,27 @@ def _segment_tab() -> tuple[list[gr.components.Component], list[gr.components.Co
     controls = [shown, style, opacity]
     shares = gr.HTML(elem_id="shares", padding=False)
     anyway = gr.Button("Show what the models say anyway", visible=False, elem_id="anyway")
-    files = gr.File(
-        label="Masks to keep (PNG; JSON with run lengths and areas)", file_count="multiple", height=130, elem_id="masks"
-    )
     redraw = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
     changes = [control.change for control in controls]
     gr.on(changes, Actions.redraw, [drawn, *controls], overlay, **redraw)
-    return [drawn, overlay, shares, files], controls, anyway
+    return [drawn, overlay, shares], controls, anyway
 
 
-def _classify_tab(actions: Actions) -> tuple[list, list[gr.Markdown], gr.Textbox, gr.Button]:
+def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Markdown]]:
+    """What the classifiers fill, side by side, and what is said of each of them."""
     outputs, sets, views = [], [], []
     with gr.Row():
         for role in actions.roles:
-            with gr.Column(min_width=220):
+            with gr.Column(min_width=280):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))
                 sets.append(gr.Markdown(elem_id=f"set-{role}"))
                 views.append(gr.Markdown(actions.view_text(role)))
     outputs += [gr.Markdown(elem_id="notes"), *sets]
-    gr.Markdown(PROBABILITY)
-    with gr.Accordion("Prompts of zero-shot CLIP", elem_id="prompts"):
-        gr.Markdown(PROMPTS)
-        text = write_prompts(actions.pipeline.classifiers["clip-zero-shot"].prompts)
-        prompts = gr.Textbox(text, label="class: sentence", lines=6, max_lines=20)
-        again = gr.Button("Classify with these prompts")
-    return outputs, views, prompts, again
+    gr.Markdown(f"**What a probability here is not:** {NOT_A_RISK}")
+    return outputs, views
 
 
-def _heat(actions: Actions) -> tuple[gr.Button, list[gr.components.Component]]:
+def _heat(actions: Actions, xray: gr.Image) -> None:
     """The button that asks where the classifiers look, and what it fills: a picture and a sentence for each."""
     with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
         gr.Markdown(HEAT)
@@ -340,7 +480,80 @@ def _heat(actions: Actions) -> tuple[gr.Button, list[gr.components.Component]]:
                 with gr.Column(min_width=220):
                     pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())
-    return ask, pictures + sentences
+    found = pictures + sentences
+    gr.on([ask.click], on_gpu(actions.explain), xray, found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
+
+
+def _keep(actions: Actions, xray: gr.Image) -> gr.File:
+    """What a visitor can take away: the masks, made with each result, and a report, made when asked for."""
+    with gr.Accordion("Keep the result", open=False, elem_id="keep"):
+        masks = gr.File(
+            label="Masks (PNG; JSON with run lengths and areas)", file_count="multiple", height=130, elem_id="masks"
+        )
+        ask = gr.Button("Write a report")
+        report = gr.File(label="Report (PDF, JSON) and overlay", file_count="multiple", height=130, elem_id="report")
+    gr.on([ask.click], on_gpu(actions.keep), xray, report, **PRIVATE, **ONE_BY_ONE)
+    gr.on([xray.change], lambda: None, None, report, **PRIVATE, queue=False)
+    return masks
+
+
+def _prompts_tab(actions: Actions, xray: gr.Image) -> gr.Textbox:
+    gr.Markdown(PROMPTS)
+    text = write_prompts(actions.pipeline.classifiers["clip-zero-shot"].prompts)
+    prompts = gr.Textbox(text, label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
+    ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
+    with gr.Row():
+        found = [gr.Label(label=TITLES[role], min_width=220, elem_id=f"asked-{role}") for role in actions.looking]
+    found.append(gr.Markdown(elem_id="asked-notes"))
+    gr.Markdown(SIMILARITY)
+    found.append(
+        gr.Dataframe(
+            label="Similarity",
+            elem_id="similarity",
+            wrap=True,
+            buttons=["copy"],
+            column_widths=[110, 260, 120, 120],
+        )
+    )
+    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts], found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
+    return prompts
+
+
+def _batch_tab(actions: Actions) -> None:
+    gr.Markdown(BATCH)
+    files = gr.File(label="X-rays", file_count="multiple", height=160, elem_id="batch-files")
+    ask = gr.Button("Outline and classify all", variant="primary")
+    look = {"buttons": ["copy", "fullscreen"], "column_widths": [150, *[110] * (7 + len(actions.roles)), 300]}
+    table = gr.Dataframe(label="Results", elem_id="batch-table", wrap=True, **look)
+    kept = gr.File(label="Table and archive", file_count="multiple", height=110, elem_id="batch-kept")
+    show = {**PRIVATE, "api_name": "show_batch", "show_progress": "full"}  # "batch" is for scripts
+    gr.on([ask.click], on_gpu(actions.batch), files, [table, kept], **show, **BATCHES)
+
+
+def _compare_tab(actions: Actions, tab: gr.Tab) -> None:
+    gr.Markdown(FIGURES)
+    look = {"buttons": ["copy"], "wrap": True}
+    widths = [130, 80, *[150] * len(figures.CLASSES)]
+    classes = gr.Dataframe(label="Classifiers", elem_id="scores", column_widths=widths, **look)
+    gr.Markdown(CONTROLS)
+    widths = [130, 240, 80, 120, 120]
+    controls = gr.Dataframe(label="Controls", elem_id="controls", column_widths=widths, **look)
+    widths = [90, 220, 80, *[150] * len(OVERLAPS)]
+    outlines = gr.Dataframe(label="Outlines of the UNet", elem_id="outline-scores", column_widths=widths, **look)
+    with gr.Row():
+        with gr.Column(min_width=400):
+            label = gr.Dropdown([], label="ROC curve of the class")
+            axes = {"x": "False positives", "y": "True positives", "x_lim": [0, 1], "y_lim": [0, 1]}
+            curves = gr.LinePlot(title="ROC", color="Model", height=320, **axes)
+        with gr.Column(min_width=400):
+            axes = {"x": "Probability", "y": "Right", "x_lim": [0.3, 1], "y_lim": [0, 1]}
+            sure = gr.LinePlot(title="How often right, by how sure it says it is", color="Model", height=320, **axes)
+    role = gr.Dropdown([], label="Confusion matrix of")
+    confusion = gr.Dataframe(label="Images", elem_id="confusion", **look)
+    shown = [classes, controls, outlines, label, curves, sure, role, confusion]
+    gr.on([tab.select, label.input, role.input], actions.figures, [label, role], shown, **PRIVATE)
 
 
 def _models_tab(checkpoints: Mapping[str, Checkpoint]) -> tuple[gr.Markdown, list[gr.Markdown]]:
@@ -366,11 +579,17 @@ def _chooser(actions: Actions, told: list[gr.components.Component]) -> None:
 
 def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     """What scripts call: events that no button starts."""
-    shares, masks, prompts, probabilities, notes = (
-        gr.JSON(label=label, visible=False) for label in ("shares", "masks", "prompts", "probabilities", "notes")
+    told, shares, masks, prompts, probabilities, notes = (
+        gr.JSON(label=label, visible=False)
+        for label in ("description", "shares", "masks", "prompts", "probabilities", "notes")
     )
+    files = gr.File(label="files", file_count="multiple", visible=False)
+    rows = gr.Dataframe(label="rows", visible=False)
+    kept = gr.File(label="results", file_count="multiple", visible=False)
+    gr.on([], on_gpu(actions.analyse), [xray, prompts], [overlay, told], api_name="analyse", **ONE_BY_ONE)
     gr.on([], on_gpu(actions.segment), xray, [overlay, shares, masks], api_name="segment", **ONE_BY_ONE)
     gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
+    gr.on([], on_gpu(actions.batch), files, [rows, kept], api_name="batch", **BATCHES)
 
 
 def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
@@ -384,34 +603,52 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 xray = _xray()
-            with gr.Column(scale=3, min_width=300), gr.Tabs():
-                with gr.Tab("Segment"):
-                    segmented, controls, anyway = _segment_tab()
-                with gr.Tab("Classify"):
-                    classified, views, prompts, again = _classify_tab(actions)
-                    ask, heat = _heat(actions)
-                with gr.Tab("Models"):
+            with gr.Column(scale=3, min_width=300), gr.Tabs() as tabs:
+                with gr.Tab(TABS["analyse"], id="analyse") as analyse:
+                    outlined, controls, anyway = _outlines()
+                    classified, views = _classes(actions)
+                    _heat(actions, xray)
+                    masks = _keep(actions, xray)
+                with gr.Tab(TABS["prompts"], id="prompts") as compare_prompts:
+                    prompts = _prompts_tab(actions, xray)
+                with gr.Tab(TABS["batch"], id="batch") as batch:
+                    _batch_tab(actions)
+                with gr.Tab(TABS["compare"], id="compare") as compare:
+                    _compare_tab(actions, compare)
+                with gr.Tab(TABS["models"], id="models") as models:
                     table, cards = _models_tab(pipeline.checkpoints)
                     told = [problems, retry, table, *cards, *views, prompts]
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
-        analyse, asked, filled = on_gpu(actions.analyse), [xray, prompts, *controls], [*segmented, *classified, anyway]
-        gr.on([xray.change], analyse, asked, filled, **PRIVATE, **ONE_BY_ONE)
-        gr.on([anyway.click], analyse, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
-        gr.on([again.click], on_gpu(actions.reclassify), [xray, prompts], classified, **PRIVATE, **ONE_BY_ONE)
-        gr.on([ask.click], on_gpu(actions.explain), [xray, prompts], heat, **PRIVATE, **ONE_BY_ONE)
-        gr.on([xray.change], lambda: [None] * len(heat), None, heat, **PRIVATE, queue=False)
+        run_models, asked = on_gpu(actions.show), [xray, *controls]
+        filled = [*outlined, masks, *classified, anyway]
+        gr.on([xray.change], run_models, asked, filled, **PRIVATE, **ONE_BY_ONE)
+        gr.on([anyway.click], run_models, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
-        _endpoints(actions, xray, segmented[1])
-    return demo
+        gr.on([demo.load], open_tab, None, tabs, **PRIVATE)
+        for name, tab in zip(TABS, (analyse, compare_prompts, batch, compare, models), strict=True):
+            tab.select(None, None, None, js=ADDRESS.format(name))
+        _endpoints(actions, xray, outlined[1])
+    return demo.queue(max_size=WAITING)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the page until it is stopped."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
+    mcp = parser.parse_args().mcp
+    if mcp and not importlib.util.find_spec("mcp"):
+        raise SystemExit(f"--mcp needs the package mcp: pip install 'gradio[mcp]=={gr.__version__}'.")
     zero_gpu()
     try:
         demo = build_demo(open_pipeline())
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    demo.launch(server_name=os.environ.get("GRADIO_SERVER_NAME", host), **LOOK)
+    name = os.environ.get("GRADIO_SERVER_NAME", host)
+    demo.launch(server_name=name, max_file_size=LARGEST, mcp_server=mcp, **LOOK)
+
+
+if __name__ == "__main__":
+    main()

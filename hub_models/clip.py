@@ -148,6 +148,15 @@ class ClipClassifier:
         return self.labels, torch.tensor([vectors[label] for label in self.labels], device=device_of(self.model))
 
     @torch.inference_mode()
+    def similarities(self, image: np.ndarray, lungs: np.ndarray | None, texts: Sequence[str]) -> list[float]:
+        """Cosine similarity, -1 to 1, of one X-ray with each of some sentences that are not blank.
+
+        Other arguments and errors as of a call.
+        """
+        tokens = {name: found.to(device_of(self.model)) for name, found in self.tokens(texts).items()}
+        return (self.embed_texts(tokens) @ self.embed(image, lungs)[0]).double().tolist()
+
+    @torch.inference_mode()
     def __call__(
         self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
     ) -> dict[str, float]:

@@ -13,8 +13,10 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
+from hub_models.dicom import DicomRefused, grey_of_dicom, open_dicom
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-FORMATS_TEXT = "PNG, JPEG, WebP, TIFF, BMP or GIF"
+FORMATS_TEXT = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 MAX_MEGAPIXELS = 50
 MIN_SIDE = 32
 PERCENTILES = (0.5, 99.5)
@@ -48,10 +50,10 @@ class ImageRefused(ValueError):
 def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndarray:
     """Return the picture as float32 (H, W) in 0..1, upright, greyscale and contrast-normalised.
 
-    `source` is the path or the bytes of a PNG, JPEG, WebP, TIFF, BMP or GIF file, a PIL image, or an array (H, W) or
-    (H, W, 1 | 3 | 4) of bool, whole numbers or floats on any scale. EXIF rotation is applied, colour becomes grey as in
-    Pillow's mode "L", transparent parts become black, 16-bit and float greys keep their precision, and the result goes
-    through `stretch_contrast`. Raises ImageRefused.
+    `source` is the path or the bytes of a PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file, a PIL image, or an array
+    (H, W) or (H, W, 1 | 3 | 4) of bool, whole numbers or floats on any scale. EXIF rotation is applied, colour becomes
+    grey as in Pillow's mode "L", transparent parts become black, 16-bit and float greys keep their precision, a DICOM
+    file's window and MONOCHROME1 are applied, and the result goes through `stretch_contrast`. Raises ImageRefused.
     """
     if isinstance(source, np.ndarray):
         return stretch_contrast(_grey_of_array(source))
@@ -61,7 +63,7 @@ def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndar
         return _read_stream(BytesIO(source), "The image")
     if isinstance(source, str | Path):
         with _open_file(Path(source)) as stream:
-            return _read_stream(stream, f'"{Path(source).name}"')
+            return _read_stream(stream, f'"{_printable(Path(source).name)}"')
     raise ImageRefused(
         f"An X-ray is given as a file path, bytes, a PIL image or a NumPy array; this is a {type(source).__name__}."
     )
@@ -87,12 +89,20 @@ def stretch_contrast(image: np.ndarray) -> np.ndarray:
 
 
 def _open_file(path: Path) -> BinaryIO:
+    name = _printable(str(path))
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise ImageRefused(f"The file {path} was not found; check its name and folder.") from None
+        raise ImageRefused(f"The file {name} was not found; check its name and folder.") from None
     except (OSError, ValueError) as error:
-        raise ImageRefused(f"The file {path} cannot be opened ({error}); give a readable image file.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImageRefused(f"The file {name} cannot be opened ({reason}); give a readable image file.") from error
+
+
+def _printable(name: str) -> str:
+    """Return a file's name on one line: its last 80 characters, "?" for those that no screen shows as they are."""
+    shown = "".join(character if character.isprintable() else "?" for character in name)
+    return shown if len(shown) <= 80 else f"…{shown[-79:]}"
 
 
 def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
@@ -101,7 +111,7 @@ def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
     if not beginning:
         raise ImageRefused(f"{name} is empty (0 bytes); copy or export it again.")
     if beginning[128:] == b"DICM":
-        raise ImageRefused(f"{name} is a DICOM file; save it as PNG first (a DICOM viewer can export it).")
+        return _read_dicom(stream, name)
     try:
         picture = Image.open(stream, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -116,13 +126,22 @@ def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
         return stretch_contrast(_grey_of_picture(picture, name))
 
 
+def _read_dicom(stream: BinaryIO, name: str) -> np.ndarray:
+    try:
+        dataset = open_dicom(stream)
+        _check_size(dataset.Columns, dataset.Rows, name)  # before anything is decoded
+        return stretch_contrast(_finite(grey_of_dicom(dataset)))
+    except DicomRefused as refusal:
+        raise ImageRefused(f"{name} {refusal}") from None
+
+
 def _grey_of_picture(picture: Image.Image, name: str) -> np.ndarray:
     """Return the upright picture's greys: uint8, uint16, int32 or finite float32 (H, W)."""
     _check_size(*picture.size, name)  # before anything is decoded
     try:
         # A phone's MPO is a photograph with a preview or depth map behind it: its first frame is the picture.
         if picture.format != "MPO" and getattr(picture, "is_animated", False):
-            raise ImageRefused(f"{name} holds {picture.n_frames} frames; save the one to look at as a PNG.")
+            raise ImageRefused(f"{name} holds several frames; save the one to look at as PNG.")
         picture.load()
         upright = ImageOps.exif_transpose(picture) if picture.getexif().get(Base.Orientation, 1) != 1 else picture
     except ImageRefused:

@@ -41,10 +41,14 @@ KINDS = {
 }
 """What a checkpoint's config may call its model, by role: the class of smp, or transformers' `model_type`."""
 
+CLIP_ROLES = ("clip-zero-shot", "clip-finetuned")
 PARTS = ("resnet", "clip-finetuned")
 """The roles that a fusion joins."""
 
 Classifier = ResnetClassifier | ClipClassifier | FusionClassifier
+Answers = dict[str, dict[str, float]]
+"""Role -> class -> probability."""
+Sentences = list[dict[str, str | float]]
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,39 @@ class XrayPipeline:
                 own = prompts if role == "clip-zero-shot" else None
                 found[role] = explain(classifier, image, masks.lungs, prompts=own)
         return found
+
+    def compare_prompts(
+        self, image: np.ndarray, masks: Masks, prompts: Prompts
+    ) -> tuple[Answers, list[str], Sentences]:
+        """What both CLIPs make of the same sentences, beside the ResNet, which knows its own classes only.
+
+        Args:
+            image: float32 (H, W) in 0..1.
+            masks: what `segment` outlined on it.
+            prompts: sentences of each class.
+
+        Returns:
+            (role -> class -> probability; a sentence for each role that could not answer; of each sentence its "class",
+            "sentence", and of each CLIP that answered role -> cosine similarity, -1 to 1)
+
+        Raises:
+            ValueError: if a class has no prompt.
+        """
+        answers, notes = {}, []
+        sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
+        for role in ("clip-zero-shot", "clip-finetuned", "resnet"):
+            classifier = self.classifiers[role]
+            options = {"prompts": prompts} if role in CLIP_ROLES else {}
+            try:
+                answers[role] = classifier(image, masks.lungs, **options)
+            except NoLungs as error:
+                notes.append(f"{role} gave no answer: {error}")
+                continue
+            if role in CLIP_ROLES:
+                found = classifier.similarities(image, masks.lungs, [row["sentence"] for row in sentences])
+                for row, similarity in zip(sentences, found, strict=True):
+                    row[role] = similarity
+        return answers, notes, sentences
 
     def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
         """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""

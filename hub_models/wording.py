@@ -15,6 +15,9 @@ SIDES = "The patient faces you: their left lung is on the right of the picture."
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
 GRADE = """Grade: the extent of one lung by the rule of Wong et al., Radiology 296 (2020): 0 none, 1 under 25 %, 2 from
 25 to 50 %, 3 from 50 to 75 %, 4 more. Readers grade by eye; this grade only repeats the share."""
+NOT_A_RISK = """the chance that this person is ill. It says how strongly a model prefers one class to the others, and
+adds up to 100 % for any picture, also of a disease outside the list."""
+"""What follows "What a probability here is not:"."""
 NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 
 

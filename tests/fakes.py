@@ -14,6 +14,7 @@ from hub_models.calibration import Calibration
 from hub_models.checkpoints import Checkpoint
 from hub_models.explanation import Explanation
 from hub_models.lungs import Involvement
+from hub_models.pipeline import Report
 from hub_models.unet import Masks
 
 PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}
@@ -53,6 +54,19 @@ class FakePipeline:
     def classify(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> tuple[dict, list[str]]:
         self.prompts.append(prompts)
         return (PROBABILITIES if masks.lungs.any() else {"resnet": PROBABILITIES["resnet"]}), NOTES
+
+    def compare_prompts(self, image: np.ndarray, masks: Masks, prompts: dict) -> tuple[dict, list[str], list[dict]]:
+        self.prompts.append(prompts)
+        sentences = [
+            {"class": label, "sentence": text, "clip-zero-shot": 0.12345, "clip-finetuned": -0.5}
+            for label, texts in prompts.items()
+            for text in texts
+        ]
+        return PROBABILITIES, NOTES, sentences
+
+    def __call__(self, image: np.ndarray, prompts: dict | None = None) -> Report:
+        masks, involvement = self.segment(image)
+        return Report(image, masks, involvement, *self.classify(image, masks, prompts))
 
     def explain(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> dict[str, Explanation]:
         self.prompts.append(prompts)

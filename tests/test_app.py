@@ -1,30 +1,36 @@
 """The page, asked through gradio_client, with a pipeline whose answers are known."""
 
+import hashlib
+import importlib.util
+import json
 import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
+from zipfile import ZipFile
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from hub_models.checkpoints import CheckpointError
+from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint, CheckpointError
 from hub_models.explanation import draw_heat
 from hub_models.images import read_image
-from hub_models.labels import write_prompts
 from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
+from hub_models.report import Source
 from hub_models.wording import card_text, percent, shares_html
 from tests import tiny
-from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, PROMPTS, FakePipeline, masks_for, serve
+from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, serve
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
@@ -100,9 +106,12 @@ def test_no_upload_is_answered_with_what_to_do(client):
         client.predict(None, api_name="/segment")
 
 
-def test_only_segment_and_classify_are_offered_and_they_are_described(client):
+def test_four_endpoints_are_offered_and_they_are_described(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/segment", "/classify"]
+    assert list(endpoints) == ["/analyse", "/segment", "/classify", "/batch"]
+    assert all(endpoint["description"] for endpoint in endpoints.values())
+    for endpoint in endpoints.values():  # the image or the files come first, everything after has a default
+        assert [p["parameter_has_default"] for p in endpoint["parameters"]][1:] in ([], [True])
     assert endpoints["/segment"]["description"].startswith("Outline the lungs")
     assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["xray", "prompts"]
     assert [p["parameter_has_default"] for p in endpoints["/classify"]["parameters"]] == [False, True]
@@ -110,14 +119,14 @@ def test_only_segment_and_classify_are_offered_and_they_are_described(client):
 
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
-    steps = app.Actions(pipeline).analyse({"path": str(tmp_path / "letter.png")}, TYPED, *DRAWN_AS)
+    steps = app.Actions(pipeline).show({"path": str(tmp_path / "letter.png")}, *DRAWN_AS)
     assert next(steps) == [None, None, "", None, *EMPTY, gr.update(visible=False)]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
 
-def test_analyse_fills_both_tabs(pipeline, xray):
-    steps = app.Actions(pipeline).analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
+    steps = app.Actions(pipeline).show({"path": str(xray)}, *DRAWN_AS)
     next(steps)
     drawn, overlay, shares, files, *_ = next(steps)
     assert np.array_equal(overlay, overlay_of(xray))
@@ -126,43 +135,49 @@ def test_analyse_fills_both_tabs(pipeline, xray):
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
     classified = next(steps)
     assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
+    assert classified[:4] == [gr.skip()] * 4
     assert classified[4:8] == [*PROBABILITIES.values(), "- A note for the visitor."]
-    assert [text.partition(":")[0] for text in classified[8:-1]] == [
-        "",
-        "**Ill**",
-        "**Well**",
-    ]  # other sentences: no set
+    zero_shot, finetuned, resnet = classified[8:-1]
+    assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
+    assert finetuned.startswith("**Ill**: ")
+    assert resnet.startswith("**Well**: ")
+    assert pipeline.prompts[-1] is None  # each CLIP its own sentences
     redrawn = app.Actions.redraw(drawn, ["infection"], "contour", 0.5)
     assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
     assert not np.array_equal(redrawn, overlay)
-    assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
 
 
 def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
     page = app.Actions(FakePipeline(tmp_path, strangeness=2.34))
-    first, refused = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+    first, refused = page.show({"path": str(xray)}, *DRAWN_AS)
     assert first[-1] == gr.update(visible=False)
     assert refused[:2] == [None, None]
     assert "does not look like a frontal chest X-ray" in refused[2]
     assert "2.3 times as far" in refused[2]
     assert refused[3:-1] == [None, *EMPTY]
     assert refused[-1] == gr.update(visible=True)
-    _, outlined, classified = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS, True)
+    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS, True)
     assert "12.3 %" in outlined[2]
     assert classified[4:7] == [*PROBABILITIES.values()]
     assert page.segment({"path": str(xray)})[2]["strangeness"] == 2.34
 
 
-def test_a_set_names_all_likely_classes_for_the_sentences_that_it_was_fitted_for(pipeline, xray):
-    own = write_prompts(PROMPTS)
-    zero_shot, finetuned, resnet = app.Actions(pipeline).reclassify({"path": str(xray)}, own)[4:]
-    assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
-    assert finetuned.startswith("**Ill**: ")
-    assert resnet.startswith("**Well**: ")
+def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
+    page = app.Actions(pipeline)
+    zero_shot, finetuned, resnet, notes, table = page.compare_prompts({"path": str(xray)}, TYPED)
+    assert [zero_shot, finetuned, resnet] == [*PROBABILITIES.values()]
+    assert notes == "- A note for the visitor."
+    assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
+    assert table.to_dict("records") == [
+        {"Class": label, "Sentence": text, "CLIP, zero-shot": 0.123, "CLIP, fine-tuned": -0.5}
+        for label, text in (("Ill", "an ill chest"), ("Well", "a well chest"))
+    ]
+    with pytest.raises(gr.Error, match=r'^.*"Well:" is no "class: sentence"'):
+        page.compare_prompts({"path": str(xray)}, "Ill: an ill chest\nWell: ")
 
 
 def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
-    zero_shot, finetuned, resnet, *sentences = app.Actions(pipeline).explain({"path": str(xray)}, TYPED)
+    zero_shot, finetuned, resnet, *sentences = app.Actions(pipeline).explain({"path": str(xray)})
     image = read_image(xray)
     assert np.array_equal(resnet, draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
     assert np.array_equal(zero_shot, draw_heat(image, np.zeros((256, 256), np.float32)))
@@ -172,26 +187,80 @@ def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs
         "No lungs found, so nothing was classified.",
         "What speaks for **Well**: 75.0 % of the heat lies in the lungs.",
     ]
-    assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
-    with pytest.raises(gr.Error, match=r'^.*is no "class: sentence"'):
-        app.Actions(pipeline).explain({"path": str(xray)}, "Well:")
 
 
-def test_a_class_without_a_sentence_is_named_beside_the_outlines_of_a_new_picture(pipeline, xray):
-    asked = len(pipeline.prompts)
-    typed = "Ill: an ill chest\nWell: "
-    _, outlined, classified = app.Actions(pipeline).analyse({"path": str(xray)}, typed, *DRAWN_AS)
-    assert np.array_equal(outlined[1], overlay_of(xray))
-    assert "12.3 %" in outlined[2]
-    assert classified[:4] == [gr.skip()] * 4
-    assert classified[4:7] == [None, None, None]
-    assert classified[7].startswith('- "Well:" is no "class: sentence"')
-    assert len(pipeline.prompts) == asked
+def test_analyse_gives_the_overlay_and_the_whole_description(client, pipeline, xray):
+    overlay, told = client.predict(handle_file(xray), {"Ill": ["a cough"], "Well": ["fine"]}, api_name="/analyse")
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+    assert told["infected_share"] == asdict(INVOLVEMENT)
+    assert {role: found["probabilities"] for role, found in told["classifiers"].items()} == PROBABILITIES
+    assert told["classifiers"]["resnet"]["likely"] == ["Well"]
+    assert told["classifiers"]["clip-zero-shot"]["likely"] is None  # a set holds for its own sentences only
+    assert told["source"] == {"sha256": hashlib.sha256(xray.read_bytes()).hexdigest(), "extension": ".png"}
+    assert told["prompts"] == pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["fine"]}
+
+
+def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague")
+    files = [handle_file(path) for path in (xray, tmp_path / "letter.png", xray)]
+    table, (summary, archive) = client.predict(files, api_name="/batch")
+    rows = [dict(zip(table["headers"], row, strict=True)) for row in table["data"]]
+    assert [row["Status"] for row in rows] == ["answered", "refused", "answered"]
+    assert rows[0]["Infected share right"] == 0.123
+    assert rows[2]["Resnet class"] == "Well"
+    assert "is not an image" in rows[1]["Note"]
+    assert len(pd.read_csv(summary)) == 3
+    with ZipFile(archive) as packed:
+        assert len([name for name in packed.namelist() if name.endswith("lungs.png")]) == 2
+    with pytest.raises(AppError, match=r"^Choose some files first"):
+        client.predict([], api_name="/batch")
+
+
+def test_a_report_holds_what_the_page_shows(pipeline, xray):
+    (files,) = app.Actions(pipeline).keep({"path": str(xray)})
+    assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
+    steps = app.Actions(pipeline).keep({"path": str(xray)})
+    pdf, told, overlay = next(steps)
+    assert json.loads(Path(told).read_text())["infected_share"] == asdict(INVOLVEMENT)
+    assert Path(pdf).read_bytes().startswith(b"%PDF")
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+
+
+def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_report_names_the_file(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65535, (64, 96)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "anna.tif")
+    shown = Path(app.Actions.open_file(str(tmp_path / "anna.tif")))
+    assert np.abs(read_image(shown) - read_image(tmp_path / "anna.tif")).max() < 3e-4
+    assert "anna" not in str(shown)
+    source = app._source({"path": str(shown)})
+    assert source == Source(hashlib.sha256((tmp_path / "anna.tif").read_bytes()).hexdigest(), ".tif")
+    (tmp_path / "anna.tif").write_text("no picture")
+    with pytest.raises(gr.Error, match="is not an image"):
+        app.Actions.open_file(str(tmp_path / "anna.tif"))
+
+
+def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
+    pipeline = FakePipeline(tmp_path)
+    pipeline.checkpoints = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
+    classes, _, outlines, label, curves, sure, role, confusion = app.Actions(pipeline).figures(None, "resnet")
+    assert classes["Model"].tolist() == list(ROLES[1:])
+    assert set(outlines["Mask"]) == {"lungs", "infection"}
+    assert (label["value"], role["value"]) == ("COVID-19", "resnet")
+    assert set(curves["Model"]) == set(sure["Model"]) == set(ROLES[1:])
+    assert confusion["True class"].tolist() == ["COVID-19", "Non-COVID", "Normal"]
+    pipeline.checkpoints = {"resnet": Checkpoint("resnet", tmp_path, "folder", "bare")}
+    assert app.Actions(pipeline).figures(None, None)[-1] is None
+
+
+@pytest.mark.parametrize(("query", "opened"), [({"tab": "batch"}, "batch"), ({"tab": "x"}, None), ({}, None)])
+def test_the_address_opens_a_tab(query, opened):
+    update = app.open_tab(SimpleNamespace(query_params=query))
+    assert getattr(update, "selected", None) == opened
 
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     page = app.Actions(FakePipeline(tmp_path, lungs=False))
-    _, outlined, classified = page.analyse({"path": str(xray)}, TYPED, *DRAWN_AS)
+    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS)
     assert "No lungs found." in outlined[2]
     assert "%" not in outlined[2]
     assert outlined[3] is None  # no files of masks that are not there
@@ -226,6 +295,7 @@ def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):
         raise CheckpointError("The folder /tmp/x is not a checkpoint: it has no config.json.")
 
     monkeypatch.setattr("hub_models.opening.open_pipeline", refuse)
+    monkeypatch.setattr(sys, "argv", ["app.py"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(app.__file__, run_name="__main__")
     assert end.value.code == "The folder /tmp/x is not a checkpoint: it has no config.json."  # printed; exit code 1
@@ -249,9 +319,19 @@ def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pi
     small = draw_phantom(1, size=64)
     monkeypatch.setattr("hub_models.phantom.draw_phantom", lambda *_, **__: small)
     monkeypatch.setattr(gr.Blocks, "launch", lambda demo, **options: launched.update(options))
+    monkeypatch.setattr(sys, "argv", ["app.py"])
     runpy.run_path(app.__file__, run_name="__main__")
     assert launched["server_name"] == address
     assert "server_port" not in launched  # gradio's own: GRADIO_SERVER_PORT, else 7860
+    assert not launched["mcp_server"]
+
+
+def test_the_tools_for_assistants_need_a_package_and_say_which(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code.startswith("--mcp needs the package mcp: pip install 'gradio[mcp]==")
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +402,8 @@ def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipe
     app.build_demo(pipeline)
     import spaces
 
-    assert sorted(spaces.lent) == ["analyse", "classify", "explain", "reclassify", "segment"]
+    names = ["analyse", "batch", "classify", "compare_prompts", "explain", "keep", "segment", "show"]
+    assert sorted(set(spaces.lent)) == names
     del sys.modules["spaces"]
 
 

@@ -3,10 +3,14 @@
 import json
 import shutil
 from collections.abc import Iterator
+from zipfile import ZipFile
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from hub_models.cards import CardFacts
+from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint
 from tests.fakes import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -55,32 +59,89 @@ def assert_no_sideways_scrolling(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
-def test_an_upload_fills_both_tabs_and_the_models_are_named(page, xray):
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, which on a phone may stand in the menu of those that the bar has no room for."""
+    tab = page.get_by_role("tab", name=name)
+    if not tab.is_visible():
+        page.locator(".overflow-menu > button").click()
+        tab = page.locator(".overflow-dropdown button", has_text=name)
+    tab.click()
+
+
+def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
     page.locator("#xray input[type=file]").set_input_files(xray)
 
     shares = page.locator("#shares")
     expect(shares).to_contain_text("12.3 %patient's right lung")
     expect(shares).to_contain_text("not foundpatient's left lung")
     expect(page.locator("#overlay img")).to_be_visible()
-    assert_no_sideways_scrolling(page)
-
-    page.get_by_role("tab", name="Classify").click()
     expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
     expect(page.locator("#clip-finetuned")).to_contain_text("88%")
     expect(page.locator("#resnet")).to_contain_text("75%")
+    expect(page.locator("#set-clip-zero-shot")).to_contain_text("Ill or Well: sets like this one")
     expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
     page.get_by_role("button", name="Where the classifiers look").click()
     page.get_by_role("button", name="Show where").click()
     expect(page.locator("#heat-resnet img")).to_be_visible()
     expect(page.locator("#heat")).to_contain_text("75.0 % of the heat lies in the lungs")
+    page.get_by_role("button", name="Keep the result").click()
+    page.get_by_role("button", name="Write a report").click()
+    with page.expect_download() as download:
+        page.locator("#report a[download='report.pdf']").click()
+    download.value.save_as(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert_no_sideways_scrolling(page)
 
-    page.get_by_role("tab", name="Models").click()
+
+def test_a_dicom_or_tiff_file_is_opened_and_analysed(page, xray, tmp_path):
+    Image.open(xray).save(tmp_path / "chest.tif")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Open a DICOM or TIFF file").click()
+    chooser.value.set_files(tmp_path / "chest.tif")
+    expect(page.locator("#xray img")).to_be_visible()
+    expect(page.locator("#shares")).to_contain_text("12.3 %patient's right lung")
+
+
+def test_the_models_are_named_with_their_cards(page):
+    open_tab(page, "Models")
+    assert page.url.endswith("?tab=models")
     expect(page.locator("#checkpoints")).to_contain_text("someone/resnet")
     with page.expect_event("requestfailed") as picture_elsewhere:
         page.get_by_role("button", name="Model card: resnet").click()
     assert picture_elsewhere.value.failure == "csp"
     expect(page.get_by_role("heading", name="Card of the ResNet")).to_be_visible()
+    assert_no_sideways_scrolling(page)
+
+
+def test_a_batch_of_five_with_a_broken_file_gives_a_table_and_an_archive(page, url, xray, tmp_path):
+    files = [tmp_path / f"{name}.png" for name in "abcde"]
+    for file in files:
+        file.write_bytes(xray.read_bytes())
+    files[2].write_text("Dear colleague")
+    page.goto(f"{url}?tab=batch")
+    page.locator("#batch-files input[type=file]").set_input_files(files)
+    page.get_by_role("button", name="Outline and classify all").click()
+    table = page.locator("#batch-table")
+    expect(table.get_by_text("answered")).to_have_count(4)
+    expect(table.get_by_text("refused")).to_have_count(1)
+    with page.expect_download() as download:
+        page.locator("#batch-kept a[download='results.zip']").click()
+    download.value.save_as(tmp_path / "results.zip")
+    with ZipFile(tmp_path / "results.zip") as packed:
+        assert {"summary.csv", "a/overlay.png", "e/lungs.png"} <= set(packed.namelist())
+        assert not [name for name in packed.namelist() if name.startswith("c/")]
+    assert_no_sideways_scrolling(page)
+
+
+def test_the_recorded_figures_are_compared(page, pipeline, monkeypatch):
+    embedded = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
+    monkeypatch.setattr(pipeline, "checkpoints", embedded)
+    open_tab(page, "Compare models")
+    accuracy = CardFacts.load(EMBEDDED / "resnet").results["accuracy"]
+    expect(page.locator("#scores")).to_contain_text(f"{accuracy:.3f} (")
+    expect(page.locator("#outline-scores")).to_contain_text("pooled over all pixels")
+    expect(page.locator("#confusion")).to_contain_text("called Normal")
+    expect(page.locator(".vega-embed canvas, .vega-embed svg").first).to_be_visible()
     assert_no_sideways_scrolling(page)
 
 
@@ -100,36 +161,27 @@ def test_the_outlines_are_drawn_anew_as_the_visitor_wants_and_the_masks_can_be_k
         expect(picture).not_to_have_attribute("src", before)
     assert_no_sideways_scrolling(page)
 
+    page.get_by_role("button", name="Keep the result").click()
     with page.expect_download() as download:
         page.locator("#masks a[download='masks.json']").click()
     download.value.save_as(tmp_path / "masks.json")
     assert json.loads((tmp_path / "masks.json").read_text())["masks"].keys() >= {"lungs", "infection"}
 
 
-def test_edited_prompts_reach_the_pipeline_and_an_empty_one_is_refused(page, pipeline, xray):
+def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipeline, xray):
     page.locator("#xray input[type=file]").set_input_files(xray)
-    page.get_by_role("tab", name="Classify").click()
     expect(page.locator("#resnet")).to_contain_text("75%")
+    open_tab(page, "Zero-shot vs fine-tuned")
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing\nWell: nothing to see\n")
-    page.get_by_role("button", name="Classify with these prompts").click()
-    expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
-    page.wait_for_function("!document.querySelector('.generating, .pending')")
+    page.get_by_role("button", name="Compare the X-ray with these sentences").click()
+    expect(page.locator("#asked-clip-zero-shot")).to_contain_text("63%")
+    expect(page.locator("#similarity")).to_contain_text("nothing to see")
     assert pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["nothing", "nothing to see"]}
+    assert_no_sideways_scrolling(page)
 
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
-    page.get_by_role("button", name="Classify with these prompts").click()
+    page.get_by_role("button", name="Compare the X-ray with these sentences").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is no "class: sentence"')
-
-
-def test_a_new_picture_is_outlined_without_an_error_while_a_class_has_no_sentence(page, xray):
-    page.get_by_role("tab", name="Classify").click()
-    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
-    page.locator("#xray input[type=file]").set_input_files(xray)
-    expect(page.locator("#notes")).to_contain_text('"Well:" is no "class: sentence"')
-    page.get_by_role("tab", name="Segment").click()
-    expect(page.locator("#overlay img")).to_be_visible()
-    expect(page.locator("#shares")).to_contain_text("12.3 %patient's right lung")
-    expect(page.locator(".error")).to_have_count(0)
 
 
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):

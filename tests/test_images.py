@@ -223,7 +223,10 @@ def damaged_png() -> bytes:
 
 REFUSALS = {
     "empty": (b"", r"The image is empty \(0 bytes\); copy or export it again"),
-    "text": (b"finding,patient\n" * 20, "The image is not an image that can be read; give a PNG, JPEG, WebP, TIFF"),
+    "text": (
+        b"finding,patient\n" * 20,
+        "The image is not an image that can be read; give a PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file",
+    ),
     "a sound": (b"RIFF\0\0\0\0WAVEfmt " + bytes(200), "is not an image that can be read"),
     "PDF": (b"%PDF-1.7\n" + bytes(200), "is not an image that can be read"),
     "truncated PNG": (encoded(Image.fromarray(grey()))[:2000], "is truncated or damaged and cannot be decoded"),
@@ -233,17 +236,17 @@ REFUSALS = {
     "truncated TIFF": (encoded(Image.fromarray(grey()), "TIFF")[:-200], "is truncated or damaged"),
     "truncated BMP": (encoded(Image.fromarray(grey()), "BMP")[:-200], "is truncated or damaged"),
     "flipped bits": (damaged_png(), "is truncated or damaged"),
-    "DICOM": (bytes(128) + b"DICM" + bytes(200), r"The image is a DICOM file; save it as PNG first"),
+    "DICOM of nothing": (bytes(128) + b"DICM" + bytes(200), "The image is a DICOM file in an unknown transfer syntax"),
     "60 megapixels": (png_header(10_000, 6_000), "10000 x 6000 pixels; at most 50 megapixels are read"),
     "100 megapixels": (png_header(10_000, 10_000), "megapixels"),
     "400 megapixels": (png_header(20_000, 20_000), "far more than 50 megapixels"),
     "narrow": (encoded(Image.new("L", (31, 400))), "31 x 400 pixels; an X-ray needs at least 32 pixels on each side"),
     "blank": (encoded(Image.new("L", (64, 64), 90)), "The image is blank: it has no contrast"),
     "nearly blank": (encoded(Image.fromarray((grey() > 99) + np.uint8(90))), "The image is blank"),
-    "animated GIF": (animation("GIF"), "The image holds 2 frames; save the one to look at as a PNG"),
-    "animated PNG": (animation("PNG"), "holds 2 frames"),
-    "animated WebP": (animation("WEBP"), "holds 2 frames"),
-    "two-page TIFF": (animation("TIFF"), "holds 2 frames"),
+    "animated GIF": (animation("GIF"), "The image holds several frames; save the one to look at as PNG"),
+    "animated PNG": (animation("PNG"), "holds several frames"),
+    "animated WebP": (animation("WEBP"), "holds several frames"),
+    "two-page TIFF": (animation("TIFF"), "holds several frames"),
     "LAB": (encoded(Image.new("LAB", (64, 64)), "TIFF"), "has colour mode LAB; save it as greyscale or RGB"),
     "array of one row": (np.arange(5000), r"The array has shape \(5000,\); give \(height, width\)"),
     "two channels": (np.zeros((64, 64, 2)), r"The array has shape \(64, 64, 2\); .* with 1, 3 or 4 channels"),
@@ -281,14 +284,17 @@ def test_a_size_that_pillow_warns_of_is_refused_with_warnings_as_errors():
 def test_a_file_that_is_refused_is_named(tmp_path):
     dicom = tmp_path / "chest.dcm"
     dicom.write_bytes(bytes(128) + b"DICM" + bytes(200))
-    with pytest.raises(ImageRefused, match=r'^"chest\.dcm" is a DICOM file; save it as PNG first'):
+    with pytest.raises(
+        ImageRefused,
+        match=r'^"chest\.dcm" is a DICOM file in an unknown transfer syntax, which cannot be read here; save it',
+    ):
         read_image(dicom)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(ImageRefused, match=r"gone\.png was not found; check its name and folder"):
         read_image(tmp_path / "gone.png")
-    with pytest.raises(ImageRefused, match="cannot be opened"):
+    with pytest.raises(ImageRefused, match=r"cannot be opened \(Is a directory\); give a readable image file"):
         read_image(str(tmp_path))
     with pytest.raises(ImageRefused, match="cannot be opened"):
         read_image("chest\0.png")

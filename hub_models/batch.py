@@ -1,0 +1,182 @@
+"""Many X-rays, one after the other: from files, folders and zip archives to a table and the pictures of each."""
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import numpy as np
+from PIL import Image
+
+from hub_models.archives import Given, Item, find
+from hub_models.clip import Prompts
+from hub_models.images import ImageRefused, read_image
+from hub_models.lungs import grade_extent
+from hub_models.overlay import draw_overlay, sketch
+from hub_models.pipeline import Report, XrayPipeline
+from hub_models.report import EXTENSIONS, Source, printable, remarks
+
+LONGEST = 200  # bytes of a folder's name; file systems take 255
+CSV_FILE = "summary.csv"
+
+_FIRST = (
+    "file",
+    "folder",
+    "status",
+    "infected_share right",
+    "infected_share left",
+    "infected_share both",
+    "extent_grade right",
+    "extent_grade left",
+)
+_LAST = ("strangeness", "note")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # no names on Windows
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of one file its `name`; and its `source` and `report`, or the sentence of its `refusal`."""
+
+    name: str
+    source: Source | None = None
+    report: Report | None = None
+    refusal: str | None = None
+
+    @property
+    def status(self) -> str:
+        """How it went: "answered", "strange" (answered, but said to be no frontal chest X-ray) or "refused"."""
+        if self.report is None:
+            return "refused"
+        return "strange" if self.report.masks.strange else "answered"
+
+
+def run(pipeline: XrayPipeline, given: Iterable[Given], prompts: Prompts | None = None) -> Iterator[Result]:
+    """One result for each file that `find` finds, in its order; a file that is refused stops nothing.
+
+    Args:
+        pipeline: the models.
+        given: names and places of files, folders and zip archives.
+        prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
+
+    Raises:
+        ValueError: if a class has no prompt.
+    """
+    for item in find(given):
+        yield _answer(pipeline, item, prompts)
+
+
+def pictures(report: Report) -> dict[str, Image.Image]:
+    """What is kept of an X-ray to look at: overlay.png, and lungs.png and infection.png (0 outside, 255 inside)."""
+    masks = {"lungs.png": report.masks.lungs, "infection.png": report.masks.infection}
+    overlay = Image.fromarray(draw_overlay(sketch(report.image, report.masks)))
+    return {"overlay.png": overlay} | {
+        name: Image.fromarray(mask.astype(np.uint8) * 255) for name, mask in masks.items()
+    }
+
+
+def folder_name(name: str, taken: set[str]) -> str:
+    """A name for the folder of a file's results that every system takes and that is not taken; then it is.
+
+    Args:
+        name: the file's own, perhaps with folders before it.
+        taken: names in use, without regard to case.
+    """
+    file = PurePosixPath(name)
+    stem = file.stem if file.suffix.lower() in EXTENSIONS else file.name  # the end of a DICOM number is no extension
+    stem = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", stem)).encode()[:LONGEST].decode(errors="ignore")
+    stem = stem.strip("._-")
+    if not stem or _RESERVED.fullmatch(stem.partition(".")[0]):
+        stem = f"xray_{stem}".rstrip("_")
+    unique, number = stem, 1
+    while unique.casefold() in taken:
+        number += 1
+        unique = f"{stem}-{number}"
+    taken.add(unique.casefold())
+    return unique
+
+
+def table_row(result: Result, folder: str = "") -> dict[str, str | float | int | None]:
+    """One image's row of the table: column -> value, None for what is not known.
+
+    Args:
+        result: of the image.
+        folder: where its pictures are kept.
+
+    Returns:
+        "file", "folder", "status"; "infected_share SIDE" (0..1) and "extent_grade SIDE" (0..4); of each classifier
+        that answered "ROLE class", its most probable one, and "ROLE p CLASS" (0..1); "strangeness"; "note".
+    """
+    row = dict.fromkeys(_FIRST) | {"file": result.name, "folder": folder, "status": result.status}
+    if result.report is None:
+        return row | dict.fromkeys(_LAST) | {"note": result.refusal}
+    for side in ("right", "left", "both"):
+        row[f"infected_share {side}"] = getattr(result.report.involvement, side)
+    for side in ("right", "left"):
+        row[f"extent_grade {side}"] = grade_extent(row[f"infected_share {side}"])
+    for role, probabilities in result.report.classifiers.items():
+        row[f"{role} class"] = max(probabilities, key=probabilities.get)
+        row |= {f"{role} p {label}": probability for label, probability in probabilities.items()}
+    return row | {"strangeness": result.report.masks.strangeness, "note": " ".join(remarks(result.report)) or None}
+
+
+def table_csv(rows: Sequence[dict]) -> bytes:
+    """The rows of `table_row` as a CSV file for spreadsheets: UTF-8 with its mark, and no text that is a formula."""
+    answers = dict.fromkeys(column for row in rows for column in row if column not in (*_FIRST, *_LAST))
+    columns = [*_FIRST, *answers, *_LAST]
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerows([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
+    return stream.getvalue().encode("utf-8-sig")
+
+
+def write_zip(path: Path, results: Iterable[Result]) -> Iterator[dict]:
+    """Write an archive with the `pictures` of each result in a folder of its own, and summary.csv.
+
+    It is written as the results come, and whole once the last row was taken; no picture is kept.
+
+    Returns:
+        The row of each result, once its pictures are written.
+    """
+    rows: list[dict] = []
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        # A loop over the results would hold on to one while the next is made.
+        for row in map(partial(_pack, archive, {CSV_FILE}), results):
+            rows.append(row)
+            yield row
+        archive.writestr(ZipInfo(CSV_FILE), table_csv(rows))
+
+
+def _pack(archive: ZipFile, taken: set[str], result: Result) -> dict:
+    if result.report is None:
+        return table_row(result)
+    folder = folder_name(result.name, taken)
+    for name, picture in pictures(result.report).items():
+        with archive.open(ZipInfo(f"{folder}/{name}"), "w") as stream:
+            picture.save(stream, "PNG")
+    return table_row(result, folder)
+
+
+def _cell(value: str | float | int | None) -> str | float | int | None:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _answer(pipeline: XrayPipeline, item: Item, prompts: Prompts | None) -> Result:
+    if item.load is None:
+        return Result(item.name, refusal=item.problem)
+    try:
+        source, image = _read(item)
+    except ImageRefused as refused:
+        return Result(item.name, refusal=printable(str(refused)))
+    return Result(item.name, source, pipeline(image, prompts))
+
+
+def _read(item: Item) -> tuple[Source, np.ndarray]:
+    data = item.load()
+    return Source.of(item.name, data), read_image(data)

@@ -29,6 +29,7 @@ from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.dicom import view_position
 from hub_models.explanation import draw_heat
 from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
@@ -248,6 +249,8 @@ class Actions:
             image = read_image(data)
         except ImageRefused as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
+        if (view := view_position(data)) is not None:
+            gr.Info(f"View position that the file tells: {view}. The models know frontal views (PA, AP) only.")
         source = Source.of(path, data)
         shown = Path(tempfile.mkdtemp(prefix="xray-opened-")) / f"{source.sha256}{source.extension}.png"
         Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from zipfile import ZipFile
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -190,3 +191,22 @@ def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, t
     expect(page.get_by_test_id("toast-body")).to_contain_text("is not an image that can be read")
     page.get_by_role("button", name="healthy.png").or_(page.locator(".gallery-item")).first.click()
     expect(page.locator("#shares")).to_contain_text("12.3 %")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("tab", ["analyse", "prompts", "batch", "compare", "models"])
+def test_nothing_keeps_people_out(page, url, xray, tab, theme):
+    """No finding of axe-core that it calls serious or critical."""
+    page.goto(f"{url}?tab={tab}&__theme={theme}")
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    expect(page.locator("#xray img")).to_be_visible()
+    if tab == "analyse":
+        expect(page.locator("#resnet")).to_contain_text("75%")
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (finding["id"], node["html"][:200], node["failureSummary"])
+        for finding in found
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]
+    assert serious == []

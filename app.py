@@ -107,12 +107,38 @@ LARGEST = "200mb"  # of an upload
 
 # Pictures that a model card from the Hub links to stay out: a visitor's browser is sent nowhere else.
 HEAD = """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:">"""
+# The first tab selects itself before the one that the address names is opened; that is not to be noted.
 ADDRESS = """() => {{
+    if (!window.opened) return;
     const address = new URL(location);
     address.searchParams.set("tab", "{}");
     history.replaceState(null, "", address);
 }}"""
-THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"])
+# Gradio leaves these without a name that a screen reader can say, and a table out of reach of the keyboard.
+NAMES = """() => {{
+    const examples = {examples};
+    const name = (selector, label, role) => document.querySelectorAll(selector).forEach((part, i) => {{
+        part.setAttribute("aria-label", Array.isArray(label) ? label[i] : label);
+        if (role && part.getAttribute("role") !== role) part.setAttribute("role", role);
+    }});
+    const all = () => {{
+        name(".gallery-item", examples);
+        name("button:has(> .image-frame)", "Picture");
+        name("div[aria-label='Empty value']", "Empty value", "img");
+        name("g[role=graphics-symbol]", "Points of the plot");
+        document.querySelector("#checkpoints")?.setAttribute("tabindex", "0");
+    }};
+    new MutationObserver(all).observe(document.body, {{childList: true, subtree: true, attributeFilter: ["role"]}});
+    all();
+}}"""
+THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"]).set(
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_hover_dark="*primary_800",
+)
 LOOK = {"theme": THEME, "css_paths": Path(figures.__file__).with_name("page.css"), "head": HEAD}
 
 
@@ -629,7 +655,9 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
         gr.on([anyway.click], run_models, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
-        gr.on([demo.load], open_tab, None, tabs, **PRIVATE)
+        opened = gr.on([demo.load], open_tab, None, tabs, **PRIVATE)
+        opened.then(None, None, None, js="() => {window.opened = true}")
+        demo.load(None, None, None, js=NAMES.format(examples=json.dumps([f"Example: {name}" for name in EXAMPLES])))
         for name, tab in zip(TABS, (analyse, compare_prompts, batch, compare, models), strict=True):
             tab.select(None, None, None, js=ADDRESS.format(name))
         _endpoints(actions, xray, outlined[1])

@@ -268,7 +268,7 @@ class Actions:
         return None if drawn is None else draw_overlay(drawn, shown, style, opacity)
 
     @staticmethod
-    def open_file(path: str | None) -> str:
+    def open_file(path: str) -> Iterator[str]:
         """Make a picture that browsers show of a file that they do not, with 16 bits, named after what it was."""
         data = Path(path).read_bytes()
         try:
@@ -278,9 +278,10 @@ class Actions:
         if (view := view_position(data)) is not None:
             gr.Info(f"View position that the file tells: {view}. The models know frontal views (PA, AP) only.")
         source = Source.of(path, data)
-        shown = Path(tempfile.mkdtemp(prefix="xray-opened-")) / f"{source.sha256}{source.extension}.png"
-        Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
-        return str(shown)
+        with tempfile.TemporaryDirectory(prefix="xray-opened-") as folder:  # until gradio has copied the file
+            shown = Path(folder, f"{source.sha256}{source.extension}.png")
+            Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
+            yield str(shown)
 
     def compare_prompts(self, xray: dict | None, prompts: str) -> list:
         """Fill the tab of prompts: what both CLIPs make of the visitor's sentences, and ResNet of the X-ray."""

@@ -141,11 +141,17 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
+        return self._ask(dict.fromkeys(self.classifiers) | {"clip-zero-shot": prompts}, image, masks)
+
+    def _ask(self, asked: Mapping[str, Prompts | None], image: np.ndarray, masks: Masks) -> tuple[Answers, list[str]]:
+        """What `classify` gives, of the roles that are there; each is asked its sentences, or its own where None."""
         answers, notes = {}, []
-        for role, classifier in self.classifiers.items():
-            options = {"prompts": prompts} if role == "clip-zero-shot" else {}
+        for role, prompts in asked.items():
+            if role not in self.classifiers:
+                continue
+            options = {} if prompts is None else {"prompts": prompts}
             try:
-                answers[role] = classifier(image, masks.lungs, **options)
+                answers[role] = self.classifiers[role](image, masks.lungs, **options)
             except (NoLungs, NotJoined) as error:
                 notes.append(f"{role} gave no answer: {error}")
         return answers, notes
@@ -182,18 +188,12 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        answers, notes = {}, []
+        answers, notes = self._ask(dict.fromkeys(CLIP_ROLES, prompts) | {"resnet": None}, image, masks)
         sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
-        for role in ("clip-zero-shot", "clip-finetuned", "resnet"):
-            classifier = self.classifiers[role]
-            options = {"prompts": prompts} if role in CLIP_ROLES else {}
-            try:
-                answers[role] = classifier(image, masks.lungs, **options)
-            except NoLungs as error:
-                notes.append(f"{role} gave no answer: {error}")
-                continue
-            if role in CLIP_ROLES:
-                found = classifier.similarities(image, masks.lungs, [row["sentence"] for row in sentences])
+        for role in CLIP_ROLES:
+            if role in answers:
+                texts = [row["sentence"] for row in sentences]
+                found = self.classifiers[role].similarities(image, masks.lungs, texts)
                 for row, similarity in zip(sentences, found, strict=True):
                     row[role] = similarity
         return answers, notes, sentences

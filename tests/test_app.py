@@ -229,14 +229,17 @@ def test_a_report_holds_what_the_page_shows(pipeline, xray):
 def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_report_names_the_file(tmp_path):
     deep = np.random.default_rng(0).integers(0, 65535, (64, 96)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "anna.tif")
-    shown = Path(app.Actions.open_file(str(tmp_path / "anna.tif")))
+    opening = app.Actions.open_file(str(tmp_path / "anna.tif"))
+    shown = Path(next(opening))
     assert np.abs(read_image(shown) - read_image(tmp_path / "anna.tif")).max() < 3e-4
     assert "anna" not in str(shown)
     source = app._source({"path": str(shown)})
     assert source == Source(hashlib.sha256((tmp_path / "anna.tif").read_bytes()).hexdigest(), ".tif")
+    assert not list(opening)
+    assert not shown.exists()  # by now gradio has a copy of its own, which it deletes after an hour
     (tmp_path / "anna.tif").write_text("no picture")
     with pytest.raises(gr.Error, match="is not an image"):
-        app.Actions.open_file(str(tmp_path / "anna.tif"))
+        next(app.Actions.open_file(str(tmp_path / "anna.tif")))
 
 
 def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):

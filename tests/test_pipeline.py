@@ -203,3 +203,23 @@ def test_a_fusion_whose_part_was_exchanged_says_so_until_the_part_is_back(overri
     pipeline.use(Checkpoint("resnet", Path(overrides["resnet"]), "folder", "back"))
     assert pipeline(IMAGE).classifiers == before.classifiers
     assert set(pipeline.explain(IMAGE, before.masks)) == {"resnet", "clip-zero-shot", "clip-finetuned"}
+
+
+def test_both_clips_are_compared_by_sentence_beside_a_resnet_that_knows_its_own_classes(overrides):
+    pipeline = XrayPipeline.from_pretrained(overrides)
+    masks, _ = pipeline.segment(IMAGE)
+    prompts = {"ill": ["COVID-19 lungs"], "well": ["Normal lungs", "a chest X-ray"]}
+    answers, notes, sentences = pipeline.compare_prompts(IMAGE, masks, prompts)
+    clip = pipeline.classifiers["clip-finetuned"]
+    assert list(answers) == ["clip-zero-shot", "clip-finetuned", "resnet"]
+    assert answers["clip-finetuned"] == clip(IMAGE, masks.lungs, prompts)
+    assert answers["resnet"] == pipeline.classifiers["resnet"](IMAGE, masks.lungs)
+    assert notes == []
+    assert [(row["class"], row["sentence"]) for row in sentences] == [
+        (label, text) for label, texts in prompts.items() for text in texts
+    ]
+    cosine = clip.embed_prompts({"ill": ["COVID-19 lungs"]}) @ clip.embed(IMAGE, masks.lungs)[0]
+    assert sentences[0]["clip-finetuned"] == pytest.approx(float(cosine[0]), abs=1e-5)
+    _, notes, sentences = pipeline.compare_prompts(IMAGE, Masks(NOTHING, NOTHING), prompts)
+    assert len(notes) == 3
+    assert "clip-finetuned" not in sentences[0]

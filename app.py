@@ -13,11 +13,13 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -28,18 +30,31 @@ from hub_models import figures
 from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.checkpoints import ROLES, CheckpointError, asked_for, resolve
 from hub_models.dicom import view_position
-from hub_models.explanation import draw_heat
+from hub_models.heat import draw_heat
 from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
 from hub_models.mask_files import describe_masks, write_masks
-from hub_models.opening import open_pipeline, try_again
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
 from hub_models.phantom import draw_phantom
-from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.report_pdf import write_pdf
+from hub_models.texts import (
+    BATCH,
+    CHOOSE,
+    CONTROLS,
+    DISCLAIMER,
+    FIGURES,
+    HEAT,
+    INTRO,
+    LOADING,
+    PROMPTS,
+    SIMILARITY,
+    TABS,
+    TITLES,
+    VIEWS,
+)
 from hub_models.wording import (
     NOT_A_RISK,
     card_text,
@@ -52,49 +67,9 @@ from hub_models.wording import (
     strange_html,
 )
 
-INTRO = """# Chest X-ray: lungs, infection, classes
-A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
-DISCLAIMER = """**Research demo, not a medical device.** The models learned from a small public data set and were never
-tried in a clinic: do not diagnose or treat anyone with what they say, and upload no picture that shows a name."""
-PROMPTS = """CLIP compares the X-ray with sentences, so it can be asked about any classes: one `class: sentence` a line,
-as many lines for a class as you like. *Zero-shot* has never been trained to choose among classes; *fine-tuned* has, and
-shows here what that did to other sentences. ResNet knows its own classes only."""
-SIMILARITY = """Cosine similarity of the X-ray with each sentence, -1 to 1. A class takes the mean of its sentences;
-the probabilities above come from the differences between classes, which are small numbers times a large factor."""
-HEAT = """Brighter places speak more for the class that the classifier prefers (Grad-CAM, Selvaraju et al. 2017). The
-map is coarse, and shows where a network found something, not what."""
-BATCH = """Many X-rays at once: files, or zip archives of them. One that cannot be read is named, and the rest goes on.
-The archive at the end holds the table, the outlines and the masks."""
-FIGURES = """What the checkpoints in use scored on the test images that their cards name, with 95 % intervals over
-patients in brackets. Nothing is measured here. Each card tells how; *Models* shows them."""
-CONTROLS = """**How much of a score needs the lungs?** The classes of public collections come from different hospitals,
-and a network can name the hospital. A classifier that looks at the lungs falls to chance when they are hidden."""
-CHOOSE = """Use another checkpoint for a role: `embedded`, a folder, or a Hub id as `user/repo` or `user/repo@revision`.
-It is used for everyone who has this page open."""
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
 
-TABS = {
-    "analyse": "Analyse",
-    "prompts": "Zero-shot vs fine-tuned",
-    "batch": "Batch",
-    "compare": "Compare models",
-    "models": "Models",
-}
-"""Name of a tab in the page's address, as in /?tab=batch -> its title."""
-TITLES = {
-    "clip-zero-shot": "CLIP, zero-shot",
-    "clip-finetuned": "CLIP, fine-tuned",
-    "resnet": "ResNet",
-    "fusion": "ResNet and CLIP, joined",
-}
-VIEWS = {
-    "lungs": "Sees only the segmented lungs; the rest is black.",
-    "crop": "Sees the X-ray cropped to the segmented lungs.",
-    "full": "Sees the whole X-ray.",
-    "lungs_hidden": "A control: sees the X-ray with the lungs black.",
-    "box_hidden": "A control: sees the X-ray with the box around the lungs black.",
-    "shape": "A control: sees the outline of the lungs alone.",
-    "thumbnail": "A control: sees the X-ray in 32 x 32 pixels.",
-}
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
 FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
@@ -105,32 +80,6 @@ FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are
 WAITING = 64  # how many events may wait; to more visitors the page says that it is busy
 LARGEST = "200mb"  # of an upload
 
-# Pictures that a model card from the Hub links to stay out: a visitor's browser is sent nowhere else.
-HEAD = """<meta http-equiv="Content-Security-Policy" content="img-src 'self' data: blob:">"""
-# The first tab selects itself before the one that the address names is opened; that is not to be noted.
-ADDRESS = """() => {{
-    if (!window.opened) return;
-    const address = new URL(location);
-    address.searchParams.set("tab", "{}");
-    history.replaceState(null, "", address);
-}}"""
-# Gradio leaves these without a name that a screen reader can say, and a table out of reach of the keyboard.
-NAMES = """() => {{
-    const examples = {examples};
-    const name = (selector, label, role) => document.querySelectorAll(selector).forEach((part, i) => {{
-        part.setAttribute("aria-label", Array.isArray(label) ? label[i] : label);
-        if (role && part.getAttribute("role") !== role) part.setAttribute("role", role);
-    }});
-    const all = () => {{
-        name(".gallery-item", examples);
-        name("button:has(> .image-frame)", "Picture");
-        name("div[aria-label='Empty value']", "Empty value", "img");
-        name("g[role=graphics-symbol]", "Points of the plot");
-        document.querySelector("#checkpoints")?.setAttribute("tabindex", "0");
-    }};
-    new MutationObserver(all).observe(document.body, {{childList: true, subtree: true, attributeFilter: ["role"]}});
-    all();
-}}"""
 THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"]).set(
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
@@ -139,21 +88,31 @@ THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_hover_dark="*primary_800",
 )
-LOOK = {"theme": THEME, "css_paths": Path(figures.__file__).with_name("page.css"), "head": HEAD}
+LOOK = {
+    "theme": THEME,
+    "css_paths": Path(figures.__file__).with_name("page.css"),
+    "head_paths": Path(figures.__file__).with_name("page_head.html"),
+}
 
 
 class Actions:
-    """What the page does with an X-ray.
+    """What the page does with an X-ray, once the models are there.
 
     `xray` is the file as gradio stored it. Events leave out the reading of gr.Image (`preprocess=False`), which turns
     16 bits into 8 and meets a file that is no picture with a traceback.
     """
 
-    def __init__(self, pipeline: XrayPipeline) -> None:
-        self.pipeline = pipeline
-        self.roles = [role for role in TITLES if role in pipeline.classifiers]
-        self.looking = [role for role in self.roles if role != "fusion"]  # it looks through the eyes of two of them
+    roles = tuple(TITLES)
+    looking = tuple(role for role in TITLES if role != "fusion")  # it looks through the eyes of two of them
+
+    def __init__(self, models: "Future[XrayPipeline]") -> None:
+        self.models = models
         self.turn = threading.Lock()  # a batch lets others in after each image
+
+    @property
+    def pipeline(self) -> "XrayPipeline":
+        """The models; whoever asks waits until they are loaded."""
+        return self.models.result()
 
     # What scripts call
 
@@ -241,11 +200,13 @@ class Actions:
 
         The last value shows or hides the button that asks for a picture's results although it looks strange.
         """
-        unclassified = self._classified({}, [])
+        unclassified = [None] * len(self.roles) + [""] * (1 + len(self.roles))
         yield [None, None, "", None, *unclassified, gr.update(visible=False)]
         if xray is None:
             return
         image = _read(xray)
+        if not self.models.done():
+            yield [None, None, LOADING, None, *unclassified, gr.skip()]
         with self.turn:
             masks, involvement = self.pipeline.segment(image)
         if masks.strange and not anyway:
@@ -336,21 +297,20 @@ class Actions:
     def tell(self) -> list:
         """Say which checkpoints are in use: stand-ins, their button, the table, cards, views and prompts."""
         checkpoints, classifiers = self.pipeline.checkpoints, self.pipeline.classifiers
+        views = [f"{VIEWS[classifiers[role].view]} {control_text(checkpoints[role])}" for role in self.roles]
         return [
             problems_html(checkpoints),
             gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
             checkpoints_table(checkpoints),
-            *(card_text(checkpoint) for checkpoint in checkpoints.values()),
-            *map(self.view_text, self.roles),
+            *(card_text(checkpoints[role]) for role in ROLES),
+            *views,
             write_prompts(classifiers["clip-zero-shot"].prompts),
         ]
 
-    def view_text(self, role: str) -> str:
-        """Say what a classifier is shown, and how much of its score needs the lungs."""
-        return f"{VIEWS[self.pipeline.classifiers[role].view]} {control_text(self.pipeline.checkpoints.get(role))}"
-
     def retry(self) -> list:
         """Ask again for every checkpoint that has a stand-in."""
+        from hub_models.opening import try_again
+
         try_again(self.pipeline)
         return self.tell()
 
@@ -487,12 +447,12 @@ def _outlines() -> tuple[list[gr.components.Component], list[gr.components.Compo
 def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Markdown]]:
     """What the classifiers fill, side by side, and what is said of each of them."""
     outputs, sets, views = [], [], []
-    with gr.Row():
+    with gr.Row(elem_id="classes"):
         for role in actions.roles:
             with gr.Column(min_width=280):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))
                 sets.append(gr.Markdown(elem_id=f"set-{role}"))
-                views.append(gr.Markdown(actions.view_text(role)))
+                views.append(gr.Markdown(elem_classes="view"))
     outputs += [gr.Markdown(elem_id="notes"), *sets]
     gr.Markdown(f"**What a probability here is not:** {NOT_A_RISK}")
     return outputs, views
@@ -530,8 +490,7 @@ def _keep(actions: Actions, xray: gr.Image) -> gr.File:
 
 def _prompts_tab(actions: Actions, xray: gr.Image) -> gr.Textbox:
     gr.Markdown(PROMPTS)
-    text = write_prompts(actions.pipeline.classifiers["clip-zero-shot"].prompts)
-    prompts = gr.Textbox(text, label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
+    prompts = gr.Textbox(label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
     ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
     with gr.Row():
         found = [gr.Label(label=TITLES[role], min_width=220, elem_id=f"asked-{role}") for role in actions.looking]
@@ -586,12 +545,12 @@ def _compare_tab(actions: Actions, tab: gr.Tab) -> None:
     gr.on([tab.select, label.input, role.input], actions.figures, [label, role], shown, **PRIVATE)
 
 
-def _models_tab(checkpoints: Mapping[str, Checkpoint]) -> tuple[gr.Markdown, list[gr.Markdown]]:
-    table = gr.Markdown(checkpoints_table(checkpoints), elem_id="checkpoints")
+def _models_tab() -> tuple[gr.Markdown, list[gr.Markdown]]:
+    table = gr.Markdown(elem_id="checkpoints")
     cards = []
-    for role, checkpoint in checkpoints.items():
+    for role in ROLES:
         with gr.Accordion(f"Model card: {role}", open=False):
-            cards.append(gr.Markdown(card_text(checkpoint)))
+            cards.append(gr.Markdown())
     return table, cards
 
 
@@ -601,7 +560,7 @@ def _chooser(actions: Actions, told: list[gr.components.Component]) -> None:
         gr.Markdown(CHOOSE)
         known = ["embedded", *filter(None, map(asked_for, ROLES))]
         with gr.Row():
-            role = gr.Dropdown(list(actions.pipeline.checkpoints), label="Role", min_width=160)
+            role = gr.Dropdown(list(ROLES), label="Role", min_width=160)
             wish = gr.Dropdown(known, value="embedded", label="Checkpoint", allow_custom_value=True, scale=3)
         load = gr.Button("Load")
     gr.on([load.click], actions.exchange, [role, wish], told, **EXCHANGES)
@@ -622,13 +581,13 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     gr.on([], on_gpu(actions.batch), files, [rows, kept], api_name="batch", **BATCHES)
 
 
-def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
-    """Lay out the page around the pipeline's models. Launch it with `**LOOK`."""
-    actions = Actions(pipeline)
+def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
+    """Lay out the page around a pipeline that may still be loading. Launch it with `**LOOK`."""
+    actions = Actions(models)
     with gr.Blocks(title="Chest X-ray", analytics_enabled=False, delete_cache=FORGET) as demo:
         gr.Markdown(INTRO)
         gr.Markdown(DISCLAIMER, elem_id="disclaimer")
-        problems = gr.HTML(problems_html(pipeline.checkpoints), elem_id="problems", padding=False)
+        problems = gr.HTML(elem_id="problems", padding=False)
         retry = gr.Button("Try again", size="sm", visible=False)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
@@ -646,7 +605,7 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
                 with gr.Tab(TABS["compare"], id="compare") as compare:
                     _compare_tab(actions, compare)
                 with gr.Tab(TABS["models"], id="models") as models:
-                    table, cards = _models_tab(pipeline.checkpoints)
+                    table, cards = _models_tab()
                     told = [problems, retry, table, *cards, *views, prompts]
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
@@ -657,29 +616,42 @@ def build_demo(pipeline: XrayPipeline) -> gr.Blocks:
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         opened = gr.on([demo.load], open_tab, None, tabs, **PRIVATE)
-        opened.then(None, None, None, js="() => {window.opened = true}")
-        demo.load(None, None, None, js=NAMES.format(examples=json.dumps([f"Example: {name}" for name in EXAMPLES])))
+        opened.then(None, None, None, js="() => {xrayPage.opened = true}")
+        names = json.dumps([f"Example: {name}" for name in EXAMPLES])
+        demo.load(None, None, None, js=f"() => xrayPage.name({names})")
         for name, tab in zip(TABS, (analyse, compare_prompts, batch, compare, models), strict=True):
-            tab.select(None, None, None, js=ADDRESS.format(name))
+            tab.select(None, None, None, js=f"() => xrayPage.remember('{name}')")
         _endpoints(actions, xray, outlined[1])
     return demo.queue(max_size=WAITING)
 
 
+def load() -> "XrayPipeline":
+    """Load torch, which takes seconds, and the models."""
+    from hub_models.opening import open_pipeline
+
+    return open_pipeline()
+
+
 def main() -> None:
-    """Serve the page until it is stopped."""
+    """Serve the page until it is stopped; it opens while the models are being loaded."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
     mcp = parser.parse_args().mcp
     if mcp and not importlib.util.find_spec("mcp"):
         raise SystemExit(f"--mcp needs the package mcp: pip install 'gradio[mcp]=={gr.__version__}'.")
-    zero_gpu()
-    try:
-        demo = build_demo(open_pipeline())
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
+    lent = zero_gpu()
+    models = ThreadPoolExecutor(1, "loading").submit(load)
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     name = os.environ.get("GRADIO_SERVER_NAME", host)
-    demo.launch(server_name=name, max_file_size=LARGEST, mcp_server=mcp, **LOOK)
+    try:
+        if lent:  # a card is lent to copies of this process, which have the models if it had them before
+            models.result()
+        demo = build_demo(models)
+        demo.launch(server_name=name, max_file_size=LARGEST, mcp_server=mcp, prevent_thread_lock=True, **LOOK)
+        models.result()
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
+    demo.block_thread()
 
 
 if __name__ == "__main__":

@@ -8,18 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 from PIL import Image
 
 from hub_models.archives import Given, Item, find
-from hub_models.clip import Prompts
 from hub_models.images import ImageRefused, read_image
 from hub_models.lungs import grade_extent
 from hub_models.overlay import draw_overlay, sketch
-from hub_models.pipeline import Report, XrayPipeline
 from hub_models.report import EXTENSIONS, Source, printable, remarks
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from hub_models.clip import Prompts
+    from hub_models.pipeline import Report, XrayPipeline
 
 LONGEST = 200  # bytes of a folder's name; file systems take 255
 CSV_FILE = "summary.csv"
@@ -45,7 +48,7 @@ class Result:
 
     name: str
     source: Source | None = None
-    report: Report | None = None
+    report: "Report | None" = None
     refusal: str | None = None
 
     @property
@@ -56,7 +59,7 @@ class Result:
         return "strange" if self.report.masks.strange else "answered"
 
 
-def run(pipeline: XrayPipeline, given: Iterable[Given], prompts: Prompts | None = None) -> Iterator[Result]:
+def run(pipeline: "XrayPipeline", given: Iterable[Given], prompts: "Prompts | None" = None) -> Iterator[Result]:
     """One result for each file that `find` finds, in its order; a file that is refused stops nothing.
 
     Args:
@@ -71,7 +74,7 @@ def run(pipeline: XrayPipeline, given: Iterable[Given], prompts: Prompts | None 
         yield _answer(pipeline, item, prompts)
 
 
-def pictures(report: Report) -> dict[str, Image.Image]:
+def pictures(report: "Report") -> dict[str, Image.Image]:
     """What is kept of an X-ray to look at: overlay.png, and lungs.png and infection.png (0 outside, 255 inside)."""
     masks = {"lungs.png": report.masks.lungs, "infection.png": report.masks.infection}
     overlay = Image.fromarray(draw_overlay(sketch(report.image, report.masks)))
@@ -167,7 +170,7 @@ def _cell(value: str | float | int | None) -> str | float | int | None:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _answer(pipeline: XrayPipeline, item: Item, prompts: Prompts | None) -> Result:
+def _answer(pipeline: "XrayPipeline", item: Item, prompts: "Prompts | None") -> Result:
     if item.load is None:
         return Result(item.name, refusal=item.problem)
     try:

@@ -5,7 +5,6 @@ zero then speaks against the class and is cut off (Selvaraju et al. 2017, https:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
@@ -15,33 +14,13 @@ from torchcam.methods import GradCAM
 
 from hub_models.clip import ClipClassifier, Prompts
 from hub_models.device import device_of
+from hub_models.heat import Explanation
 from hub_models.resnet import ResnetClassifier
 from hub_models.views import apply_view, view_box
 
-INFERNO = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"
-"""Ten steps of matplotlib's colour map: even to the eye, and ever lighter, so that colour-blind eyes read it too."""
-
-OPACITY = 0.6
 NO_MAP = "This model's image tower has neither a feature map nor a row of patches; heat has no place to be shown at."
 
 Classifier = ResnetClassifier | ClipClassifier
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What speaks for one class.
-
-    Attributes:
-        heat: float32 (H, W) in 0..1, of the X-ray's size; the hottest pixel is 1, or all are 0 where nothing speaks for
-            the class. Outside the square that a view crops it is 0.
-        label: the class.
-        inside_lungs: share 0..1 of the heat that lies in the lungs; None where there is no heat. It may be below 1 for
-            a view that blackens everything else: the lungs' outline and the black around them speak, too.
-    """
-
-    heat: np.ndarray
-    label: str
-    inside_lungs: float | None
 
 
 def explain(
@@ -75,24 +54,6 @@ def explain(
     if total == 0:
         return Explanation(heat.astype(np.float32), label, None)
     return Explanation((heat / heat.max()).astype(np.float32), label, float(heat[lungs].sum() / total))
-
-
-def draw_heat(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:
-    """Lay heat over an X-ray, in the colours of `INFERNO`.
-
-    Args:
-        image: float32 (H, W) in 0..1.
-        heat: float32 (H, W) in 0..1.
-        opacity: 0..1, where the heat is 1; it falls with the heat, so that a cold place is the X-ray itself.
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    grey = np.repeat((255 * image)[..., None], 3, axis=2)
-    steps = np.frombuffer(bytes.fromhex(INFERNO), np.uint8).reshape(-1, 3)
-    places = np.linspace(0, 1, len(steps))
-    colours = np.stack([np.interp(heat, places, channel) for channel in steps.T], axis=2)
-    return (grey + opacity * heat[..., None] * (colours - grey)).round().astype(np.uint8)
 
 
 @torch.inference_mode(False)

@@ -1,6 +1,5 @@
 """ResNet and CLIP joined: the ResNet's features bend CLIP's image embedding before it meets the prompts."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -189,11 +188,3 @@ class FusionClassifier:
         bent = self.model(resnet.embed(image, lungs).to(device), clip.embed(image, lungs).to(device))[0]
         logits = (clip.model.logit_scale + self.model.logit_scale).exp() * (texts @ bent)
         return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
-
-
-def digest(weights_file: Path) -> str | None:
-    """SHA-256 of a file of weights, as `FusionConfig.parts` names it; None if there is no such file."""
-    if not weights_file.is_file():
-        return None
-    with weights_file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hub_models.checkpoints import Checkpoint
 from hub_models.lungs import Involvement, grade_extent, split_lungs
-from hub_models.unet import Masks
+from hub_models.masks import Masks
 
 DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."
 

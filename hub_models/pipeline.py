@@ -13,8 +13,10 @@ from safetensors import SafetensorError
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
-from hub_models.explanation import Explanation, explain
-from hub_models.fusion import FusionClassifier, NotJoined, digest
+from hub_models.digest import weights_digest
+from hub_models.explanation import explain
+from hub_models.fusion import FusionClassifier, NotJoined
+from hub_models.heat import Explanation
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
@@ -210,7 +212,7 @@ def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints
     Raises:
         NotJoined: if it was trained between others.
     """
-    digests = {role: digest(checkpoints[role].folder / "model.safetensors") for role in PARTS}
+    digests = {role: weights_digest(checkpoints[role].folder) for role in PARTS}
     fusion.join(*(models[role] for role in PARTS), digests)
 
 

@@ -4,17 +4,19 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path, PurePath
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from hub_models.calibration import Calibration
 from hub_models.checkpoints import Checkpoint
-from hub_models.clip import Prompts
-from hub_models.fusion import digest
+from hub_models.digest import weights_digest
 from hub_models.images import PERCENTILES
 from hub_models.mask_files import describe_masks
-from hub_models.pipeline import Classifier, Report
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from hub_models.calibration import Calibration
+    from hub_models.clip import Prompts
+    from hub_models.pipeline import Classifier, Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
 {PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own
@@ -43,12 +45,12 @@ class Source:
 
 
 def describe(
-    report: Report,
+    report: "Report",
     checkpoints: Mapping[str, Checkpoint],
-    calibrations: Mapping[str, Calibration],
+    calibrations: "Mapping[str, Calibration]",
     source: Source,
     made: datetime,
-    prompts: Prompts | None = None,
+    prompts: "Prompts | None" = None,
 ) -> dict:
     """All that is known of one X-ray, ready for JSON. No name of a file is in it.
 
@@ -84,8 +86,8 @@ def describe(
 
 
 def fitting_calibrations(
-    classifiers: Mapping[str, Classifier], prompts: Prompts | None = None
-) -> dict[str, Calibration]:
+    classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None
+) -> "dict[str, Calibration]":
     """Calibrations that tell prediction sets of answers to these prompts; the zero-shot CLIP's tell of its own only."""
     return {
         role: classifier.calibration
@@ -95,7 +97,7 @@ def fitting_calibrations(
     }
 
 
-def remarks(report: Report) -> list[str]:
+def remarks(report: "Report") -> list[str]:
     """What a reader of a report must know first: that the picture is strange or has no lungs; then its own notes."""
     strange = [one_line(STRANGE).format(report.masks.strangeness)] if report.masks.strange else []
     return strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
@@ -108,22 +110,14 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     )
 
 
-def _answer(probabilities: dict[str, float], calibration: Calibration | None) -> dict:
+def _answer(probabilities: dict[str, float], calibration: "Calibration | None") -> dict:
     likely = calibration and calibration.likely(probabilities)
     return {"probabilities": probabilities, "likely": likely, "level": calibration and calibration.level}
 
 
 def _origin(checkpoint: Checkpoint) -> dict[str, str | None]:
-    weights = checkpoint.folder / "model.safetensors"
-    changed = weights.stat().st_mtime_ns if weights.is_file() else None
     origin = {"origin": checkpoint.origin, "name": checkpoint.name, "revision": checkpoint.revision}
-    return {**origin, "sha256": _digest(weights, changed)}
-
-
-@lru_cache(maxsize=64)
-def _digest(weights: Path, changed: int | None) -> str | None:
-    """The digest of a file as it was when it changed last; 40 MB are not read again for every X-ray."""
-    return digest(weights)
+    return {**origin, "sha256": weights_digest(checkpoint.folder)}
 
 
 def one_line(text: str) -> str:

@@ -28,7 +28,7 @@ from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "requirements.txt", "LICENSE")
-PATTERNS = ("hub_models/*.py", "hub_models/*.md", "hub_models/*.css", "hub_models/embedded/*/*")
+PATTERNS = ("hub_models/*.py", "hub_models/*.md", "hub_models/*.css", "hub_models/*.html", "hub_models/embedded/*/*")
 
 
 def main(argv: list[str] | None = None) -> CommitInfo | None:

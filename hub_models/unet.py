@@ -1,6 +1,6 @@
 """The UNet that outlines the lungs and the infected region of a chest X-ray."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +12,11 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 from hub_models.device import best_device, device_of
 from hub_models.labels import MASKS
 from hub_models.lungs import clean_infection, clean_lungs
+from hub_models.masks import Masks
 from hub_models.plausibility import Plausibility, mask_features
 from hub_models.weights import to_float16
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
-
-
-@dataclass(frozen=True)
-class Masks:
-    """What the UNet outlines on one X-ray.
-
-    Attributes:
-        lungs: bool (H, W), of the image's own size.
-        infection: bool (H, W).
-        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
-            accepts (`hub_models.plausibility`); None if the UNet was not taught to tell.
-    """
-
-    lungs: np.ndarray
-    infection: np.ndarray
-    strangeness: float | None = None
-
-    @property
-    def strange(self) -> bool:
-        """Whether the picture is said to be no frontal chest X-ray."""
-        return self.strangeness is not None and self.strangeness >= 1
 
 
 def new_processor(image_size: int) -> ViTImageProcessor:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 from hub_models.cards import FACTS_FILE, CardFacts
 from hub_models.checkpoints import Checkpoint
-from hub_models.explanation import Explanation
+from hub_models.heat import Explanation
 from hub_models.lungs import Involvement, grade_extent, split_lungs
-from hub_models.unet import Masks
+from hub_models.masks import Masks
 
 SIDES = "The patient faces you: their left lung is on the right of the picture."
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."

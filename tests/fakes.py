@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 
 import app
 from hub_models.calibration import Calibration
-from hub_models.checkpoints import Checkpoint
-from hub_models.explanation import Explanation
+from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.heat import Explanation
 from hub_models.lungs import Involvement
-from hub_models.pipeline import Report
+from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks
 
 PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}
@@ -22,6 +23,7 @@ PROBABILITIES = {
     "clip-zero-shot": {"Ill": 0.625, "Well": 0.375},
     "clip-finetuned": {"Ill": 0.875, "Well": 0.125},
     "resnet": {"Ill": 0.25, "Well": 0.75},
+    "fusion": {"Ill": 0.5, "Well": 0.5},
 }
 CALIBRATION = Calibration(temperature=1.0, least=0.3, level=0.9)
 NOTES = ["A note for the visitor."]
@@ -33,13 +35,12 @@ class FakePipeline:
     """Outlines two rectangles, gives fixed numbers, and remembers what it was asked."""
 
     def __init__(self, folder: Path, lungs: bool = True, strangeness: float | None = None) -> None:
-        views = zip(PROBABILITIES, ("lungs", "crop", "full"), strict=True)
+        views = zip(PROBABILITIES, ("lungs", "crop", "full", "lungs"), strict=True)
         self.classifiers = {role: SimpleNamespace(view=view, calibration=CALIBRATION) for role, view in views}
         self.classifiers["clip-zero-shot"].prompts = PROMPTS
-        self.checkpoints = {
-            "unet": Checkpoint("unet", folder / "no-card", "embedded", "embedded"),
-            "resnet": Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff"),
-        }
+        bare = {role: Checkpoint(role, folder / "no-card", "embedded", "embedded") for role in ROLES}
+        resnet = Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff")
+        self.checkpoints = bare | {"resnet": resnet}
         (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
         self.lungs, self.strangeness = lungs, strangeness
         self.images: list[np.ndarray] = []
@@ -83,10 +84,17 @@ def masks_for(shape: tuple[int, int], lungs: bool = True) -> Masks:
     return Masks(found, infection)
 
 
+def ready(pipeline: FakePipeline | XrayPipeline) -> Future[FakePipeline | XrayPipeline]:
+    """A pipeline that has been loaded, as the page takes it."""
+    models = Future()
+    models.set_result(pipeline)
+    return models
+
+
 @contextmanager
 def serve(pipeline: FakePipeline) -> Iterator[str]:
     """The page's address while it is served."""
-    demo = app.build_demo(pipeline)
+    demo = app.build_demo(ready(pipeline))
     try:
         yield demo.launch(prevent_thread_lock=True, quiet=True, **app.LOOK)[1]
     finally:

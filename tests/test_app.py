@@ -4,8 +4,10 @@ import hashlib
 import importlib.util
 import json
 import runpy
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ from PIL import Image
 
 import app
 from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint, CheckpointError
-from hub_models.explanation import draw_heat
+from hub_models.heat import draw_heat
 from hub_models.images import read_image
 from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, sketch
@@ -30,11 +32,11 @@ from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
 from hub_models.wording import card_text, percent, shares_html
 from tests import tiny
-from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, serve
+from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
-EMPTY = [None, None, None, "", "", "", ""]  # three classifiers, their notes and their sets
+EMPTY = [*[None] * 4, *[""] * 5]  # four classifiers, their notes and their sets
 TYPED = "Ill: an ill chest\nWell: a well chest"
 
 
@@ -119,14 +121,14 @@ def test_four_endpoints_are_offered_and_they_are_described(client):
 
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
-    steps = app.Actions(pipeline).show({"path": str(tmp_path / "letter.png")}, *DRAWN_AS)
+    steps = app.Actions(ready(pipeline)).show({"path": str(tmp_path / "letter.png")}, *DRAWN_AS)
     assert next(steps) == [None, None, "", None, *EMPTY, gr.update(visible=False)]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
 
 def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
-    steps = app.Actions(pipeline).show({"path": str(xray)}, *DRAWN_AS)
+    steps = app.Actions(ready(pipeline)).show({"path": str(xray)}, *DRAWN_AS)
     next(steps)
     drawn, overlay, shares, files, *_ = next(steps)
     assert np.array_equal(overlay, overlay_of(xray))
@@ -136,8 +138,8 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     classified = next(steps)
     assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
     assert classified[:4] == [gr.skip()] * 4
-    assert classified[4:8] == [*PROBABILITIES.values(), "- A note for the visitor."]
-    zero_shot, finetuned, resnet = classified[8:-1]
+    assert classified[4:9] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    zero_shot, finetuned, resnet, _ = classified[9:-1]
     assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
     assert finetuned.startswith("**Ill**: ")
     assert resnet.startswith("**Well**: ")
@@ -148,7 +150,7 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
 
 
 def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
-    page = app.Actions(FakePipeline(tmp_path, strangeness=2.34))
+    page = app.Actions(ready(FakePipeline(tmp_path, strangeness=2.34)))
     first, refused = page.show({"path": str(xray)}, *DRAWN_AS)
     assert first[-1] == gr.update(visible=False)
     assert refused[:2] == [None, None]
@@ -158,14 +160,14 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
     assert refused[-1] == gr.update(visible=True)
     _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS, True)
     assert "12.3 %" in outlined[2]
-    assert classified[4:7] == [*PROBABILITIES.values()]
+    assert classified[4:8] == [*PROBABILITIES.values()]
     assert page.segment({"path": str(xray)})[2]["strangeness"] == 2.34
 
 
 def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
-    page = app.Actions(pipeline)
+    page = app.Actions(ready(pipeline))
     zero_shot, finetuned, resnet, notes, table = page.compare_prompts({"path": str(xray)}, TYPED)
-    assert [zero_shot, finetuned, resnet] == [*PROBABILITIES.values()]
+    assert [zero_shot, finetuned, resnet] == [*PROBABILITIES.values()][:3]
     assert notes == "- A note for the visitor."
     assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
     assert table.to_dict("records") == [
@@ -177,7 +179,7 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
 
 
 def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
-    zero_shot, finetuned, resnet, *sentences = app.Actions(pipeline).explain({"path": str(xray)})
+    zero_shot, finetuned, resnet, *sentences = app.Actions(ready(pipeline)).explain({"path": str(xray)})
     image = read_image(xray)
     assert np.array_equal(resnet, draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
     assert np.array_equal(zero_shot, draw_heat(image, np.zeros((256, 256), np.float32)))
@@ -217,9 +219,9 @@ def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tm
 
 
 def test_a_report_holds_what_the_page_shows(pipeline, xray):
-    (files,) = app.Actions(pipeline).keep({"path": str(xray)})
+    (files,) = app.Actions(ready(pipeline)).keep({"path": str(xray)})
     assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
-    steps = app.Actions(pipeline).keep({"path": str(xray)})
+    steps = app.Actions(ready(pipeline)).keep({"path": str(xray)})
     pdf, told, overlay = next(steps)
     assert json.loads(Path(told).read_text())["infected_share"] == asdict(INVOLVEMENT)
     assert Path(pdf).read_bytes().startswith(b"%PDF")
@@ -245,14 +247,14 @@ def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_re
 def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
     pipeline = FakePipeline(tmp_path)
     pipeline.checkpoints = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
-    classes, _, outlines, label, curves, sure, role, confusion = app.Actions(pipeline).figures(None, "resnet")
+    classes, _, outlines, label, curves, sure, role, confusion = app.Actions(ready(pipeline)).figures(None, "resnet")
     assert classes["Model"].tolist() == list(ROLES[1:])
     assert set(outlines["Mask"]) == {"lungs", "infection"}
     assert (label["value"], role["value"]) == ("COVID-19", "resnet")
     assert set(curves["Model"]) == set(sure["Model"]) == set(ROLES[1:])
     assert confusion["True class"].tolist() == ["COVID-19", "Non-COVID", "Normal"]
     pipeline.checkpoints = {"resnet": Checkpoint("resnet", tmp_path, "folder", "bare")}
-    assert app.Actions(pipeline).figures(None, None)[-1] is None
+    assert app.Actions(ready(pipeline)).figures(None, None)[-1] is None
 
 
 @pytest.mark.parametrize(("query", "opened"), [({"tab": "batch"}, "batch"), ({"tab": "x"}, None), ({}, None)])
@@ -262,12 +264,12 @@ def test_the_address_opens_a_tab(query, opened):
 
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
-    page = app.Actions(FakePipeline(tmp_path, lungs=False))
+    page = app.Actions(ready(FakePipeline(tmp_path, lungs=False)))
     _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS)
     assert "No lungs found." in outlined[2]
     assert "%" not in outlined[2]
     assert outlined[3] is None  # no files of masks that are not there
-    assert classified[4:7] == [None, None, PROBABILITIES["resnet"]]
+    assert classified[4:8] == [None, None, PROBABILITIES["resnet"], None]
 
 
 @pytest.mark.parametrize(
@@ -346,21 +348,21 @@ def real(checkpoints: dict[str, Path]) -> XrayPipeline:
 def test_a_stand_in_is_told_with_its_reason_and_can_be_tried_again(real, monkeypatch):
     marked = replace(real.checkpoints["resnet"], problem="someone/<resnet> is not on the Hub.")
     monkeypatch.setitem(real.checkpoints, "resnet", marked)
-    problems, again, table, *_ = app.Actions(real).tell()
+    problems, again, table, *_ = app.Actions(ready(real)).tell()
     assert "<b>resnet: the embedded checkpoint stands in.</b> someone/&lt;resnet&gt; is not on the Hub." in problems
     assert again["visible"]
     assert table.count("(stand-in)") == 1
 
 
 def test_without_a_stand_in_there_is_nothing_to_try_again(real):
-    problems, again, table, *_ = app.Actions(real).tell()
+    problems, again, table, *_ = app.Actions(ready(real)).tell()
     assert (problems, again["visible"]) == ("", False)
     assert "stand-in" not in table
 
 
 def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
     tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
-    told = app.Actions(real).exchange("resnet", f" {tmp_path} ")
+    told = app.Actions(ready(real)).exchange("resnet", f" {tmp_path} ")
     assert f"| resnet | `{tmp_path}` | folder | `-` |" in told[2]
     assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
     assert real.classifiers["resnet"].labels == ["Cat", "Dog"]
@@ -368,7 +370,7 @@ def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
 
 def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
     tiny.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
-    told = app.Actions(real).exchange("clip-zero-shot", str(tmp_path))
+    told = app.Actions(ready(real)).exchange("clip-zero-shot", str(tmp_path))
     assert told[-1].startswith("Cat: a chest X-ray of Cat\n")
 
 
@@ -382,7 +384,7 @@ def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
 def test_a_checkpoint_that_cannot_be_used_leaves_the_one_in_use(real, checkpoints, wish, reason):
     before, model = real.checkpoints["unet"], real.segmenter
     with pytest.raises(gr.Error, match=rf"{reason}.*The unet in use stays\."):
-        app.Actions(real).exchange("unet", wish.format(**checkpoints))
+        app.Actions(ready(real)).exchange("unet", wish.format(**checkpoints))
     assert real.checkpoints["unet"] is before
     assert real.segmenter is model
 
@@ -393,7 +395,7 @@ def test_the_exchange_is_not_offered_on_a_space_where_it_would_be_for_everyone(p
         monkeypatch.setenv("SPACE_ID", space)
     else:
         monkeypatch.delenv("SPACE_ID", raising=False)
-    demo = app.build_demo(pipeline)
+    demo = app.build_demo(ready(pipeline))
     assert any(event.fn.__name__ == "exchange" for event in demo.fns.values() if event.fn) == offered
 
 
@@ -402,7 +404,7 @@ def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipe
         "lent = []\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    app.build_demo(pipeline)
+    app.build_demo(ready(pipeline))
     import spaces
 
     names = ["analyse", "batch", "classify", "compare_prompts", "explain", "keep", "segment", "show"]
@@ -417,5 +419,27 @@ def test_a_download_is_told_to_the_visitor(real, checkpoints, monkeypatch):
 
     told = []
     monkeypatch.setattr(app, "resolve", resolve)
-    app.Actions(real).exchange("resnet", "someone/resnet", lambda done, **words: told.append((done, words["desc"])))
+    app.Actions(ready(real)).exchange(
+        "resnet", "someone/resnet", lambda done, **words: told.append((done, words["desc"]))
+    )
     assert told == [((5_000_000, 20_000_000), "Downloading 20 MB"), (1.0, "Loading")]
+
+
+def test_the_page_is_imported_without_torch_which_takes_seconds():
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, app; print({'torch', 'transformers', 'timm'} & sys.modules.keys())"],
+        cwd=Path(app.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "set()\n"
+
+
+def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_so(pipeline, xray):
+    models = Future()
+    steps = app.Actions(models).show({"path": str(xray)}, *DRAWN_AS)
+    next(steps)
+    assert "still being loaded" in next(steps)[2]
+    models.set_result(pipeline)
+    assert "12.3 %" in next(steps)[2]

@@ -20,7 +20,8 @@ from transformers import (
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
 from hub_models.clip import ClipClassifier
-from hub_models.explanation import draw_heat, explain
+from hub_models.explanation import explain
+from hub_models.heat import draw_heat
 from hub_models.labels import LABELS
 from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier

@@ -74,7 +74,7 @@ def test_importing_a_module_does_nothing(path):
                 continue
             case ast.Expr(value=ast.Constant(value=str())):  # the docstring of the module or of a constant
                 continue
-            case ast.If(test=ast.Compare(left=ast.Name(id="__name__"))):
+            case ast.If(test=ast.Compare(left=ast.Name(id="__name__")) | ast.Name(id="TYPE_CHECKING")):
                 continue
             case ast.Assign() | ast.AnnAssign():
                 calls = [node.func for node in ast.walk(statement) if isinstance(node, ast.Call)]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from hub_models import fusion, report
 from hub_models.calibration import Calibration
 from hub_models.checkpoints import Checkpoint
 from hub_models.lungs import Involvement, measure_involvement
@@ -117,17 +116,6 @@ def test_the_time_is_told_in_utc_wherever_it_was_taken(origins):
 def test_a_visitors_sentences_are_kept(origins):
     prompts = {"Ill": ["an ill chest"], "Well": ["a well chest"]}
     assert told(origins, prompts=prompts)["prompts"] == prompts
-
-
-def test_weights_are_digested_once_and_again_when_they_change(origins, monkeypatch):
-    read = []
-    monkeypatch.setattr(report, "digest", lambda path: read.append(path) or fusion.digest(path))
-    weights = origins["unet"].folder / "model.safetensors"
-    first = [told(origins)["checkpoints"]["unet"]["sha256"] for _ in range(3)]
-    assert first == [hashlib.sha256(b"weights").hexdigest()] * 3
-    assert read.count(weights) == 1
-    weights.write_bytes(b"others")
-    assert told(origins)["checkpoints"]["unet"]["sha256"] == hashlib.sha256(b"others").hexdigest()
 
 
 def test_prediction_sets_are_told_of_calibrated_answers_to_a_classifiers_own_prompts():

@@ -15,7 +15,8 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
-from hub_models.fusion import FusionClassifier, digest
+from hub_models.digest import weights_digest
+from hub_models.fusion import FusionClassifier
 from hub_models.labels import LABELS
 from hub_models.phantom import Phantom, draw_phantom
 from hub_models.resnet import ResnetClassifier
@@ -127,7 +128,7 @@ def write_checkpoints(folder: Path) -> dict[str, Path]:
     models = {"unet": unet(), "resnet": resnet(), "clip-zero-shot": clip(), "clip-finetuned": clip()}
     for role, model in models.items():
         model.save_pretrained(folder / role)
-    parts = {role: digest(folder / role / "model.safetensors") for role in ("resnet", "clip-finetuned")}
+    parts = {role: weights_digest(folder / role) for role in ("resnet", "clip-finetuned")}
     models["fusion"] = FusionClassifier.new(*(models[role] for role in parts), parts, 512)
     models["fusion"].save_pretrained(folder / "fusion")
     return {role: folder / role for role in models}

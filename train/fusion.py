@@ -21,7 +21,8 @@ from transformers import Trainer, set_seed
 
 from hub_models.checkpoints import resolve
 from hub_models.clip import ClipClassifier
-from hub_models.fusion import FusionClassifier, digest
+from hub_models.digest import weights_digest
+from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.resnet import ResnetClassifier
 from train.arguments import last_complete_checkpoint, parse_arguments, run
@@ -92,7 +93,7 @@ def main(argv: list[str] | None = None) -> dict:
     }
     resnet = ResnetClassifier.from_pretrained(folders["resnet"])
     clip = ClipClassifier.from_pretrained(folders["clip-finetuned"])
-    parts = {role: digest(folder / "model.safetensors") for role, folder in folders.items()}
+    parts = {role: weights_digest(folder) for role, folder in folders.items()}
     fusion = FusionClassifier.new(resnet, clip, parts, resnet.model.config.hidden_sizes[-1])
     # 3. Train: keep the epoch with the best validation accuracy
     trainer = Trainer(

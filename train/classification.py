@@ -1,7 +1,7 @@
 """What the training of every classifier shares: the segmented X-rays, augmented, as the model's pixels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,17 +137,8 @@ def release(
         Scores on the test split.
     """
     folder = release_folder(trainer.args)
-    labels = class_names(splits["test"])
     classifier.model.cpu().eval()
-    validation = calibrate(classifier, splits["validation"])
-    classifier.save_pretrained(folder)
-    classifier = (load or type(classifier).from_pretrained)(folder)
-    answers = class_probabilities(classifier, splits["test"], f"{role} on test")
-    record = save_record(classes_record(splits["test"], answers, labels), folder)
-    scores = classes_scores(record, labels, classifier.calibration)
-    headline = "accuracy" if "accuracy" in scores else "auroc_macro"
-    for split, measured in zip(SCORED, (validation, scores), strict=True):
-        print(f"{split} {headline} {number(measured[headline])} ({len(splits[split])} images)")
+    results = finish(classifier, splits, folder, load or type(classifier).from_pretrained)
     save_card(
         folder,
         trainer,
@@ -162,27 +153,53 @@ def release(
         image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
         view=classifier.view,
         procedure=procedure(model_args, trainer),
-        results={
-            "split": "test",
-            "images": len(splits["test"]),
-            "validation": {headline: validation[headline]},
-            **scores,
-        },
+        results=results,
     )
-    return scores
+    return results
+
+
+def finish(
+    classifier: Classifier, splits: datasets.DatasetDict, folder: Path, load: Callable[[Path], Classifier]
+) -> dict:
+    """Calibrate a classifier, save it, load it back and measure the test split.
+
+    Args:
+        classifier: is changed by the calibration.
+        splits: of `segment_splits`, "validation" and "test".
+        folder: gets its config, weights and predictions.csv.
+        load: how the saved folder is loaded.
+
+    Returns:
+        The results of its card.
+    """
+    labels = class_names(splits["test"])
+    validation = calibrate(classifier, splits["validation"])
+    classifier.save_pretrained(folder)
+    saved = load(folder)
+    answers = class_probabilities(saved, splits["test"], "Testing", labels)
+    scores = classes_scores(
+        save_record(classes_record(splits["test"], answers, labels), folder), labels, saved.calibration
+    )
+    headline = "accuracy" if "accuracy" in scores else "auroc_macro"
+    for split, measured in zip(SCORED, (validation, scores), strict=True):
+        print(f"{split} {headline} {number(measured[headline])} ({len(splits[split])} images)")
+    validated = {headline: validation[headline]}
+    return {"split": "test", "images": len(splits["test"]), "validation": validated, **scores}
 
 
 def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
     """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
 
-    Where an image may show several classes there is nothing to fit.
+    The temperature that it tells afterwards is that of all its calibrations together. Where an image may show several
+    classes there is nothing to fit.
     """
-    answers = class_probabilities(classifier, rows, "Calibrating")
+    answers = class_probabilities(classifier, rows, "Calibrating", class_names(rows))
     if "targets" in rows.column_names:
         return score_findings(answers, true_classes(rows))
     calibration = fit_calibration(answers, rows["label"])
     classifier.divide_logits(calibration.temperature)
-    calibration.write(classifier.model.config)
+    whole = calibration.temperature * classifier.calibration.temperature
+    replace(calibration, temperature=whole).write(classifier.model.config)
     return classification_results(cooled(answers, calibration.temperature), rows["label"])
 
 

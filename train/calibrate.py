@@ -1,0 +1,49 @@
+"""Calibrate a finished classifier on the validation split: its temperature, and its 90 % prediction sets.
+
+    python -m train.calibrate --dataset COVID-QU-Ex --role resnet --checkpoint runs/resnet/release
+
+The training scripts do this at their end. For a checkpoint that was trained elsewhere or without it, or whose lungs are
+now outlined by another UNet, this adds it: the temperature becomes part of the weights, and the test split is measured
+anew. Its folder is changed.
+"""
+
+import argparse
+from pathlib import Path
+
+from hub_models.cards import CardFacts
+from hub_models.pipeline import MODELS
+from train.arguments import DataArguments, run
+from train.classification import SCORED, ClassifierArguments, finish, segment_splits
+from train.data import load_splits
+from train.rows import class_names
+
+ROLES = ("resnet", "clip-zero-shot", "clip-finetuned")
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Calibrate, save and measure; returns the results that the card is told."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
+    parser.add_argument("--role", required=True, choices=ROLES, help="what the checkpoint is")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="its folder, which is changed")
+    parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
+    arguments = parser.parse_args(argv)
+    # 1. Data: the X-rays of both splits with their lungs outlined
+    loaded = load_splits(DataArguments(arguments.dataset), SCORED)
+    splits = segment_splits(loaded, ClassifierArguments(unet=arguments.unet), seed=0)
+    # 2. Calibrate on the one, measure on the other
+    model = MODELS[arguments.role]
+    classifier = model.from_pretrained(arguments.checkpoint)
+    if sorted(classifier.labels) != sorted(names := class_names(splits["test"])):
+        scored, given = ", ".join(classifier.labels), ", ".join(names)
+        raise ValueError(f"{arguments.checkpoint} scores {scored}, and the data's classes are {given}.")
+    results = finish(classifier, splits, arguments.checkpoint, model.from_pretrained)
+    # 3. Tell the card
+    facts = CardFacts.load(arguments.checkpoint)
+    facts.results = results
+    facts.save(arguments.checkpoint)
+    return results
+
+
+if __name__ == "__main__":
+    run(main)

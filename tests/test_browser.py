@@ -218,3 +218,12 @@ def test_nothing_keeps_people_out(browser, url, xray, theme, width):
                 found += [(tab, finding["id"], node["html"][:200], node["failureSummary"]) for node in nodes]
         page.close()
     assert found == []
+
+
+def test_more_visitors_than_the_page_can_take_are_told_that_it_is_busy(browser, pipeline, monkeypatch):
+    monkeypatch.setattr(app, "WAITING", 0)
+    with serve(pipeline) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.get_by_test_id("toast-body").first).to_contain_text("currently busy")
+        page.close()

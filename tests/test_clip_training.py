@@ -187,3 +187,20 @@ def test_a_tiny_run_of_each_method_makes_a_checkpoint_that_answers_free_prompts(
     assert answers(classifier).sum() == pytest.approx(1)
     assert len(answers(classifier, {"a": ["a chest"], "b": ["lungs"]})) == 2
     assert CardFacts.load(tmp_path / "release").procedure["method"] == method
+
+
+def test_the_running_average_of_the_weights_answers_in_evaluation_and_is_what_is_kept(classifier, pixels):
+    task = PromptTask(classifier, average_decay=0.5).train()
+    scales = []
+    for scale in (1.0, 2.0, 3.0):
+        classifier.model.logit_scale.data.fill_(scale)
+        scales.append(scale)
+        task(pixels, torch.tensor([0, 1, 2, 0]))
+    averaged = 0.5 * (0.5 * scales[0] + 0.5 * scales[1]) + 0.5 * scales[2]  # the first step starts the average
+    with torch.no_grad():
+        last = task.train()(pixels, torch.tensor([0, 1, 2, 0]))["logits"]
+    assert task.eval().answering.model.logit_scale.item() == pytest.approx(0.5 * averaged + 0.5 * 3.0)
+    answered = task(pixels, torch.tensor([0, 1, 2, 0]))["logits"]
+    assert not torch.allclose(answered, last)
+    task.finish()
+    assert classifier.model.logit_scale.item() == pytest.approx(0.5 * averaged + 0.5 * 3.0)

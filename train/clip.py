@@ -75,6 +75,10 @@ class ClipArguments(ClassifierArguments):
         default=3, metadata={"help": f"How many of MiniLM's six layers to keep ({PACKAGED} only)."}
     )
     text_learning_rate: float = field(default=3e-5, metadata={"help": "Learning rate of the text tower."})
+    average_decay: float = field(
+        default=0.99,
+        metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none (full only)."},
+    )
 
 
 def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
@@ -125,7 +129,8 @@ def make_trainer(
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
-    task = TASKS[arguments.method](classifier)
+    averaged = {"average_decay": arguments.average_decay} if arguments.method == "full" else {}
+    task = TASKS[arguments.method](classifier, **averaged)
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hub_models.clip import ClipClassifier
+from train.averaging import running_average
 from train.classification import ViewRows
 from train.layout import use_channels_last
 
@@ -14,27 +15,35 @@ class PromptTask(nn.Module):
     """Cross-entropy over the classes' prompts: training draws one a class and step, evaluation averages them all.
 
     A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
+
+    Args:
+        classifier: what learns.
+        average_decay: of the running average of its weights, a step, which answers in evaluation; 0 keeps none.
     """
 
-    def __init__(self, classifier: ClipClassifier) -> None:
+    def __init__(self, classifier: ClipClassifier, average_decay: float = 0.0) -> None:
         super().__init__()
         self.model, self.classifier = classifier.model, classifier
         use_channels_last(self)
+        self.average = running_average(self.model, average_decay)
+        self.answering = ClipClassifier(self.average.module, classifier.processor) if self.average else classifier
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
-        prompts = list(self.classifier.prompts.values())
+        if self.training and self.average is not None:
+            self.average.update_parameters(self.model)
+        classifier = self.classifier if self.training else self.answering
+        prompts = list(classifier.prompts.values())
         drawn = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts] if self.training else prompts
-        texts = self.classifier.embed_texts(
-            _to(self.classifier.tokens([t for texts in drawn for t in texts]), labels.device)
-        )
+        texts = classifier.embed_texts(_to(classifier.tokens([t for texts in drawn for t in texts]), labels.device))
         means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
-        images = self.classifier.embed_images(pixel_values)
-        logits = temperature(self.model) * images @ F.normalize(torch.stack(means), dim=-1).T
+        images = classifier.embed_images(pixel_values)
+        logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
         return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
     def finish(self) -> None:
-        """Nothing is left to do: the classifier's own weights learned."""
+        """Give the classifier the weights that answered in evaluation."""
+        self.classifier.model = self.answering.model
 
 
 class ProbeTask(nn.Module):

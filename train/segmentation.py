@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import EvalPrediction
 
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter
 from train.augment import Augmentation
+from train.averaging import running_average
 from train.boxes import box_tensor
 from train.layout import use_channels_last
 from train.losses import BoxLoss, OutlineLoss, box_masks
@@ -82,7 +82,7 @@ class SegmentationTask(nn.Module):
         losses: for each of them one of `train.losses.LOSSES`.
         average_decay: of the running average, a step; 0 keeps none.
 
-    In training, a running average of the weights is kept (Polyak and Juditsky 1992); it is what answers in evaluation.
+    In training, a running average of the weights is kept; it is what answers in evaluation.
     """
 
     def __init__(
@@ -93,8 +93,7 @@ class SegmentationTask(nn.Module):
         self.outline_losses = nn.ModuleList(map(OutlineLoss, losses))
         self.box_losses = nn.ModuleList(BoxLoss(FILL[name]) for name in MASKS)
         use_channels_last(self)
-        average = get_ema_multi_avg_fn(average_decay)
-        self.average = AveragedModel(network, multi_avg_fn=average, use_buffers=True) if average_decay else None
+        self.average = running_average(network, average_decay)
 
     @property
     def result(self) -> nn.Module:

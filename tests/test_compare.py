@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hub_models.clip import ClipClassifier
 from hub_models.images import read_image
 from hub_models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
+from hub_models.unet import Segmenter
 from tests import tiny
 from train import compare
 from train.original import new_segmenter
@@ -22,7 +24,7 @@ MEANS = ("precision", "recall", "f1", "auroc", "average_precision")
 CLASSIFICATION = {"accuracy", "confusion", "no_answer", "ece", "brier", "intervals", "bootstrap"} | {
     f"{score}_{which}" for score in MEANS for which in ("macro", "per_class")
 }
-CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned", "fusion", "hybrid_averaged")
+CLASSIFIERS = ("resnet", "clip_zero_shot", "clip_finetuned", "fusion", "clip_zero_shot_one_prompt", "hybrid_averaged")
 ROLES = [name.replace("_", "-") for name in CLASSIFIERS]
 
 
@@ -168,6 +170,18 @@ def test_the_hybrid_is_the_mean_of_two_classifiers(output):
     for label in LABELS:
         mean = (table[f"resnet: {label}"] + table[f"clip-finetuned: {label}"]) / 2
         assert table[f"hybrid-averaged: {label}"].tolist() == pytest.approx(mean.tolist())
+
+
+def test_the_zero_shot_clip_is_also_asked_one_sentence_a_class(output, covid_qu_ex, checkpoints):
+    classifier = ClipClassifier.from_pretrained(checkpoints["clip-zero-shot"])
+    table = pd.read_csv(output / "predictions.csv")
+    image = read_image(next(covid_qu_ex.glob(f"Lung*/Lung*/Test/*/images/{table['file'][0]}")))
+    lungs = Segmenter.from_pretrained(checkpoints["unet"])(image).lungs
+    first = {label: sentences[:1] for label, sentences in classifier.prompts.items()}
+    expected = classifier(image, lungs, first)
+    given = table.loc[0, [f"clip-zero-shot-one-prompt: {label}" for label in LABELS]].tolist()
+    assert given == pytest.approx([expected[label] for label in LABELS])
+    assert given != pytest.approx(table.loc[0, [f"clip-zero-shot: {label}" for label in LABELS]].tolist(), rel=1e-4)
 
 
 def test_more_classifiers_are_measured_beside_the_others_under_their_own_names(tmp_path, covid_qu_ex, checkpoints):

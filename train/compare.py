@@ -14,6 +14,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -40,6 +41,9 @@ from train.rows import SPLITS, read_mask
 
 HYBRID, HALVES = "hybrid-averaged", ("resnet", "clip-finetuned")
 """The plain way to join two classifiers, measured wherever both are: the mean of their probabilities."""
+
+ONE_PROMPT = "clip-zero-shot-one-prompt"
+"""The zero-shot CLIP with the first sentence of each class alone, measured wherever it is."""
 
 TIMED = 20
 """How many images a model's time is measured on."""
@@ -143,11 +147,13 @@ def main(argv: list[str] | None = None) -> dict:
     records = {name: outlines_record(rows, segmenter) for name, segmenter in segmenters.items()}
     outlines = {name: outlines_scores(record) for name, record in records.items()}
     rows = outline_lungs(rows, pipeline.segmenter)
-    answers = {
-        role: class_probabilities(classifier, rows, role, labels)
-        for role, classifier in comparable(pipeline, labels).items()
-    }
-    calibrations = {role: pipeline.classifiers[role].calibration for role in answers}
+    fitting = comparable(pipeline, labels)
+    answers = {role: class_probabilities(classifier, rows, role, labels) for role, classifier in fitting.items()}
+    if "clip-zero-shot" in fitting:
+        classifier = fitting["clip-zero-shot"]
+        first = {label: sentences[:1] for label, sentences in classifier.prompts.items()}
+        answers[ONE_PROMPT] = class_probabilities(partial(classifier, prompts=first), rows, ONE_PROMPT, labels)
+    calibrations = {role: classifier.calibration for role, classifier in fitting.items()}
     if set(HALVES) <= answers.keys():
         answers[HYBRID] = (answers[HALVES[0]] + answers[HALVES[1]]) / 2
     classes = {

@@ -3,6 +3,7 @@
 import io
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import datasets
 import numpy as np
@@ -56,12 +57,12 @@ def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifie
 
 
 def class_probabilities(
-    classifier: Classifier, rows: datasets.Dataset, description: str, labels: Sequence[str] | None = None
+    classifier: Classifier | partial, rows: datasets.Dataset, description: str, labels: Sequence[str] | None = None
 ) -> np.ndarray:
     """What a classifier says of rows made by `outline_lungs`.
 
     Args:
-        classifier: any.
+        classifier: any, perhaps with prompts of its own; the labels must then be given.
         rows: N rows.
         description: of the progress bar.
         labels: its classes in the order of the columns; in its own order if not given.

@@ -127,3 +127,10 @@ def test_images_that_are_neither_drawn_on_nor_healthy_are_not_looked_at():
 def test_without_a_class_of_healthy_images_the_best_dice_decides_alone():
     rows = dataset({**infected(64), "label": "Cold"}, {**infected(64), "label": "Asthma"}, classes=["Asthma", "Cold"])
     assert choose_thresholds(known(*INFECTED), rows)["infection"] == 0.15
+
+
+def test_where_all_healthy_images_may_be_marked_the_dice_decides_alone():
+    segmenter = known((32, 0, WHOLE, 0.99), (32, 1, LEFT, 0.52), *INFECTED)
+    rows = dataset(infected(64), healthy(32))
+    assert choose_thresholds(segmenter, rows)["infection"] == 0.55
+    assert choose_thresholds(segmenter, rows, allowed=1.0)["infection"] == 0.15

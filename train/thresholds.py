@@ -11,19 +11,20 @@ from train.metrics import MARKED, overlaps, pixel_counts
 from train.rows import MASK_COLUMNS, is_scored, positions, read_mask
 
 CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
-ALLOWED = 1 / 15
+ALLOWED = 0.07
 """Share of the healthy validation images that may be marked, over `MARKED` of their lungs, by the chosen threshold."""
 
 
-def choose_thresholds(segmenter: Segmenter, rows: datasets.Dataset) -> dict[str, float]:
+def choose_thresholds(segmenter: Segmenter, rows: datasets.Dataset, allowed: float = ALLOWED) -> dict[str, float]:
     """For each of `MASKS` the candidate with the best mean Dice over the images whose drawn mask is not blank.
 
-    For infection only candidates are considered that leave all but `ALLOWED` of the healthy images unmarked; if none
+    For infection only candidates are considered that leave all but a share of the healthy images unmarked; if none
     does, the one that marks the fewest. A mask that nobody drew on these rows keeps the segmenter's threshold.
 
     Args:
         segmenter: its own thresholds take no part and do not change.
         rows: the validation split.
+        allowed: that share, 0..1; 1 chooses by Dice alone.
     """
     rows = rows.select(positions(rows, is_scored))
     healthy = rows.features["label"].names.index(HEALTHY) if HEALTHY in rows.features["label"].names else None
@@ -45,6 +46,6 @@ def choose_thresholds(segmenter: Segmenter, rows: datasets.Dataset) -> dict[str,
         scores = np.mean(dice[name], axis=0)
         if name == "infection" and marked:
             rate = np.mean(marked, axis=0)
-            scores = np.where(rate <= max(ALLOWED, rate.min()), scores, -1)
+            scores = np.where(rate <= max(allowed, rate.min()), scores, -1)
         chosen[name] = CANDIDATES[int(scores.argmax())]
     return chosen

@@ -29,7 +29,7 @@ from train.release import count_parameters, procedure, release_folder, save_card
 from train.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
 from train.segmentation import Rows, SegmentationTask, collate, validation_dice
 from train.selftraining import add_healthy, add_taught
-from train.thresholds import choose_thresholds
+from train.thresholds import ALLOWED, choose_thresholds
 from train.towers import LITE0
 
 RECIPES = {"ours": {}, original.NAME: original.RECIPE}
@@ -92,6 +92,13 @@ class UnetArguments:
     )
     mirror: bool = field(
         default=False, metadata={"help": "Answer the mean of an image and its mirror image, at twice the cost."}
+    )
+    healthy_marked: float = field(
+        default=ALLOWED,
+        metadata={
+            "help": "Share of the healthy validation images that the threshold of infection may mark; 1 chooses it by "
+            "Dice alone."
+        },
     )
     measure_on: str = field(
         default="test",
@@ -182,7 +189,7 @@ def main(argv: list[str] | None = None) -> dict:
     folder = release_folder(training_args)
     segmenter = Segmenter(task.result, segmenter.processor)
     segmenter.processor.mirror = unet_args.mirror
-    segmenter.processor.thresholds = choose_thresholds(segmenter, splits["validation"])
+    segmenter.processor.thresholds = choose_thresholds(segmenter, splits["validation"], unet_args.healthy_marked)
     segmenter.network.cpu()
     segmenter.save_pretrained(folder)
     segmenter = original.load_segmenter(folder)

@@ -4,11 +4,13 @@ import csv
 import io
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
@@ -24,6 +26,8 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.clip import Prompts
     from hub_models.pipeline import Report, XrayPipeline
 
+AHEAD = 2  # images that are read while the models look at another
+_END = object()
 LONGEST = 200  # bytes of a folder's name; file systems take 255
 CSV_FILE = "summary.csv"
 
@@ -70,8 +74,30 @@ def run(pipeline: "XrayPipeline", given: Iterable[Given], prompts: "Prompts | No
     Raises:
         ValueError: if a class has no prompt.
     """
-    for item in find(given):
-        yield _answer(pipeline, item, prompts)
+    for found in read_ahead(map(_open, find(given))):
+        if isinstance(found, Result):
+            yield found
+        else:
+            name, source, image = found
+            yield Result(name, source, pipeline(image, prompts))
+
+
+def read_ahead(items: Iterator[Any], ahead: int = AHEAD) -> Iterator[Any]:
+    """The same items, of which some are made in a thread of their own before they are asked for.
+
+    Args:
+        items: are made in one thread only, in their order.
+        ahead: how many may wait.
+    """
+    with ThreadPoolExecutor(1, "reading") as reader:
+        waiting = deque(reader.submit(next, items, _END) for _ in range(ahead))
+        try:
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(reader.submit(next, items, _END))
+                yield item
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 def pictures(report: "Report") -> dict[str, Image.Image]:
@@ -170,16 +196,12 @@ def _cell(value: str | float | int | None) -> str | float | int | None:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _answer(pipeline: "XrayPipeline", item: Item, prompts: "Prompts | None") -> Result:
+def _open(item: Item) -> Result | tuple[str, Source, np.ndarray]:
+    """A file's name, source and image, float32 (H, W) in 0..1; or its refusal."""
     if item.load is None:
         return Result(item.name, refusal=item.problem)
     try:
-        source, image = _read(item)
+        data = item.load()
+        return item.name, Source.of(item.name, data), read_image(data)
     except ImageRefused as refused:
         return Result(item.name, refusal=printable(str(refused)))
-    return Result(item.name, source, pipeline(image, prompts))
-
-
-def _read(item: Item) -> tuple[Source, np.ndarray]:
-    data = item.load()
-    return Source.of(item.name, data), read_image(data)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 import tracemalloc
 import weakref
 import zipfile
@@ -14,7 +15,7 @@ from PIL import Image
 
 from hub_models import archives
 from hub_models.archives import find
-from hub_models.batch import Result, folder_name, pictures, run, table_csv, table_row, write_zip
+from hub_models.batch import Result, folder_name, pictures, read_ahead, run, table_csv, table_row, write_zip
 from hub_models.images import ImageRefused, read_image
 from hub_models.lungs import Involvement, grade_extent
 from hub_models.overlay import draw_overlay, sketch
@@ -338,3 +339,24 @@ def test_nothing_of_an_image_is_kept_while_the_next_one_is_answered(tmp_path):
         return one
 
     assert len(list(write_zip(tmp_path / "out.zip", answers()))) == 3
+
+
+def test_images_are_read_ahead_in_a_thread_of_their_own_but_only_a_few():
+    made: list[tuple[int, str]] = []
+
+    def make() -> Iterator[int]:
+        for number in range(10):
+            made.append((number, threading.current_thread().name))
+            yield number
+
+    items = read_ahead(make(), 2)
+    assert next(items) == 0
+    items.close()
+    assert 1 <= len(made) <= 4
+    assert all(thread.startswith("reading") for _, thread in made)
+    assert list(read_ahead(make(), 3)) == list(range(10))
+
+
+def test_what_goes_wrong_while_reading_is_raised_where_it_is_asked_for():
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(1 / number for number in (1, 0, 1)))

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from hub_models.calibration import Calibration
 from hub_models.cards import CardFacts
 from hub_models.check import check_folder
 from hub_models.images import read_image
@@ -159,3 +161,19 @@ def test_a_classifier_learns_classes_that_metadata_names(covid_qu_ex, checkpoint
     facts = check_folder(tmp_path / "release")
     assert facts.labels == ["No Finding", "Pneumonia"]
     assert facts.data["images"]["test"] == {"No Finding": 2, "Pneumonia": 2}
+
+
+def test_a_training_that_starts_from_a_calibrated_checkpoint_is_calibrated_anew(
+    covid_qu_ex, checkpoints, folder, tmp_path
+):
+    classifier = tiny.resnet()
+    Calibration(temperature=5.0, least=0.1).write(classifier.model.config)
+    classifier.save_pretrained(tmp_path / "bare")
+    facts = replace(CardFacts.load(folder), labels=list(LABELS))
+    first = tiny.write_release("resnet", tmp_path / "bare", facts, tmp_path / "first")
+    command = [*words("resnet", covid_qu_ex, tmp_path / "out", checkpoints, steps=1), "--learning_rate=0"]
+    results = resnet.main([*command, f"--model_name_or_path={first}"])
+    told = CardFacts.load(tmp_path / "out" / "release")
+    assert told.base_model == "the resnet checkpoint of this project, itself from random weights"
+    again = resnet.main([*command, f"--model_name_or_path={checkpoints['resnet']}", f"--output_dir={tmp_path / 'two'}"])
+    assert results["temperature"] == pytest.approx(again["temperature"], rel=1e-3)  # the same weights

@@ -138,6 +138,7 @@ def release(
     """
     folder = release_folder(trainer.args)
     classifier.model.cpu().eval()
+    classifier.model.config.calibration = None  # of what the training started from
     results = finish(classifier, splits, folder, load or type(classifier).from_pretrained)
     save_card(
         folder,

@@ -14,7 +14,6 @@ An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/re
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import datasets
 import torch
@@ -32,7 +31,6 @@ from transformers import (
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
-from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
 from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
@@ -46,6 +44,7 @@ from train.classification import (
 )
 from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.data import load_splits
+from train.release import started_from
 from train.rows import class_names
 from train.towers import LITE0, lite_weights, minilm_folder
 
@@ -181,11 +180,7 @@ def _base(arguments: ClipArguments) -> str:
             "EfficientNet-Lite0 trained on ImageNet (image tower) and "
             f"the first {arguments.text_layers} layers of all-MiniLM-L6-v2 (text tower)"
         )
-    folder = Path(arguments.model_name_or_path)
-    if (folder / "metrics.json").is_file():
-        facts = CardFacts.load(folder)
-        return f"the {facts.role} checkpoint of this project, itself from {facts.base_model}"
-    return folder.name if folder.is_dir() else arguments.model_name_or_path
+    return started_from(arguments.model_name_or_path)
 
 
 def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:

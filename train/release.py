@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from hub_models.cards import CARD_FILE, CardFacts
+from hub_models.cards import CARD_FILE, FACTS_FILE, CardFacts
 from hub_models.checkpoints import variable
 from train.arguments import DataArguments
 from train.audit import describe
@@ -56,6 +56,15 @@ def _told(value: str | int | float) -> str | int | float:
         return value
     path = Path(value).resolve()
     return f"local {path.parent.name if path.name == 'release' else path.name}"
+
+
+def started_from(model: str) -> str:
+    """A Hub id or folder that a training started from, as a card may tell it."""
+    folder = Path(model)
+    if (folder / FACTS_FILE).is_file():
+        facts = CardFacts.load(folder)
+        return f"the {facts.role} checkpoint of this project, itself from {facts.base_model or 'random weights'}"
+    return folder.name if folder.is_dir() else model
 
 
 def hardware() -> str:

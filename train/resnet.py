@@ -27,6 +27,7 @@ from train.augment import Augmentation
 from train.classification import ClassifierArguments, ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
 from train.layout import use_channels_last
+from train.release import started_from
 from train.rows import class_names
 
 
@@ -153,9 +154,8 @@ def main(argv: list[str] | None = None) -> dict:
     )
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    return release(
-        "resnet", classifier, splits, trainer, data_args, resnet_args, resnet_args.model_name_or_path, notes=[]
-    )
+    base = resnet_args.model_name_or_path and started_from(resnet_args.model_name_or_path)
+    return release("resnet", classifier, splits, trainer, data_args, resnet_args, base, notes=[])
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limi
 BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
 FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
+SENTENCES = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
 WAITING = 64  # how many events may wait; to more visitors the page says that it is busy
 LARGEST = "200mb"  # of an upload
 
@@ -190,6 +191,8 @@ class Actions:
                 yield _batch_table(rows), gr.skip()
             table.write_bytes(table_csv(rows))
             yield _batch_table(rows), [str(table), str(archive)]
+
+    batch._mcp_type = "none"  # gradio hands no list of files to a tool
 
     # What the page's own events call
 
@@ -572,6 +575,7 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
         gr.JSON(label=label, visible=False)
         for label in ("description", "shares", "masks", "prompts", "probabilities", "notes")
     )
+    prompts.api_info = lambda: {"anyOf": [SENTENCES, {"type": "null"}]}  # gr.JSON's own is refused by assistants
     files = gr.File(label="files", file_count="multiple", visible=False)
     rows = gr.Dataframe(label="rows", visible=False)
     kept = gr.File(label="results", file_count="multiple", visible=False)

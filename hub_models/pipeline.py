@@ -158,8 +158,12 @@ class XrayPipeline:
                 notes.append(f"{role} gave no answer: {error}")
         return answers, notes
 
-    def explain(self, image: np.ndarray, masks: Masks, prompts: Prompts | None = None) -> dict[str, Explanation]:
-        """Where each classifier finds what speaks for its most probable class; arguments and errors as in `classify`.
+    def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
+        """Where each classifier finds what speaks for its most probable class.
+
+        Args:
+            image: float32 (H, W) in 0..1.
+            masks: what `segment` outlined on it.
 
         Returns:
             role -> explanation; a role that cannot answer is missing, and the fusion, which looks through its parts.
@@ -169,8 +173,7 @@ class XrayPipeline:
             if isinstance(classifier, FusionClassifier):
                 continue
             with suppress(NoLungs):
-                own = prompts if role == "clip-zero-shot" else None
-                found[role] = explain(classifier, image, masks.lungs, prompts=own)
+                found[role] = explain(classifier, image, masks.lungs)
         return found
 
     def compare_prompts(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 from fpdf import FPDF
@@ -62,7 +63,7 @@ def _lay_out(told: dict, picture: Image.Image, height: float) -> FPDF:
 def _write(pdf: FPDF, text: str, size: float, style: str = "", fill: bool = False) -> None:
     pdf.set_font("Helvetica", style, size)
     pdf.set_fill_color(255, 236, 200)
-    text = printable(one_line(text), "latin-1")
+    text = _in_latin(one_line(text))
     pdf.multi_cell(0, size / 2, text, align="L", fill=fill, new_x="LMARGIN", new_y="NEXT")
 
 
@@ -77,8 +78,13 @@ def _write_table(pdf: FPDF, rows: Sequence[Sequence[str]], size: float, widths: 
 
 
 def _shortened(text: str) -> str:
-    text = printable(text, "latin-1")
+    text = _in_latin(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _in_latin(text: str) -> str:
+    """The text in Latin-1, the rest of it as escapes; names of folders may hold an accent apart from its letter."""
+    return printable(normalize("NFC", text), "latin-1")
 
 
 def _write_legend(pdf: FPDF) -> None:

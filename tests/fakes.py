@@ -69,8 +69,7 @@ class FakePipeline:
         masks, involvement = self.segment(image)
         return Report(image, masks, involvement, *self.classify(image, masks, prompts))
 
-    def explain(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> dict[str, Explanation]:
-        self.prompts.append(prompts)
+    def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         heat = masks.infection.astype(np.float32)
         return {"resnet": Explanation(heat, "Well", 0.75), "clip-zero-shot": Explanation(0 * heat, "Ill", None)}
 

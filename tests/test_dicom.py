@@ -6,9 +6,12 @@ import warnings
 import numpy as np
 import pytest
 
+from hub_models.checkpoints import EMBEDDED
 from hub_models.dicom import DicomRefused, view_position
-from hub_models.images import ImageRefused, read_image, stretch_contrast
-from tests.wardrobe import DICOMS, PATIENT, dicom, encoded, fine, table, uid, xray
+from hub_models.images import PERCENTILES, ImageRefused, read_image, stretch_contrast
+from hub_models.phantom import draw_phantom
+from hub_models.unet import Segmenter
+from tests.wardrobe import DICOMS, PATIENT, dicom, encoded, fine, noise, table, uid, xray
 
 RAMP = np.add.outer(np.arange(0, 3000, 50), np.arange(0, 1000, 10)).astype(np.uint16)  # (60, 100), 0..3940
 
@@ -26,6 +29,39 @@ def test_16_bit_png_and_dicom_are_the_8_bit_png_within_rounding():
     assert np.abs(as_dicom - coarse).max() < 1.5 / 255
     assert abs((as_dicom - coarse).mean()) < 0.1 / 255
     assert len(np.unique(as_dicom)) > 10_000  # and 16 bits stay finer than 8
+
+
+def coats(coarse: np.ndarray, seed: int) -> dict[str, bytes]:
+    """A picture, uint8 (H, W), as files that hold more greys of it: 16 bits, or the 12 of a detector."""
+    grain = np.random.default_rng(seed).integers(-128, 129, coarse.shape)
+    deep = (coarse.astype(np.int64) * 257 + grain).clip(0, 65535).astype(np.uint16)
+    stored = np.round(deep / 65535 * 4095).astype(np.uint16)
+    twelve, inverted = {"BitsStored": 12, "HighBit": 11}, {"PhotometricInterpretation": "MONOCHROME1"}
+    low, high = np.percentile(stored * 0.5 - 1000, PERCENTILES)
+    window = {"WindowCenter": round((low + high) / 2, 2), "WindowWidth": round(high - low, 2)}
+    packed = encoded(4095 - stored, "JPEG2000", no_jp2=True)
+    return {
+        "PNG": encoded(deep),
+        "MONOCHROME1": dicom(65535 - deep, **inverted),
+        "MONOCHROME2, window": dicom(stored, RescaleSlope=0.5, RescaleIntercept=-1000, **twelve, **window),
+        "JPEG 2000": dicom(packed, uid.JPEG2000Lossless, BitsAllocated=16, BitsStored=16, HighBit=15, **inverted),
+    }
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return (one & other).sum() / (one | other).sum()
+
+
+def test_the_embedded_unet_outlines_the_same_on_a_phantom_in_every_coat():
+    segmenter = Segmenter.from_pretrained(EMBEDDED / "unet")
+    for seed in range(3):
+        picture = draw_phantom(seed, size=256, opacities=4).image
+        plain = segmenter(read_image(encoded(picture)))
+        assert plain.infection.sum() > 1000
+        for name, data in coats(picture, seed).items():
+            masks = segmenter(read_image(data))
+            assert overlap(masks.lungs, plain.lungs) >= 0.98, (seed, name)
+            assert overlap(masks.infection, plain.infection) >= 0.98, (seed, name)
 
 
 def test_where_the_lowest_value_is_white_the_picture_is_inverted():
@@ -129,6 +165,22 @@ def test_refused_by_name(name, tmp_path):
     path = DICOMS[name](tmp_path)
     with pytest.raises(ImageRefused, match=f'^"{path.name}" .*{REFUSALS[name]}'):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        *(uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless),
+        *(uid.JPEG2000MCLossless, uid.HTJ2KLossless, uid.HTJ2K, uid.RLELossless),
+    ],
+    ids=lambda syntax: syntax.keyword,
+)
+def test_a_compression_that_cannot_be_read_is_named_with_what_to_do(syntax):
+    with pytest.raises(ImageRefused) as refusal:
+        read_image(dicom(noise(5000), syntax))
+    assert str(refusal.value) == (
+        f"The image is a DICOM file in {syntax.name}, which cannot be read here; save it uncompressed, or as PNG."
+    )
 
 
 def cut_and_changed() -> list[bytes]:

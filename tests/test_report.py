@@ -208,6 +208,21 @@ def test_classes_of_any_language_and_length_are_shown_or_escaped(origins, tmp_pa
         assert shown in text
 
 
+def test_names_in_other_scripts_are_escaped_and_none_of_their_letters_is_lost(origins, tmp_path):
+    names = ["Pne\u0301u", "Пневмония", "肺炎", "التهاب", "🫁", "fi\u200bne", "not\udcff", "50 €"]
+    found = replace(
+        REPORT, classifiers={"clip": {name: 1 / len(names) for name in names}}, notes=["Слабое изображение."]
+    )
+    named = origins | {"resnet": replace(origins["resnet"], name="модель/肺")}
+    pages, text = page(tmp_path, told(named, found))
+    assert pages == 1
+    assert "?" not in text
+    for shown in ("Pnéu 12.5 %", "\\u80ba\\u708e 12.5 %", "\\U0001fac1", "fi\\u200bne", "not\\udcff", "50 \\u20ac"):
+        assert shown in text
+    for word in ("Пневмония", "التهاب", "Слабое", "модель"):
+        assert word.encode("unicode_escape").decode() in "".join(text.split())
+
+
 def test_with_many_classes_the_picture_makes_room_and_no_figure_is_lost(origins, tmp_path):
     few, many = ({f"finding {i}": i / 100 for i in range(count)} for count in (24, 40))
     pages, text = page(tmp_path, told(origins, replace(REPORT, classifiers={"resnet": few})))

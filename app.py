@@ -450,7 +450,7 @@ def _outlines() -> tuple[list[gr.components.Component], list[gr.components.Compo
 def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Markdown]]:
     """What the classifiers fill, side by side, and what is said of each of them."""
     outputs, sets, views = [], [], []
-    with gr.Row(elem_id="classes"):
+    with gr.Row():
         for role in actions.roles:
             with gr.Column(min_width=280):
                 outputs.append(gr.Label(label=TITLES[role], elem_id=role))

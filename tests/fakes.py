@@ -91,10 +91,10 @@ def ready(pipeline: FakePipeline | XrayPipeline) -> Future[FakePipeline | XrayPi
 
 
 @contextmanager
-def serve(pipeline: FakePipeline) -> Iterator[str]:
-    """The page's address while it is served."""
+def serve(pipeline: FakePipeline | XrayPipeline, **options) -> Iterator[str]:
+    """The page's address while it is served, with more options of `launch`."""
     demo = app.build_demo(ready(pipeline))
     try:
-        yield demo.launch(prevent_thread_lock=True, quiet=True, **app.LOOK)[1]
+        yield demo.launch(prevent_thread_lock=True, quiet=True, **app.LOOK, **options)[1]
     finally:
         demo.close(verbose=False)

@@ -204,3 +204,11 @@ def test_the_running_average_of_the_weights_answers_in_evaluation_and_is_what_is
     assert not torch.allclose(answered, last)
     task.finish()
     assert classifier.model.logit_scale.item() == pytest.approx(0.5 * averaged + 0.5 * 3.0)
+
+
+def test_a_running_average_is_refused_for_methods_that_keep_none(classifier, covid_qu_ex, tmp_path):
+    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny.unet())
+    training_args = XrayTrainingArguments(output_dir=str(tmp_path), metric_for_best_model="accuracy")
+    arguments = ClipArguments(method="probe", average_decay=0.9)
+    with pytest.raises(ValueError, match=r"^--average_decay is for --method full, and the method is probe"):
+        make_trainer(classifier, {"train": rows, "validation": rows}, arguments, training_args)

@@ -16,11 +16,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from PIL import Image
 
-import app
 from hub_models.images import read_image
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
-from tests.fakes import ready
+from tests.fakes import serve
 
 PROMPTS = {"Ill": ["COVID-19 lungs"], "Well": ["Normal lungs", "a chest X-ray"]}
 
@@ -33,10 +32,8 @@ def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
 @pytest.fixture(scope="module")
 def tools_address(pipeline: XrayPipeline) -> Iterator[str]:
     """Where the page serves its tools."""
-    demo = app.build_demo(ready(pipeline))
-    url = demo.launch(mcp_server=True, prevent_thread_lock=True, quiet=True, **app.LOOK)[1]
-    yield f"{url}gradio_api/mcp/"
-    demo.close(verbose=False)
+    with serve(pipeline, mcp_server=True) as url:
+        yield f"{url}gradio_api/mcp/"
 
 
 def offered(address: str) -> list[Tool]:

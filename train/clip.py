@@ -75,7 +75,7 @@ class ClipArguments(ClassifierArguments):
     )
     text_learning_rate: float = field(default=3e-5, metadata={"help": "Learning rate of the text tower."})
     average_decay: float = field(
-        default=0.99,
+        default=0.0,
         metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none (full only)."},
     )
 
@@ -128,7 +128,9 @@ def make_trainer(
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
-    averaged = {"average_decay": arguments.average_decay} if arguments.method == "full" else {}
+    averaged = {"average_decay": arguments.average_decay} if arguments.average_decay else {}
+    if averaged and arguments.method != "full":
+        raise ValueError(f"--average_decay is for --method full, and the method is {arguments.method}; leave it out.")
     task = TASKS[arguments.method](classifier, **averaged)
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}

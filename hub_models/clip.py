@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device, device_of
+from hub_models.device import best_device
+from hub_models.engines import Engine
 from hub_models.labels import LABELS, prompts_for
+from hub_models.parts import ImageTower, TextTower
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view
 
@@ -31,6 +34,7 @@ class ClipClassifier:
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         self.model = model.eval()
         self.processor = processor
+        self.engine = Engine()
         self._known_prompts: dict[tuple[str, ...], torch.Tensor] = {}
 
     @classmethod
@@ -63,6 +67,11 @@ class ClipClassifier:
         """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files."""
         weights.save_pretrained(self.model, folder)
         self.processor.save_pretrained(folder)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What `engine` runs, by the names of its files."""
+        return {"image": ImageTower(self.model), "text": TextTower(self.model)}
 
     @property
     def prompts(self) -> dict[str, list[str]]:
@@ -107,18 +116,17 @@ class ClipClassifier:
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of images."""
-        return F.normalize(self.model.get_image_features(pixel_values=pixel_values).pooler_output, dim=-1)
+        """Unit vectors, float32 (N, D), of images, by PyTorch, which can learn from them."""
+        return ImageTower(self.model)(pixel_values)[0]
 
-    @torch.inference_mode()
     def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
         """Unit vector, float32 (1, D), of one X-ray; arguments and errors as of a call."""
         pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        return self.embed_images(pixels.to(device_of(self.model)))
+        return self.engine.run("image", self.networks["image"], pixels)[0]
 
     def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of sentences."""
-        return F.normalize(self.model.get_text_features(**tokens).pooler_output, dim=-1)
+        """Unit vectors, float32 (N, D), of sentences, by PyTorch, which can learn from them."""
+        return TextTower(self.model)(**tokens)[0]
 
     @torch.inference_mode()
     def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
@@ -145,7 +153,7 @@ class ClipClassifier:
         if prompts is not None or vectors is None:
             prompts = self.prompts if prompts is None else prompts
             return list(prompts), self.embed_prompts(prompts)
-        return self.labels, torch.tensor([vectors[label] for label in self.labels], device=device_of(self.model))
+        return self.labels, torch.tensor([vectors[label] for label in self.labels])
 
     @torch.inference_mode()
     def similarities(self, image: np.ndarray, lungs: np.ndarray | None, texts: Sequence[str]) -> list[float]:
@@ -153,8 +161,7 @@ class ClipClassifier:
 
         Other arguments and errors as of a call.
         """
-        tokens = {name: found.to(device_of(self.model)) for name, found in self.tokens(texts).items()}
-        return (self.embed_texts(tokens) @ self.embed(image, lungs)[0]).double().tolist()
+        return (self._read(texts) @ self.embed(image, lungs)[0]).double().tolist()
 
     @torch.inference_mode()
     def __call__(
@@ -175,13 +182,16 @@ class ClipClassifier:
             ValueError: if a class has no prompt.
         """
         classes, texts = self.embed_classes(prompts)
-        logits = self.model.logit_scale.exp() * (texts @ self.embed(image, lungs)[0])
+        logits = self.model.logit_scale.exp().cpu() * (texts @ self.embed(image, lungs)[0])
         return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
 
     def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
         if texts not in self._known_prompts:
             if len(self._known_prompts) >= 256:
                 self._known_prompts.clear()
-            tokens = {name: tokens.to(device_of(self.model)) for name, tokens in self.tokens(texts).items()}
-            self._known_prompts[texts] = F.normalize(self.embed_texts(tokens).mean(dim=0), dim=0)
+            self._known_prompts[texts] = F.normalize(self._read(texts).mean(dim=0), dim=0)
         return self._known_prompts[texts]
+
+    def _read(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of sentences, by the engine."""
+        return self.engine.run("text", self.networks["text"], *self.tokens(texts).values())[0]

@@ -186,5 +186,6 @@ class FusionClassifier:
         classes, texts = clip.embed_classes(prompts)
         device = device_of(self.model)
         bent = self.model(resnet.embed(image, lungs).to(device), clip.embed(image, lungs).to(device))[0]
-        logits = (clip.model.logit_scale + self.model.logit_scale).exp() * (texts @ bent)
+        scale = (clip.model.logit_scale + self.model.logit_scale.to(clip.model.device)).exp().cpu()
+        logits = scale * (texts @ bent.cpu())
         return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))

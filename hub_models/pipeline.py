@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
 from hub_models.digest import weights_digest
+from hub_models.engines import open_engine
 from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation
@@ -220,16 +221,20 @@ def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints
 
 
 def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
-    """The model of a checkpoint.
+    """The model of a checkpoint, run by the fastest engine that there is for it.
 
     Raises:
-        CheckpointError: if the folder holds another kind of model, or its weights do not fit.
+        CheckpointError: if the folder holds another kind of model, its weights do not fit, or the environment asks for
+            an engine that is not there.
     """
     logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
     _check_kind(checkpoint)
     try:
         options = {"pickled": True} if checkpoint.pickled else {}
-        return MODELS[checkpoint.role].from_pretrained(checkpoint.folder, **options)
+        model = MODELS[checkpoint.role].from_pretrained(checkpoint.folder, **options)
+        if not isinstance(model, FusionClassifier):  # it is as small as a layer
+            model.engine = open_engine(checkpoint.folder, tuple(model.networks))
+        return model
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:

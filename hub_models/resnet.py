@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageClassification,
@@ -16,7 +17,9 @@ from transformers import (
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device, device_of
+from hub_models.device import best_device
+from hub_models.engines import Engine
+from hub_models.parts import ResnetPart
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view
 
@@ -36,6 +39,7 @@ class ResnetClassifier:
     def __init__(self, model: ResNetForImageClassification, processor: BaseImageProcessor) -> None:
         self.model = model.eval()
         self.processor = processor
+        self.engine = Engine()
 
     @classmethod
     def new(cls, depth: int, labels: Sequence[str], view: View, image_size: int) -> "ResnetClassifier":
@@ -86,6 +90,11 @@ class ResnetClassifier:
         self.processor.save_pretrained(folder)
 
     @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What `engine` runs, by the names of its files."""
+        return {"network": ResnetPart(self.model)}
+
+    @property
     def labels(self) -> list[str]:
         """Classes in logits order."""
         return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
@@ -115,13 +124,10 @@ class ResnetClassifier:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
         return classifier_pixels(self.processor, images)
 
-    @torch.inference_mode()
     def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
         """Features float32 (1, F) of one X-ray, which its last layer makes logits of; arguments and errors as below."""
-        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        return self.model.resnet(pixels.to(device_of(self.model))).pooler_output.flatten(1)
+        return self._look(image, lungs)[0]
 
-    @torch.inference_mode()
     def __call__(self, image: np.ndarray, lungs: np.ndarray | None = None) -> dict[str, float]:
         """Classify one X-ray.
 
@@ -135,8 +141,12 @@ class ResnetClassifier:
         Raises:
             NoLungs: if the model's view needs lungs and there are none.
         """
-        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        logits = self.model(pixels.to(device_of(self.model))).logits[0]
+        logits = self._look(image, lungs)[1][0]
         if self.multi_label:
             return dict(zip(self.labels, logits.double().sigmoid().tolist(), strict=True))
         return dict(zip(self.labels, logits.double().softmax(0).tolist(), strict=True))
+
+    def _look(self, image: np.ndarray, lungs: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features float32 (1, F) and logits float32 (1, C)."""
+        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
+        return self.engine.run("network", self.networks["network"], pixels)

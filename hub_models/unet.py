@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, ViTImageProcessor
 
-from hub_models.device import best_device, device_of
+from hub_models.device import best_device
+from hub_models.engines import Engine
 from hub_models.labels import MASKS
 from hub_models.lungs import clean_infection, clean_lungs
 from hub_models.masks import Masks
+from hub_models.parts import UnetPart
 from hub_models.plausibility import Plausibility, mask_features
 from hub_models.weights import to_float16
 
@@ -43,6 +46,7 @@ class Segmenter:
         self.network = network.eval()
         self.processor = processor
         self.plausibility = plausibility
+        self.engine = Engine()
 
     @classmethod
     def new(cls, encoder: str, image_size: int) -> "Segmenter":
@@ -89,6 +93,11 @@ class Segmenter:
         self.processor.save_pretrained(folder)
 
     @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What `engine` runs, by the names of its files."""
+        return {"network": UnetPart(self.network)}
+
+    @property
     def image_size(self) -> int:
         """Side of the network's input, in pixels."""
         return self.processor.size["height"]
@@ -102,34 +111,30 @@ class Segmenter:
         """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
         return self.processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
 
-    @torch.inference_mode()
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
         """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1.
 
         A checkpoint saved with `mirror` answers the mean of the image's and its mirror image's, at twice the cost.
         """
-        pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
-        pixels = pixels.to(device_of(self.network))
-        found = self.network(pixels).sigmoid()
-        if getattr(self.processor, "mirror", False):
-            found = (found + self.network(pixels.flip(-1)).sigmoid().flip(-1)) / 2
-        return found.cpu().numpy()
+        return self.look(images)[0]
 
-    @torch.inference_mode()
     def look(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities as `probabilities` gives them, and what of the pictures led to them, in one pass.
 
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
-        maps = []
-        hook = self.network.encoder.register_forward_hook(lambda encoder, given, levels: maps.append(levels[-1]))
-        try:
-            found = self.probabilities(images)
-        finally:
-            hook.remove()
-        means = maps[0].mean(dim=(2, 3)).cpu().numpy()
-        return found, np.concatenate([means, np.stack([mask_features(one) for one in found])], axis=1)
+        pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
+        logits, means = self._run(pixels)
+        found = logits.sigmoid()
+        if getattr(self.processor, "mirror", False):
+            mirrored, _ = self._run(pixels.flip(-1))
+            found = (found + mirrored.sigmoid().flip(-1)) / 2
+        found = found.numpy()
+        return found, np.concatenate([means.numpy(), np.stack([mask_features(one) for one in found])], axis=1)
+
+    def _run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.engine.run("network", self.networks["network"], pixels)
 
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""

@@ -1,0 +1,189 @@
+"""What runs a model's networks: PyTorch, or ONNX Runtime or OpenVINO on the ONNX files beside its weights.
+
+The fastest that is installed is used; XRAY_ENGINE chooses another (`torch`, `onnxruntime` or `openvino`), and
+XRAY_PRECISION another precision of its files (`float32` or `int8`). A file that was made of other weights is not used.
+"""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hub_models.device import best_device, device_of, threads
+from hub_models.digest import weights_digest
+
+logger = logging.getLogger(__name__)
+
+ENGINES = ("openvino", "onnxruntime", "torch")
+"""By speed on a processor, the fastest first."""
+
+PRECISIONS = ("int8", "float32")
+"""Of the ONNX files, the fastest first."""
+
+SOURCE, MEASURED = "source_sha256", "measured"
+"""Names in a file's metadata: SHA-256 of the weights it was made of, and what `hub_models.export` measured (JSON)."""
+
+Network = Callable[..., tuple[torch.Tensor, ...]]
+"""Tensors in, tensors on the CPU out; `hub_models.parts` says which."""
+
+
+@dataclass
+class Engine:
+    """How the networks of one model run.
+
+    Attributes:
+        name: one of `ENGINES`.
+        precision: "float32" or "int8".
+        networks: part of the model -> its network; a part that is missing runs in PyTorch.
+        problem: why a faster one is not in use, in one sentence, where that is to be told; else None.
+    """
+
+    name: str = "torch"
+    precision: str = "float32"
+    networks: dict[str, Network] = field(default_factory=dict)
+    problem: str | None = None
+
+    def run(self, part: str, module: nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs of a part, on the CPU, by its network or else by its PyTorch module."""
+        if part in self.networks:
+            return self.networks[part](*inputs)
+        device = device_of(module)
+        with torch.inference_mode():
+            return tuple(output.cpu() for output in module(*(tensor.to(device) for tensor in inputs)))
+
+    def __str__(self) -> str:
+        """Engine and precision in words."""
+        return f"{self.name}, {self.precision}"
+
+
+def graph_file(folder: Path, part: str, precision: str) -> Path:
+    """Where the ONNX file of a part lies: `network.onnx`, `network.int8.onnx`."""
+    return folder / (f"{part}.onnx" if precision == "float32" else f"{part}.{precision}.onnx")
+
+
+def wanted_engine() -> str:
+    """The engine that XRAY_ENGINE names; else the first of `ENGINES` that is installed.
+
+    Raises:
+        ValueError: there is no such engine, or it is not installed.
+    """
+    wish = os.environ.get("XRAY_ENGINE")
+    if not wish:
+        return next(name for name in ENGINES if importlib.util.find_spec(name))
+    if wish not in ENGINES:
+        raise ValueError(f"XRAY_ENGINE is {wish!r}; choose one of {', '.join(ENGINES)}")
+    if not importlib.util.find_spec(wish):
+        raise ValueError(f"XRAY_ENGINE is {wish}, which is not installed: pip install {wish}")
+    return wish
+
+
+def wanted_precisions() -> tuple[str, ...]:
+    """The precision that XRAY_PRECISION names; else all, the fastest first.
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+    wish = os.environ.get("XRAY_PRECISION")
+    if wish and wish not in PRECISIONS:
+        raise ValueError(f"XRAY_PRECISION is {wish!r}; choose one of {', '.join(PRECISIONS)}")
+    return (wish,) if wish else PRECISIONS
+
+
+def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, precision: str | None = None) -> Engine:
+    """The engine for a model.
+
+    Args:
+        folder: of its checkpoint.
+        parts: of the model, by the names of their files.
+        name: of the engine; the wanted one if not given. On a graphics card it is PyTorch, whatever was wanted.
+        precision: of the files; the wanted one if not given.
+
+    Returns:
+        PyTorch where there are no files, or they were made of other weights or do not load, which `problem` then says.
+
+    Raises:
+        ValueError: what the environment asks for is not there.
+    """
+    name, precisions = name or wanted_engine(), (precision,) if precision else wanted_precisions()
+    if name == "torch" or not parts or best_device().type != "cpu":
+        return Engine()
+    for kind in precisions:
+        files = {part: graph_file(folder, part, kind) for part in parts}
+        found = {part: file for part, file in files.items() if file.is_file()}
+        if not found:
+            continue
+        try:
+            networks = {part: _OPEN[name](file) for part, file in found.items()}
+            sources = {network.metadata.get(SOURCE) for network in networks.values()}
+        except Exception as error:  # each engine raises kinds of its own for a damaged file
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            return _instead(f"{', '.join(file.name for file in found.values())} cannot be opened: {reason}.")
+        if sources != {weights_digest(folder)}:
+            return _instead(f"{', '.join(file.name for file in found.values())} was made of other weights.")
+        return Engine(name, kind, networks)
+    return Engine()
+
+
+def _instead(problem: str) -> Engine:
+    logger.warning("PyTorch is used: %s", problem)
+    return Engine(problem=problem)
+
+
+class OnnxRuntimeNetwork:
+    """An ONNX file in ONNX Runtime; calls may overlap."""
+
+    def __init__(self, file: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
+        self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        self.inputs = [given.name for given in self.session.get_inputs()]
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The file's outputs, on the CPU, of its inputs."""
+        arrays = (tensor.numpy() for tensor in inputs)
+        return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
+
+
+class OpenVinoNetwork:
+    """An ONNX file in OpenVINO; calls may overlap."""
+
+    def __init__(self, file: Path) -> None:
+        core, settings = _core(), {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        model = core.read_model(file)
+        self.metadata = _metadata(model)
+        self.compiled = core.compile_model(model, "CPU", settings | {"INFERENCE_NUM_THREADS": threads()})
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The file's outputs, on the CPU, of its inputs."""
+        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in inputs]
+        request = self.compiled.create_infer_request()
+        request.infer(arrays)
+        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+
+
+_OPEN = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """The metadata of an ONNX file that OpenVINO has read."""
+    kept = model.get_rt_info()
+    return {name: str(kept["framework"][name].value) for name in (SOURCE, MEASURED) if name in kept["framework"]}

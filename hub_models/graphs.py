@@ -1,0 +1,125 @@
+"""ONNX files of a model's networks: made of PyTorch modules, quantized to int8, and told what they were made of."""
+
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime import InferenceSession
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+from tqdm.auto import tqdm
+
+Arrays = Sequence[np.ndarray]
+
+COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""The operators whose weights are quantized."""
+
+LOOKED_AT = 8
+"""How many inputs tell which layers lose most."""
+
+
+def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path) -> None:
+    """Write a module as ONNX, float32, with any number of inputs and, where they are texts, any length.
+
+    Args:
+        module: of `hub_models.parts`.
+        example: its inputs (1, ...).
+        file: is written anew.
+    """
+    free = {0: torch.export.Dim("batch")}
+    if not example[0].is_floating_point():
+        free[1] = torch.export.Dim("length", max=example[0].shape[1])
+    program = torch.onnx.export(
+        module.eval(),
+        tuple(example),
+        input_names=list(module.inputs),
+        output_names=list(module.outputs),
+        dynamic_shapes=(free,) * len(example),
+        verbose=False,
+    )
+    program.save(file, external_data=False)
+
+
+def quantize(source: Path, file: Path, inputs: Arrays, reduce_range: bool, spared: Collection[str] = ()) -> None:
+    """Write a float32 file of a vision network as int8: weights a channel each, activations by what inputs give.
+
+    Args:
+        source: the float32 file.
+        file: is written anew.
+        inputs: float32 (1, ...) each.
+        reduce_range: give weights 7 bits, for processors without VNNI, whose 16-bit sums overflow.
+        spared: names of nodes that stay float32.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "prepared.onnx")
+        quant_pre_process(source, prepared)
+        _quantize(prepared, file, inputs, reduce_range, nodes_to_exclude=list(spared))
+
+
+def quantize_weights(source: Path, file: Path) -> None:
+    """Write a float32 file of a text tower with int8 weights; its activations are quantized as they come."""
+    quantize_dynamic(source, file, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def by_loss(source: Path, inputs: Arrays, reduce_range: bool) -> list[str]:
+    """Names of a vision network's computing nodes, the one first whose quantization alone moves the outputs most.
+
+    Moved is the mean squared difference of all outputs, over their mean square, on a few of the inputs.
+    """
+    few = inputs[:LOOKED_AT]
+    wanted = _outputs(source, few)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared, alone = Path(folder, "prepared.onnx"), Path(folder, "alone.onnx")
+        quant_pre_process(source, prepared)
+        nodes = [node.name for node in onnx.load(prepared).graph.node if node.op_type in COMPUTING]
+        moved = {}
+        for name in tqdm(nodes, desc="Layer by layer"):
+            _quantize(prepared, alone, few, reduce_range, nodes_to_quantize=[name])
+            found = _outputs(alone, few)
+            moved[name] = sum(float(((a - b) ** 2).mean() / (a**2).mean()) for a, b in zip(wanted, found, strict=True))
+    return sorted(nodes, key=moved.get, reverse=True)
+
+
+def tell(file: Path, facts: dict[str, str]) -> None:
+    """Write facts into a file's metadata."""
+    network = onnx.load(file)
+    kept = {entry.key: entry.value for entry in network.metadata_props} | facts
+    onnx.helper.set_model_props(network, kept)
+    onnx.save(network, file)
+
+
+def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, **chosen: list[str]) -> None:
+    quantize_static(
+        prepared,
+        file,
+        _Inputs(prepared, inputs),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        reduce_range=reduce_range,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        **chosen,
+    )
+
+
+def _outputs(file: Path, inputs: Arrays) -> list[np.ndarray]:
+    """All outputs of a network, those of all inputs one below the other."""
+    session = InferenceSession(file, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    found = [session.run(None, {given.name: array}) for array in inputs]
+    return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+
+
+class _Inputs(CalibrationDataReader):
+    """What a network with one input is shown, one after the other."""
+
+    def __init__(self, file: Path, inputs: Arrays) -> None:
+        (given,) = onnx.load(file, load_external_data=False).graph.input
+        self.given = iter([{given.name: array} for array in inputs])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.given, None)

@@ -1,0 +1,49 @@
+"""What a model is worth on the validation split, before and after it was made faster."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hub_models.images import read_image
+from hub_models.pipeline import Classifier
+from hub_models.unet import Segmenter
+from train.arguments import DataArguments
+from train.class_metrics import score_classes
+from train.classification import ClassifierArguments, segment_splits
+from train.data import load_splits
+from train.evaluation import best_classes, class_probabilities
+from train.record import outlines_record, outlines_scores
+from train.rows import has_mask, positions, read_mask, true_classes
+
+
+class Quality:
+    """The validation images that a model is measured on, and training images to show it.
+
+    Attributes:
+        images: how many validation images there are.
+    """
+
+    def __init__(self, dataset: str, model: Segmenter | Classifier) -> None:
+        splits = load_splits(DataArguments(dataset), ["train", "validation"])
+        if isinstance(model, Segmenter):
+            splits["validation"] = splits["validation"].select(positions(splits["validation"], has_mask))
+        else:
+            splits = segment_splits(splits, ClassifierArguments(), seed=0)
+        self.training, self.validation = splits["train"], splits["validation"]
+        self.images = len(self.validation)
+
+    def shown(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Training images, float32 (H, W), drawn by lot, each with its lungs, bool (H, W), where they were outlined."""
+        order = np.random.default_rng(0).permutation(len(self.training))[:count]
+        for row in self.training.select(order):
+            yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
+
+    def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
+        """Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy"."""
+        if isinstance(model, Segmenter):
+            scores = outlines_scores(outlines_record(self.validation, model))
+            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in ("lungs", "infection")}
+        answers = class_probabilities(model, self.validation, "Measuring")
+        order = [model.labels.index(name) for name in self.validation.features["label"].names]
+        found = best_classes(answers[:, order])
+        return {"accuracy": score_classes(found, true_classes(self.validation), len(order))["accuracy"]}

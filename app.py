@@ -180,12 +180,7 @@ class Actions:
         total, rows = sum(1 for _ in find(given)), []
         with tempfile.TemporaryDirectory(prefix="xray-batch-") as folder:  # until gradio has copied the files
             table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
-            results = write_zip(archive, run(self.pipeline, given))
-            while True:
-                with self.turn:
-                    row = next(results, None)
-                if row is None:
-                    break
+            for row in write_zip(archive, run(self.pipeline, given, turn=self.turn)):
                 rows.append(row)
                 progress((len(rows), total), unit="images")
                 yield _batch_table(rows), gr.skip()

@@ -7,6 +7,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,7 +27,9 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.clip import Prompts
     from hub_models.pipeline import Report, XrayPipeline
 
-AHEAD = 2  # images that are read while the models look at another
+AHEAD = 2  # images that are read while the models look at others, and answers that wait to be taken
+TOGETHER, PIXELS = 4, 8e6  # so many images, or pixels, go through the networks in one pass
+NOBODY_ELSE = nullcontext()
 _END = object()
 LONGEST = 200  # bytes of a folder's name; file systems take 255
 CSV_FILE = "summary.csv"
@@ -63,23 +66,64 @@ class Result:
         return "strange" if self.report.masks.strange else "answered"
 
 
-def run(pipeline: "XrayPipeline", given: Iterable[Given], prompts: "Prompts | None" = None) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Opened:
+    """A file that was read: its `name` and `source`, and its `image`, float32 (H, W) in 0..1."""
+
+    name: str
+    source: Source
+    image: np.ndarray
+
+
+def run(
+    pipeline: "XrayPipeline",
+    given: Iterable[Given],
+    prompts: "Prompts | None" = None,
+    turn: AbstractContextManager = NOBODY_ELSE,
+) -> Iterator[Result]:
     """One result for each file that `find` finds, in its order; a file that is refused stops nothing.
+
+    Files are read, and the models run, in threads of their own, a little ahead of who takes the results.
 
     Args:
         pipeline: the models.
         given: names and places of files, folders and zip archives.
         prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
+        turn: is held while the models run, for `TOGETHER` images at most, where others want them, too.
 
     Raises:
         ValueError: if a class has no prompt.
     """
-    for found in read_ahead(map(_open, find(given))):
-        if isinstance(found, Result):
-            yield found
-        else:
-            name, source, image = found
-            yield Result(name, source, pipeline(image, prompts))
+    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, find(given)))), prompts, turn))
+
+
+def _answer(
+    pipeline: "XrayPipeline",
+    opened: Iterable[list["Result | Opened"]],
+    prompts: "Prompts | None",
+    turn: AbstractContextManager,
+) -> Iterator[Result]:
+    for group in opened:
+        images = [one.image for one in group if isinstance(one, Opened)]
+        with turn:
+            reports = deque(pipeline.many(images, prompts) if images else [])
+        while group:
+            one = group.pop(0)
+            yield one if isinstance(one, Result) else Result(one.name, one.source, reports.popleft())
+
+
+def groups(opened: Iterable["Result | Opened"]) -> Iterator[list["Result | Opened"]]:
+    """The same in lists of at most `TOGETHER`, and at most `PIXELS` where there are several images."""
+    group, pixels = [], 0
+    for one in opened:
+        size = one.image.size if isinstance(one, Opened) else 0
+        if group and (len(group) == TOGETHER or pixels + size > PIXELS):
+            yield group
+            group, pixels = [], 0
+        group.append(one)
+        pixels += size
+    if group:
+        yield group
 
 
 def read_ahead(items: Iterator[Any], ahead: int = AHEAD) -> Iterator[Any]:
@@ -196,12 +240,12 @@ def _cell(value: str | float | int | None) -> str | float | int | None:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
-def _open(item: Item) -> Result | tuple[str, Source, np.ndarray]:
-    """A file's name, source and image, float32 (H, W) in 0..1; or its refusal."""
+def _open(item: Item) -> "Result | Opened":
+    """A file as an image, or its refusal."""
     if item.load is None:
         return Result(item.name, refusal=item.problem)
     try:
         data = item.load()
-        return item.name, Source.of(item.name, data), read_image(data)
+        return Opened(item.name, Source.of(item.name, data), read_image(data))
     except ImageRefused as refused:
         return Result(item.name, refusal=printable(str(refused)))

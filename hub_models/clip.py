@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoModel, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTrainedModel, ProcessorMixin
 
 from hub_models import weights
 from hub_models.calibration import Calibration
@@ -103,9 +103,19 @@ class ClipClassifier:
         """Make all logits smaller by a factor, in the learned temperature of the similarities."""
         self.model.logit_scale -= float(np.log(temperature))
 
+    @property
+    def pixel_processor(self) -> BaseImageProcessor:
+        """What makes the image tower's input of a view."""
+        return self.processor.image_processor
+
+    @property
+    def eyes(self) -> tuple["ClipClassifier"]:
+        """Whose vectors `answer` takes."""
+        return (self,)
+
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
-        return classifier_pixels(self.processor.image_processor, images)
+        return classifier_pixels(self.pixel_processor, images)
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Token ids and attention mask, int64 (N, L) each, of N sentences; long ones are cut at the tower's length."""
@@ -119,10 +129,9 @@ class ClipClassifier:
         """Unit vectors, float32 (N, D), of images, by PyTorch, which can learn from them."""
         return ImageTower(self.model)(pixel_values)[0]
 
-    def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
-        """Unit vector, float32 (1, D), of one X-ray; arguments and errors as of a call."""
-        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        return self.engine.run("image", self.networks["image"], pixels)[0]
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of images, by the engine."""
+        return self.engine.run("image", self.networks["image"], pixel_values)[0]
 
     def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of sentences, by PyTorch, which can learn from them."""
@@ -155,15 +164,17 @@ class ClipClassifier:
             return list(prompts), self.embed_prompts(prompts)
         return self.labels, torch.tensor([vectors[label] for label in self.labels])
 
-    @torch.inference_mode()
-    def similarities(self, image: np.ndarray, lungs: np.ndarray | None, texts: Sequence[str]) -> list[float]:
-        """Cosine similarity, -1 to 1, of one X-ray with each of some sentences that are not blank.
-
-        Other arguments and errors as of a call.
-        """
-        return (self._read(texts) @ self.embed(image, lungs)[0]).double().tolist()
+    def similarities(self, embeddings: torch.Tensor, texts: Sequence[str]) -> list[list[float]]:
+        """Of each of N unit vectors, float32 (N, D), its cosine similarities, -1 to 1, with sentences, none blank."""
+        return (embeddings @ self._read(texts).T).double().tolist()
 
     @torch.inference_mode()
+    def answer(self, embeddings: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
+        """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as of a call."""
+        classes, texts = self.embed_classes(prompts)
+        logits = self.model.logit_scale.exp().cpu() * embeddings @ texts.T
+        return [dict(zip(classes, one, strict=True)) for one in logits.double().softmax(dim=1).tolist()]
+
     def __call__(
         self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
     ) -> dict[str, float]:
@@ -181,9 +192,7 @@ class ClipClassifier:
             NoLungs: if the model's view needs lungs and there are none.
             ValueError: if a class has no prompt.
         """
-        classes, texts = self.embed_classes(prompts)
-        logits = self.model.logit_scale.exp().cpu() * (texts @ self.embed(image, lungs)[0])
-        return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
+        return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])), prompts)[0]
 
     def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
         if texts not in self._known_prompts:

@@ -82,7 +82,7 @@ def _scores(classifier: Classifier, pixels: torch.Tensor, prompts: Prompts | Non
     labels, texts = classifier.embed_classes(prompts)
     images = classifier.embed_images(pixels)
     # No gradient passes a tensor of inference mode; its copy lets it.
-    return labels, classifier.model.logit_scale.exp() * images @ texts.clone().T
+    return labels, classifier.model.logit_scale.exp() * images @ texts.clone().to(images.device).T
 
 
 def _target(classifier: Classifier, pixels: torch.Tensor) -> tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]:

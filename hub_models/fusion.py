@@ -13,28 +13,17 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from hub_models import weights
 from hub_models.calibration import Calibration
 from hub_models.device import best_device, device_of
-from hub_models.views import View
+from hub_models.looks import Eye
+from hub_models.views import View, apply_view
 
 Prompts = Mapping[str, Sequence[str]]
 
 
-class ImageFeatures(Protocol):
-    """A classifier whose features can be had: the ResNet."""
-
-    labels: list[str]
-
-    def embed(self, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
-        """Features float32 (1, F) of an X-ray."""
-
-
-class DualEncoder(ImageFeatures, Protocol):
-    """One whose features are compared with those of sentences: the CLIP."""
+class DualEncoder(Eye, Protocol):
+    """An eye whose vectors are compared with those of sentences: the CLIP."""
 
     model: PreTrainedModel
-    view: View
-
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Its input, of views."""
+    labels: list[str]
 
     def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
         """Its own classes or others, and their unit vectors float32 (C, D)."""
@@ -89,13 +78,11 @@ class FusionClassifier:
 
     def __init__(self, model: ConditionedEmbedding) -> None:
         self.model = model.eval()
-        self.parts: tuple[ImageFeatures, DualEncoder] | None = None
+        self.parts: tuple[Eye, DualEncoder] | None = None
         self.problem = "The fusion is not joined to the ResNet and the CLIP that it was trained with."
 
     @classmethod
-    def new(
-        cls, resnet: ImageFeatures, clip: DualEncoder, parts: dict[str, str], feature_size: int
-    ) -> "FusionClassifier":
+    def new(cls, resnet: Eye, clip: DualEncoder, parts: dict[str, str], feature_size: int) -> "FusionClassifier":
         """An untrained one between two classifiers of the same classes, which answers as the CLIP does.
 
         Args:
@@ -125,7 +112,7 @@ class FusionClassifier:
         """Write config.json and model.safetensors (float16)."""
         weights.save_pretrained(self.model, folder)
 
-    def join(self, resnet: ImageFeatures, clip: DualEncoder, parts: Mapping[str, str]) -> None:
+    def join(self, resnet: Eye, clip: DualEncoder, parts: Mapping[str, str]) -> None:
         """Put it between its parts.
 
         Args:
@@ -169,7 +156,35 @@ class FusionClassifier:
         """Make all logits smaller by a factor, in its own weights; CLIP's stay as they are."""
         self.model.logit_scale -= float(np.log(temperature))
 
+    @property
+    def eyes(self) -> "tuple[Eye, DualEncoder]":
+        """Whose vectors `answer` takes.
+
+        Raises:
+            NotJoined: if it is not joined to its parts.
+        """
+        if self.parts is None:
+            raise NotJoined(self.problem)
+        return self.parts
+
     @torch.inference_mode()
+    def answer(
+        self, features: torch.Tensor, embeddings: torch.Tensor, prompts: Prompts | None = None
+    ) -> list[dict[str, float]]:
+        """Probability of each class, of what both parts see of N X-rays; prompts and errors as of a call.
+
+        Args:
+            features: float32 (N, F), of the ResNet.
+            embeddings: unit vectors, float32 (N, D), of the CLIP.
+            prompts: sentences of each class; the CLIP's own if not given.
+        """
+        _, clip = self.eyes
+        classes, texts = clip.embed_classes(prompts)
+        device = device_of(self.model)
+        bent = self.model(features.to(device), embeddings.to(device)).cpu()
+        scale = (clip.model.logit_scale.cpu() + self.model.logit_scale.cpu()).exp()
+        return [dict(zip(classes, one, strict=True)) for one in (scale * bent @ texts.T).double().softmax(1).tolist()]
+
     def __call__(
         self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
     ) -> dict[str, float]:
@@ -180,12 +195,5 @@ class FusionClassifier:
             NotJoined: if it is not joined to its parts.
             ValueError: if a class has no prompt.
         """
-        if self.parts is None:
-            raise NotJoined(self.problem)
-        resnet, clip = self.parts
-        classes, texts = clip.embed_classes(prompts)
-        device = device_of(self.model)
-        bent = self.model(resnet.embed(image, lungs).to(device), clip.embed(image, lungs).to(device))[0]
-        scale = (clip.model.logit_scale + self.model.logit_scale.to(clip.model.device)).exp().cpu()
-        logits = scale * (texts @ bent.cpu())
-        return dict(zip(classes, logits.double().softmax(0).tolist(), strict=True))
+        seen = (eye.embed(eye.pixel_values([apply_view(image, lungs, eye.view)])) for eye in self.eyes)
+        return self.answer(*seen, prompts=prompts)[0]

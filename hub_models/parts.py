@@ -25,18 +25,17 @@ class UnetPart(nn.Module):
 
 
 class ResnetPart(nn.Module):
-    """A ResNet's features and logits."""
+    """A ResNet up to its last layer, which is small, and which calibration changes."""
 
-    inputs, outputs = ("pixel_values",), ("features", "logits")
+    inputs, outputs = ("pixel_values",), ("features",)
 
     def __init__(self, model: ResNetForImageClassification) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features (N, F), and the logits (N, C) that the last layer makes of them, of pixels (N, 3, S, S)."""
-        pooled = self.model.resnet(pixel_values).pooler_output
-        return pooled.flatten(1), self.model.classifier(pooled)
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor]:
+        """Features (N, F), which the last layer makes logits of, of pixels (N, 3, S, S)."""
+        return (self.model.resnet(pixel_values).pooler_output.flatten(1),)
 
 
 class ImageTower(nn.Module):

@@ -9,15 +9,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
+from hub_models.device import threads
 from hub_models.digest import weights_digest
 from hub_models.engines import open_engine
 from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation
+from hub_models.looks import Looks
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
@@ -125,8 +128,12 @@ class XrayPipeline:
 
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
         """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
-        masks = self.segmenter(image)
-        return masks, measure_involvement(masks.lungs, masks.infection)
+        return self.outline([image])[0]
+
+    def outline(self, images: list[np.ndarray]) -> list[tuple[Masks, Involvement]]:
+        """What `segment` gives, of each of some X-rays, in one pass of the network."""
+        found = self.segmenter.outline(images)
+        return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in found]
 
     def classify(
         self, image: np.ndarray, masks: Masks, prompts: Prompts | None = None
@@ -144,20 +151,45 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        return self._ask(dict.fromkeys(self.classifiers) | {"clip-zero-shot": prompts}, image, masks)
+        return self._ask(self._all(prompts), Looks([image], [masks.lungs]))[0]
 
-    def _ask(self, asked: Mapping[str, Prompts | None], image: np.ndarray, masks: Masks) -> tuple[Answers, list[str]]:
-        """What `classify` gives, of the roles that are there; each is asked its sentences, or its own where None."""
-        answers, notes = {}, []
+    def _all(self, prompts: Prompts | None) -> dict[str, Prompts | None]:
+        return dict.fromkeys(self.classifiers) | {"clip-zero-shot": prompts}
+
+    def _ask(self, asked: Mapping[str, Prompts | None], looks: Looks) -> list[tuple[Answers, list[str]]]:
+        """What `classify` gives of each X-ray, of the roles that are there.
+
+        Args:
+            asked: role -> the sentences that it is asked, or None for its own.
+            looks: the X-rays.
+        """
+        found: list[tuple[Answers, list[str]]] = [({}, []) for _ in looks.images]
         for role, prompts in asked.items():
-            if role not in self.classifiers:
-                continue
-            options = {} if prompts is None else {"prompts": prompts}
-            try:
-                answers[role] = self.classifiers[role](image, masks.lungs, **options)
-            except (NoLungs, NotJoined) as error:
-                notes.append(f"{role} gave no answer: {error}")
-        return answers, notes
+            if role in self.classifiers:
+                for (answers, notes), one in zip(found, self._ask_one(role, prompts, looks), strict=True):
+                    if isinstance(one, dict):
+                        answers[role] = one
+                    else:
+                        notes.append(f"{role} gave no answer: {one}")
+        return found
+
+    def _ask_one(
+        self, role: str, prompts: Prompts | None, looks: Looks
+    ) -> list[dict[str, float] | NoLungs | NotJoined | None]:
+        """Of each X-ray one classifier's probabilities, or why there are none."""
+        classifier, options = self.classifiers[role], {} if prompts is None else {"prompts": prompts}
+        try:
+            eyes = classifier.eyes
+        except NotJoined as refusal:
+            return [refusal] * len(looks.images)
+        refusals = [[looks.refusal(eye, position) for eye in eyes] for position in range(len(looks.images))]
+        found = [next(filter(None, refused), None) for refused in refusals]
+        seen = [position for position, refused in enumerate(found) if refused is None]
+        if seen:
+            vectors = (torch.stack([looks.vectors(eye)[position] for position in seen]) for eye in eyes)
+            for position, answer in zip(seen, classifier.answer(*vectors, **options), strict=True):
+                found[position] = answer
+        return found
 
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         """Where each classifier finds what speaks for its most probable class.
@@ -194,20 +226,28 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        answers, notes = self._ask(dict.fromkeys(CLIP_ROLES, prompts) | {"resnet": None}, image, masks)
+        looks = Looks([image], [masks.lungs])
+        ((answers, notes),) = self._ask(dict.fromkeys(CLIP_ROLES, prompts) | {"resnet": None}, looks)
         sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
         for role in CLIP_ROLES:
             if role in answers:
                 texts = [row["sentence"] for row in sentences]
-                found = self.classifiers[role].similarities(image, masks.lungs, texts)
+                clip = self.classifiers[role]
+                (found,) = clip.similarities(looks.vectors(clip)[0][None], texts)
                 for row, similarity in zip(sentences, found, strict=True):
                     row[role] = similarity
         return answers, notes, sentences
 
     def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
         """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""
-        masks, involvement = self.segment(image)
-        return Report(image, masks, involvement, *self.classify(image, masks, prompts))
+        return self.many([image], prompts)[0]
+
+    def many(self, images: list[np.ndarray], prompts: Prompts | None = None) -> list[Report]:
+        """What a call gives, of each of some X-rays, in one pass of each network."""
+        outlined = self.outline(images)
+        looks = Looks(images, [masks.lungs for masks, _ in outlined])
+        asked = self._ask(self._all(prompts), looks)
+        return [Report(image, *one, *answers) for image, one, answers in zip(images, outlined, asked, strict=True)]
 
 
 def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
@@ -231,6 +271,7 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
     _check_kind(checkpoint)
     try:
         options = {"pickled": True} if checkpoint.pickled else {}
+        torch.set_num_threads(threads())
         model = MODELS[checkpoint.role].from_pretrained(checkpoint.folder, **options)
         if not isinstance(model, FusionClassifier):  # it is as small as a layer
             model.engine = open_engine(checkpoint.folder, tuple(model.networks))

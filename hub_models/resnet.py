@@ -17,7 +17,7 @@ from transformers import (
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device
+from hub_models.device import best_device, device_of
 from hub_models.engines import Engine
 from hub_models.parts import ResnetPart
 from hub_models.pixels import classifier_pixels
@@ -120,13 +120,30 @@ class ResnetClassifier:
         for parameter in self.model.classifier[-1].parameters():
             parameter /= temperature
 
+    @property
+    def pixel_processor(self) -> BaseImageProcessor:
+        """What makes its input of a view."""
+        return self.processor
+
+    @property
+    def eyes(self) -> tuple["ResnetClassifier"]:
+        """Whose vectors `answer` takes."""
+        return (self,)
+
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
         return classifier_pixels(self.processor, images)
 
-    def embed(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
-        """Features float32 (1, F) of one X-ray, which its last layer makes logits of; arguments and errors as below."""
-        return self._look(image, lungs)[0]
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Features, float32 (N, F), which its last layer makes logits of, by the engine."""
+        return self.engine.run("network", self.networks["network"], pixel_values)[0]
+
+    @torch.inference_mode()
+    def answer(self, features: torch.Tensor) -> list[dict[str, float]]:
+        """Probability of each label, of each of N feature vectors, float32 (N, F); as a call gives them."""
+        logits = self.model.classifier(features.to(device_of(self.model))).double()
+        found = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+        return [dict(zip(self.labels, one, strict=True)) for one in found.tolist()]
 
     def __call__(self, image: np.ndarray, lungs: np.ndarray | None = None) -> dict[str, float]:
         """Classify one X-ray.
@@ -141,12 +158,4 @@ class ResnetClassifier:
         Raises:
             NoLungs: if the model's view needs lungs and there are none.
         """
-        logits = self._look(image, lungs)[1][0]
-        if self.multi_label:
-            return dict(zip(self.labels, logits.double().sigmoid().tolist(), strict=True))
-        return dict(zip(self.labels, logits.double().softmax(0).tolist(), strict=True))
-
-    def _look(self, image: np.ndarray, lungs: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features float32 (1, F) and logits float32 (1, C)."""
-        pixels = self.pixel_values([apply_view(image, lungs, self.view)])
-        return self.engine.run("network", self.networks["network"], pixels)
+        return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])))[0]

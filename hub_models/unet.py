@@ -151,13 +151,20 @@ class Segmenter:
         lungs = clean_lungs(lungs)
         return Masks(lungs, clean_infection(infection, lungs))
 
+    def outline(self, images: list[np.ndarray]) -> list[Masks]:
+        """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network."""
+        outlined = []
+        for image, found, features in zip(images, *self.look(images), strict=True):
+            masks = self.masks(_resize(found, image.shape))
+            if self.plausibility is not None:
+                strangeness = self.plausibility.distance(features) / self.plausibility.threshold
+                masks = replace(masks, strangeness=strangeness)
+            outlined.append(masks)
+        return outlined
+
     def __call__(self, image: np.ndarray) -> Masks:
         """Outline one X-ray, float32 (H, W) in 0..1."""
-        if self.plausibility is None:
-            return self.masks(self.probability_maps([image])[0])
-        (found,), (features,) = self.look([image])
-        strangeness = self.plausibility.distance(features) / self.plausibility.threshold
-        return replace(self.masks(_resize(found, image.shape)), strangeness=strangeness)
+        return self.outline([image])[0]
 
 
 def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

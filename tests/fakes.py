@@ -69,6 +69,9 @@ class FakePipeline:
         masks, involvement = self.segment(image)
         return Report(image, masks, involvement, *self.classify(image, masks, prompts))
 
+    def many(self, images: list[np.ndarray], prompts: dict | None = None) -> list[Report]:
+        return [self(image, prompts) for image in images]
+
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         heat = masks.infection.astype(np.float32)
         return {"resnet": Explanation(heat, "Well", 0.75), "clip-zero-shot": Explanation(0 * heat, "Ill", None)}

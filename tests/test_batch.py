@@ -15,7 +15,18 @@ from PIL import Image
 
 from hub_models import archives
 from hub_models.archives import find
-from hub_models.batch import Result, folder_name, pictures, read_ahead, run, table_csv, table_row, write_zip
+from hub_models.batch import (
+    Opened,
+    Result,
+    folder_name,
+    groups,
+    pictures,
+    read_ahead,
+    run,
+    table_csv,
+    table_row,
+    write_zip,
+)
 from hub_models.images import ImageRefused, read_image
 from hub_models.lungs import Involvement, grade_extent
 from hub_models.overlay import draw_overlay, sketch
@@ -139,9 +150,35 @@ def test_each_file_is_answered_as_it_would_be_alone_and_a_bad_one_stops_nothing(
         data = files[one.name.rpartition("/")[2]]
         expected = pipeline(read_image(data))
         assert one.source == Source.of("x.png", data)
-        assert one.report.classifiers == expected.classifiers
+        for role, probabilities in expected.classifiers.items():  # a pass of several rounds otherwise
+            assert one.report.classifiers[role] == pytest.approx(probabilities, rel=1e-5)
         assert one.report.involvement == expected.involvement
         assert np.array_equal(one.report.masks.lungs, expected.masks.lungs)
+
+
+def test_files_go_through_the_models_a_few_together_and_a_large_one_alone():
+    def opened(side: int) -> Opened:
+        return Opened("a.png", Source("", ""), np.zeros((side, side), np.float32))
+
+    refused = Result("b.png", refusal="No.")
+    files = [opened(100), refused, *[opened(100)] * 3, opened(2000), opened(2001), refused, opened(4000)]
+    found = [[one if isinstance(one, Result) else one.image.shape[0] for one in group] for group in groups(files)]
+    assert found == [[100, refused, 100, 100], [100, 2000], [2001, refused], [4000]]
+
+
+def test_others_have_their_turn_between_the_passes_of_a_batch(pipeline, tmp_path):
+    folder = write(tmp_path / "xrays", {f"{number}.png": xray(number) for number in range(9)})
+    held = []
+
+    class Turns:
+        def __enter__(self) -> None:
+            held.append("taken")
+
+        def __exit__(self, *error: object) -> None:
+            held.append("given back")
+
+    assert len(list(run(pipeline, [("xrays", folder)], turn=Turns()))) == 9
+    assert held == ["taken", "given back"] * 3
 
 
 def test_a_visitors_sentences_reach_the_zero_shot_clip(pipeline, tmp_path):
@@ -274,7 +311,7 @@ def test_a_strange_picture_is_marked_and_a_refused_one_tells_why():
     }
 
 
-def test_the_table_holds_the_values_of_the_pipeline_exactly(pipeline, tmp_path):
+def test_the_table_holds_the_values_of_the_pipeline_unrounded(pipeline, tmp_path):
     folder = write(tmp_path / "xrays", {"1.png": xray(1), "2.png": b"", "3.png": xray(3)})
     rows = rows_of(table_csv([table_row(one) for one in run(pipeline, [("xrays", folder)])]))
     assert [row["status"] for row in rows] == ["answered", "refused", "answered"]
@@ -285,7 +322,8 @@ def test_the_table_holds_the_values_of_the_pipeline_exactly(pipeline, tmp_path):
         assert int(row["extent_grade right"]) == grade_extent(report.involvement.right)
         assert report.classifiers.keys() == pipeline.classifiers.keys()
         for role, probabilities in report.classifiers.items():
-            assert {label: float(row[f"{role} p {label}"]) for label in probabilities} == probabilities
+            shown = {label: float(row[f"{role} p {label}"]) for label in probabilities}
+            assert shown == pytest.approx(probabilities, rel=1e-5)  # a pass of several rounds otherwise
             assert row[f"{role} class"] == max(probabilities, key=probabilities.get)
     assert rows[1]["resnet p Normal"] == ""
     assert rows[1]["note"] == "The image is empty (0 bytes); copy or export it again."

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hub_models import checkpoints as finding
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
 from hub_models.fusion import FusionClassifier
+from hub_models.looks import Looks
 from hub_models.lungs import Involvement, measure_involvement
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
@@ -27,14 +29,13 @@ def overrides(checkpoints: dict[str, Path]) -> dict[str, str]:
     return {role: str(folder) for role, folder in checkpoints.items()}
 
 
-def drawn(image: np.ndarray) -> Masks:
-    """A segmenter that knows the phantom."""
-    return Masks(PHANTOM.lungs, PHANTOM.infection)
+def outlines(masks: Masks) -> SimpleNamespace:
+    """A segmenter that outlines the same on every X-ray."""
+    return SimpleNamespace(outline=lambda images: [masks] * len(images))
 
 
-def nothing(image: np.ndarray) -> Masks:
-    """A segmenter that finds no lungs."""
-    return Masks(NOTHING, NOTHING)
+drawn = outlines(Masks(PHANTOM.lungs, PHANTOM.infection))
+nothing = outlines(Masks(NOTHING, NOTHING))
 
 
 def refusal(overrides: dict[str, str]) -> str:
@@ -218,7 +219,7 @@ def test_both_clips_are_compared_by_sentence_beside_a_resnet_that_knows_its_own_
     assert [(row["class"], row["sentence"]) for row in sentences] == [
         (label, text) for label, texts in prompts.items() for text in texts
     ]
-    cosine = clip.embed_prompts({"ill": ["COVID-19 lungs"]}) @ clip.embed(IMAGE, masks.lungs)[0]
+    cosine = clip.embed_prompts({"ill": ["COVID-19 lungs"]}) @ Looks([IMAGE], [masks.lungs]).vectors(clip)[0]
     assert sentences[0]["clip-finetuned"] == pytest.approx(float(cosine[0]), abs=1e-5)
     _, notes, sentences = pipeline.compare_prompts(IMAGE, Masks(NOTHING, NOTHING), prompts)
     assert len(notes) == 3

@@ -98,7 +98,8 @@ def test_some_that_are_refused_are_named_and_the_others_done(pipeline, xrays, ou
     for row in (rows[0], rows[2]):
         expected = pipeline(read_image(row["file"])).classifiers
         for role, probabilities in expected.items():
-            assert {label: float(row[f"{role} p {label}"]) for label in probabilities} == probabilities
+            shown = {label: float(row[f"{role} p {label}"]) for label in probabilities}
+            assert shown == pytest.approx(probabilities, rel=1e-5)  # a pass of several rounds otherwise
 
 
 def test_json_lines_are_all_that_stdout_gets(xrays, out, capfd):

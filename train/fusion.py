@@ -24,6 +24,7 @@ from hub_models.clip import ClipClassifier
 from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
+from hub_models.looks import Looks
 from hub_models.resnet import ResnetClassifier
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits
@@ -62,10 +63,10 @@ class FusionTask(nn.Module):
 
 def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Dataset:
     """What both parts make of each row with lungs: `features`, `embeddings` and `labels`."""
-    found = [
-        [part.embed(read_image(row["image"]), read_mask(row["lungs"]))[0].tolist() for part in fusion.parts]
-        for row in tqdm(rows, desc=f"Embedding {rows.split}")
-    ]
+    found = []
+    for row in tqdm(rows, desc=f"Embedding {rows.split}"):
+        looks = Looks([read_image(row["image"])], [read_mask(row["lungs"])])
+        found.append([looks.vectors(eye)[0].tolist() for eye in fusion.eyes])
     features, embeddings = zip(*found, strict=True)
     columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:]}
     return datasets.Dataset.from_dict(columns).with_format("torch")

@@ -79,7 +79,8 @@ class Teacher:
         size = self.classifier.pixel_values([np.zeros((8, 8), np.float32)]).shape[-2:]
         pixels = F.interpolate(pixel_values, size, mode="bilinear", antialias=True)
         images = self.classifier.embed_images(pixels.to(device_of(self.classifier.model)))
-        logits = self.classifier.model.logit_scale.exp() * images @ self.classifier.embed_classes()[1].T
+        texts = self.classifier.embed_classes()[1].to(images.device)
+        logits = self.classifier.model.logit_scale.exp() * images @ texts.T
         return logits.softmax(dim=-1)[:, self.order].to(pixel_values.device)
 
 

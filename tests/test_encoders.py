@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import segmentation_models_pytorch as smp
+import timm
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from train.encoders import TOWER, load_encoder
+from train.encoders import ENCODER, TOWER, load_encoder, load_tower
 from train.towers import LITES, lite_weights
 
 
@@ -121,6 +122,29 @@ def test_the_image_tower_of_a_clip_checkpoint_fills_the_same_network(tmp_path, f
     stem = "model.conv_stem.weight"
     torch.testing.assert_close(own[stem], tower[stem].half().float().sum(dim=1, keepdim=True))
     assert all(torch.equal(own[name], tower[name].half().to(own[name].dtype)) for name in own if name != stem)
+
+
+def test_a_unets_encoder_becomes_an_image_tower_which_keeps_what_its_colours_differ_in(tmp_path):
+    network, tower = unet("tu-tf_efficientnet_lite0"), timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    load_tower(tower, tmp_path)
+    own, given = tower.state_dict(), network.encoder.model.state_dict()
+    stem = "conv_stem.weight"
+    torch.testing.assert_close(own[stem].sum(dim=1, keepdim=True), given[stem])
+    torch.testing.assert_close(own[stem][:, 0] - own[stem][:, 1], before[stem][:, 0] - before[stem][:, 1])
+    assert all(torch.equal(own[name], tensor) for name, tensor in given.items() if name != stem)
+    assert torch.equal(own["conv_head.weight"], before["conv_head.weight"])
+
+
+def test_the_encoder_of_another_network_becomes_no_image_tower(tmp_path):
+    tower = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    save_file({f"{ENCODER}conv1.weight": torch.zeros(64, 1, 7, 7)}, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"is another network than the image tower: conv1\.weight has no place\.$"):
+        load_tower(tower, tmp_path)
+    save_file(unet("resnet18").state_dict(), tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"holds no UNet whose encoder could be an image tower; name another\.$"):
+        load_tower(tower, tmp_path)
 
 
 @pytest.mark.parametrize("name", LITES)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from hub_models.calibration import Calibration
 from hub_models.cards import CardFacts
@@ -113,28 +112,6 @@ def test_a_wrong_data_set_ends_with_one_sentence_and_no_traceback(tmp_path):
     assert done.returncode == 1
     assert "There is no folder ./nowhere; --dataset takes a folder or a Hub id" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_a_resnet_can_learn_a_clips_probabilities_but_not_those_of_other_classes(checkpoints):
-    classifier = tiny.resnet()
-    teacher = resnet.Teacher(checkpoints["clip-finetuned"], list(LABELS), "lungs")
-    torch.manual_seed(0)
-    pixels, labels = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0])
-    taught = teacher(pixels)
-    with torch.no_grad():
-        images = teacher.classifier.embed_images(pixels)  # the same size, so nothing is resized
-        logits = teacher.classifier.model.logit_scale.exp() * images @ teacher.classifier.embed_classes()[1].T
-    assert torch.allclose(taught, logits.softmax(-1), atol=1e-6)
-    task = resnet.ClassificationTask(classifier, 0.0, teacher)
-    given = task.train()(pixels, labels)
-    hard, soft = (torch.nn.functional.cross_entropy(given["logits"], target) for target in (labels, taught))
-    assert given["loss"].item() == pytest.approx(0.3 * hard.item() + 0.7 * soft.item(), rel=1e-5)
-    with pytest.raises(
-        ValueError, match=r"^The teacher scores COVID-19, Non-COVID, Normal in the view lungs; its pupil"
-    ):
-        resnet.Teacher(checkpoints["clip-finetuned"], ["Cat", "Dog"], "lungs")
-    swapped = resnet.Teacher(checkpoints["clip-finetuned"], list(LABELS)[::-1], "lungs")
-    assert torch.allclose(swapped(pixels), taught.flip(-1))
 
 
 def test_a_resnet_learns_several_findings_an_image_and_a_clip_refuses_them(covid_qu_ex, checkpoints, tmp_path, xray):

@@ -48,6 +48,16 @@ class ClassifierArguments:
     )
 
 
+@dataclass(kw_only=True)
+class PupilArguments(ClassifierArguments):
+    """Of whom else a classifier learns."""
+
+    teacher: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Fine-tuned CLIPs (folders or Hub ids) whose mean probabilities it learns, too."},
+    )
+
+
 def one_class_an_image(data_args: DataArguments) -> None:
     """Refuse data whose images may have several classes, for a model whose classes share one probability.
 

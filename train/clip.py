@@ -14,6 +14,7 @@ An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/re
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import datasets
 import torch
@@ -31,11 +32,12 @@ from transformers import (
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
+from hub_models.checkpoints import resolve
 from hub_models.clip import ClipClassifier
 from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import (
-    ClassifierArguments,
+    PupilArguments,
     ViewRows,
     accuracy,
     one_class_an_image,
@@ -44,17 +46,21 @@ from train.classification import (
 )
 from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.data import load_splits
+from train.distillation import Teacher
+from train.encoders import load_tower
 from train.release import started_from
 from train.rows import class_names
 from train.towers import LITE0, lite_weights, minilm_folder
 
 PACKAGED = "lite0+minilm"
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
+TAKE = {"average_decay": ["full"], "teacher": ["full", "lora"]}
+"""Argument -> methods that take it."""
 ROLES = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
 
 @dataclass(kw_only=True)
-class ClipArguments(ClassifierArguments):
+class ClipArguments(PupilArguments):
     """The dual encoder, and what it learns from."""
 
     method: str = field(
@@ -74,6 +80,10 @@ class ClipArguments(ClassifierArguments):
         default=3, metadata={"help": f"How many of MiniLM's six layers to keep ({PACKAGED} only)."}
     )
     text_learning_rate: float = field(default=3e-5, metadata={"help": "Learning rate of the text tower."})
+    tower_weights: str | None = field(
+        default=None,
+        metadata={"help": "UNet checkpoint (folder or Hub id) whose encoder becomes the image tower before training."},
+    )
     average_decay: float = field(
         default=0.0,
         metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none (full only)."},
@@ -87,6 +97,11 @@ def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
     else:
         model = AutoModel.from_pretrained(arguments.model_name_or_path, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(arguments.model_name_or_path)
+    if arguments.tower_weights:
+        tower = getattr(model.vision_model, "timm_model", None)
+        if tower is None:
+            raise ValueError("--tower_weights is for an image tower of timm's, and this one is not; leave it out.")
+        load_tower(tower, resolve("unet", arguments.tower_weights).folder)
     return ClipClassifier.new(model, processor, labels, arguments.view)
 
 
@@ -128,10 +143,7 @@ def make_trainer(
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
-    averaged = {"average_decay": arguments.average_decay} if arguments.average_decay else {}
-    if averaged and arguments.method != "full":
-        raise ValueError(f"--average_decay is for --method full, and the method is {arguments.method}; leave it out.")
-    task = TASKS[arguments.method](classifier, **averaged)
+    task = TASKS[arguments.method](classifier, **_options(arguments, classifier))
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [
@@ -147,6 +159,22 @@ def make_trainer(
         callbacks=training_args.callbacks(),
         **extra,
     )
+
+
+def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
+    """What the method's task takes beside the classifier.
+
+    Raises:
+        ValueError: if an argument is for other methods.
+    """
+    options = {"average_decay": arguments.average_decay, "teacher": arguments.teacher}
+    for name, value in options.items():
+        if value and arguments.method not in TAKE[name]:
+            methods = " or ".join(TAKE[name])
+            raise ValueError(f"--{name} is for --method {methods}, and the method is {arguments.method}; leave it out.")
+    if arguments.teacher:
+        options["teacher"] = Teacher(arguments.teacher, classifier.labels, classifier.view)
+    return {name: value for name, value in options.items() if value}
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -182,7 +210,8 @@ def _base(arguments: ClipArguments) -> str:
             "EfficientNet-Lite0 trained on ImageNet (image tower) and "
             f"the first {arguments.text_layers} layers of all-MiniLM-L6-v2 (text tower)"
         )
-    return started_from(arguments.model_name_or_path)
+    tower = ", its image tower replaced by the encoder of a UNet" if arguments.tower_weights else ""
+    return started_from(arguments.model_name_or_path) + tower
 
 
 def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from hub_models.clip import ClipClassifier
 from train.averaging import running_average
 from train.classification import ViewRows
+from train.distillation import Teacher, cross_entropy
 from train.layout import use_channels_last
 
 
@@ -19,10 +20,12 @@ class PromptTask(nn.Module):
     Args:
         classifier: what learns.
         average_decay: of the running average of its weights, a step, which answers in evaluation; 0 keeps none.
+        teacher: whose probabilities it learns, too.
     """
 
-    def __init__(self, classifier: ClipClassifier, average_decay: float = 0.0) -> None:
+    def __init__(self, classifier: ClipClassifier, average_decay: float = 0.0, teacher: Teacher | None = None) -> None:
         super().__init__()
+        self.teacher = teacher
         self.model, self.classifier = classifier.model, classifier
         use_channels_last(self)
         self.average = running_average(self.model, average_decay)
@@ -39,7 +42,7 @@ class PromptTask(nn.Module):
         means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
         images = classifier.embed_images(pixel_values)
         logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
-        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+        return {"loss": cross_entropy(self, pixel_values, logits, labels), "logits": logits}
 
     def finish(self) -> None:
         """Give the classifier the weights that answered in evaluation."""
@@ -90,13 +93,13 @@ class LoraTask(PromptTask):
     RANK = 8
     ATTENTION = ("query", "value", "q_proj", "v_proj")
 
-    def __init__(self, classifier: ClipClassifier) -> None:
+    def __init__(self, classifier: ClipClassifier, teacher: Teacher | None = None) -> None:
         layers = [name for name, layer in classifier.model.named_modules() if self._learns(name, layer)]
         if not layers:
             raise ValueError("This model has neither attention nor pointwise convolutions, so LoRA has no place in it.")
         config = LoraConfig(r=self.RANK, lora_alpha=2 * self.RANK, target_modules=layers)
         tuned = get_peft_model(classifier.model, config)  # puts its layers into the model itself
-        super().__init__(classifier)
+        super().__init__(classifier, teacher=teacher)
         self._tuned = [tuned]  # in a list, so that its weights are not counted and saved twice
 
     @classmethod

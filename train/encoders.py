@@ -7,9 +7,11 @@ import segmentation_models_pytorch as smp
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 
 from train.towers import LITES, lite_weights
 
+ENCODER = "encoder.model."  # where a UNet of this project keeps the same network
 TOWER = "vision_model.timm_model."  # where a CLIP checkpoint of this project keeps its image tower
 
 
@@ -39,6 +41,37 @@ def load_encoder(network: smp.Unet, encoder: str, weights: str) -> str | None:
         raise ValueError(f"{weights} does not fit the encoder {encoder}: {strange[0]} has another shape.")
     network.encoder.load_state_dict(fitted)
     return words
+
+
+def load_tower(tower: nn.Module, folder: Path) -> None:
+    """Fill a CLIP's image tower with the encoder of a UNet, as far as it goes: it ends before the last convolution.
+
+    The tower keeps what the channels of its first layer differ in; their sum becomes the encoder's.
+
+    Args:
+        tower: timm's network, inside of the CLIP.
+        folder: of the UNet's checkpoint.
+
+    Raises:
+        ValueError: if the tower is another network than the encoder.
+    """
+    tensors = load_file(folder / "model.safetensors")
+    encoder = {n.removeprefix(ENCODER): t.float() for n, t in tensors.items() if n.startswith(ENCODER)}
+    own = tower.state_dict()
+    if not encoder:
+        raise ValueError(f"{folder} holds no UNet whose encoder could be an image tower; name another.")
+    if strange := [name for name, tensor in encoder.items() if not _fits(tensor, own.get(name))]:
+        raise ValueError(f"The encoder of {folder} is another network than the image tower: {strange[0]} has no place.")
+    for name, tensor in encoder.items():
+        if own[name].shape == tensor.shape:
+            own[name] = tensor
+        else:
+            own[name] += (tensor - _to_one_channel(own[name], tensor)) / own[name].shape[1]
+    tower.load_state_dict(own)
+
+
+def _fits(given: torch.Tensor, own: torch.Tensor | None) -> bool:
+    return own is not None and _to_one_channel(own, given).shape == given.shape
 
 
 def _pretrained(encoder: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:

@@ -9,30 +9,25 @@ from its last checkpoint when the same command is given again. The result is in 
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
-from hub_models.checkpoints import resolve
-from hub_models.clip import ClipClassifier
-from hub_models.device import device_of
 from hub_models.resnet import DEPTHS, ResnetClassifier
-from hub_models.views import View
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
-from train.classification import ClassifierArguments, ViewRows, accuracy, release, segment_splits
+from train.classification import PupilArguments, ViewRows, accuracy, release, segment_splits
 from train.data import load_splits
+from train.distillation import Teacher, cross_entropy
 from train.layout import use_channels_last
 from train.release import started_from
 from train.rows import class_names
 
 
 @dataclass(kw_only=True)
-class ResnetArguments(ClassifierArguments):
+class ResnetArguments(PupilArguments):
     """The network."""
 
     model_name_or_path: str | None = field(
@@ -44,44 +39,6 @@ class ResnetArguments(ClassifierArguments):
     )
     image_size: int = field(default=224, metadata={"help": "Side of the input in pixels, with random weights."})
     label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
-    teacher: str | None = field(
-        default=None, metadata={"help": "Fine-tuned CLIP (folder or Hub id) whose probabilities it learns, too."}
-    )
-
-
-class Teacher:
-    """A fine-tuned CLIP whose probabilities are learned (distillation: Hinton et al. 2015).
-
-    Args:
-        folder: of its checkpoint.
-        labels: the classes in logits order.
-        view: what its pupil is shown.
-
-    Raises:
-        ValueError: if it scores other classes or is shown another view.
-    """
-
-    SHARE = 0.7
-    """Of the loss."""
-
-    def __init__(self, folder: Path, labels: list[str], view: View) -> None:
-        self.classifier = ClipClassifier.from_pretrained(folder)
-        if sorted(self.classifier.labels) != sorted(labels) or self.classifier.view != view:
-            raise ValueError(
-                f"The teacher scores {', '.join(self.classifier.labels)} in the view {self.classifier.view}; its pupil "
-                f"{', '.join(labels)} in the view {view}."
-            )
-        self.order = [self.classifier.labels.index(label) for label in labels]
-
-    @torch.no_grad()
-    def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Probabilities float32 (N, C) of a batch that is normalised like its own, resized to what it is used to."""
-        size = self.classifier.pixel_values([np.zeros((8, 8), np.float32)]).shape[-2:]
-        pixels = F.interpolate(pixel_values, size, mode="bilinear", antialias=True)
-        images = self.classifier.embed_images(pixels.to(device_of(self.classifier.model)))
-        texts = self.classifier.embed_classes()[1].to(images.device)
-        logits = self.classifier.model.logit_scale.exp() * images @ texts.T
-        return logits.softmax(dim=-1)[:, self.order].to(pixel_values.device)
 
 
 class ClassificationTask(nn.Module):
@@ -97,11 +54,7 @@ class ClassificationTask(nn.Module):
         logits = self.model(pixel_values).logits
         if labels.ndim == 2:
             return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        if self.teacher and self.training:
-            taught = F.cross_entropy(logits, self.teacher(pixel_values))
-            loss = (1 - self.teacher.SHARE) * loss + self.teacher.SHARE * taught
-        return {"loss": loss, "logits": logits}
+        return {"loss": cross_entropy(self, pixel_values, logits, labels, self.label_smoothing), "logits": logits}
 
 
 def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
@@ -142,8 +95,7 @@ def main(argv: list[str] | None = None) -> dict:
     if resnet_args.teacher:
         if data_args.multi_label:
             raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
-        folder = resolve("clip-finetuned", resnet_args.teacher).folder
-        teacher = Teacher(folder, classifier.labels, classifier.view)
+        teacher = Teacher(resnet_args.teacher, classifier.labels, classifier.view)
     # 3. Train: keep the epoch with the best validation accuracy
     trainer = Trainer(
         model=ClassificationTask(classifier, resnet_args.label_smoothing, teacher),

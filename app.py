@@ -15,7 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -30,12 +30,14 @@ from hub_models import figures
 from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
-from hub_models.checkpoints import ROLES, CheckpointError, asked_for, resolve
+from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.dicom import view_position
 from hub_models.heat import draw_heat
 from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
+from hub_models.lungs import Involvement
 from hub_models.mask_files import describe_masks, write_masks
+from hub_models.masks import Masks
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.report import Source, describe, fitting_calibrations
@@ -96,6 +98,17 @@ LOOK = {
 }
 
 
+@dataclass(frozen=True)
+class Seen:
+    """An X-ray that was outlined: the file, the UNet that did it, and what it found."""
+
+    path: str
+    unet: Checkpoint
+    image: np.ndarray
+    masks: Masks
+    involvement: Involvement
+
+
 class Actions:
     """What the page does with an X-ray, once the models are there.
 
@@ -128,8 +141,8 @@ class Actions:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
             Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
         """
-        image, chosen = _read(xray), _checked(prompts) if prompts else None
-        return self._report(xray, image, chosen)
+        chosen = _checked(prompts) if prompts else None
+        return self._report(self._look(xray), chosen)
 
     def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
@@ -142,11 +155,9 @@ class Actions:
             Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
             Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
         """
-        image = _read(xray)
-        with self.turn:
-            masks, involvement = self.pipeline.segment(image)
-        kept = describe_masks(masks, involvement, self.pipeline.checkpoints["unet"])
-        return draw_overlay(sketch(image, masks)), asdict(involvement), kept
+        seen = self._look(xray)
+        kept = describe_masks(seen.masks, seen.involvement, seen.unet)
+        return draw_overlay(sketch(seen.image, seen.masks)), asdict(seen.involvement), kept
 
     def classify(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
@@ -159,10 +170,10 @@ class Actions:
             Classifier -> class -> probability, 0 to 1.
             Notes, a sentence each: for example why a classifier gave nothing.
         """
-        image, chosen = _read(xray), _checked(prompts) if prompts else None
+        chosen = _checked(prompts) if prompts else None
+        seen = self._look(xray)
         with self.turn:
-            masks, _ = self.pipeline.segment(image)
-            return self.pipeline.classify(image, masks, chosen)
+            return self.pipeline.classify(seen.image, seen.masks, chosen)
 
     def batch(self, files: list[str] | None, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008
         """Outline and classify many chest X-rays.
@@ -192,34 +203,41 @@ class Actions:
     # What the page's own events call
 
     def show(
-        self, xray: dict | None, shown: list[str], style: Style, opacity: float, anyway: bool = False
+        self,
+        xray: dict | None,
+        shown: list[str],
+        style: Style,
+        opacity: float,
+        seen: Seen | None = None,
+        anyway: bool = False,
     ) -> Iterator[list]:
         """Fill the Analyse tab, the outlines first; no old result stays beside a new picture, even one that is refused.
 
-        The last value shows or hides the button that asks for a picture's results although it looks strange.
+        The last values are what was seen, for the other tabs, and the button that asks for a picture's results although
+        it looks strange, shown or hidden.
         """
         unclassified = [None] * len(self.roles) + [""] * (1 + len(self.roles))
-        yield [None, None, "", None, *unclassified, gr.update(visible=False)]
+        yield [None, None, "", None, *unclassified, gr.skip() if anyway else None, gr.update(visible=False)]
         if xray is None:
             return
-        image = _read(xray)
         if not self.models.done():
-            yield [None, None, LOADING, None, *unclassified, gr.skip()]
-        with self.turn:
-            masks, involvement = self.pipeline.segment(image)
+            _read(xray)  # a file that is refused is refused at once
+            yield [None, None, LOADING, None, *unclassified, gr.skip(), gr.skip()]
+        seen = self._look(xray, seen if anyway else None)
+        masks = seen.masks
         if masks.strange and not anyway:
-            yield [None, None, strange_html(masks), None, *unclassified, gr.update(visible=True)]
+            yield [None, None, strange_html(masks), None, *unclassified, seen, gr.update(visible=True)]
             return
-        drawn = sketch(image, masks)
+        drawn = sketch(seen.image, masks)
         with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
-            files = write_masks(Path(folder), masks, involvement, self.pipeline.checkpoints["unet"])
-            shares, overlay = shares_html(masks, involvement), draw_overlay(drawn, shown, style, opacity)
+            files = write_masks(Path(folder), masks, seen.involvement, seen.unet)
+            shares, overlay = shares_html(masks, seen.involvement), draw_overlay(drawn, shown, style, opacity)
             kept = list(map(str, files)) if masks.lungs.any() else None
-            yield [drawn, overlay, shares, kept, *unclassified, gr.skip()]
+            yield [drawn, overlay, shares, kept, *unclassified, seen, gr.skip()]
         with self.turn:
-            answers = self.pipeline.classify(image, masks)
+            answers = self.pipeline.classify(seen.image, masks)
         # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
-        yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip()]
+        yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip(), gr.skip()]
 
     @staticmethod
     def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> np.ndarray | None:
@@ -242,31 +260,29 @@ class Actions:
             Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
             yield str(shown)
 
-    def compare_prompts(self, xray: dict | None, prompts: str) -> list:
+    def compare_prompts(self, xray: dict | None, prompts: str, seen: Seen | None = None) -> list:
         """Fill the tab of prompts: what both CLIPs make of the visitor's sentences, and ResNet of the X-ray."""
-        image = _read(xray)
+        seen = self._look(xray, seen)
         try:
             wanted = read_prompts(prompts)
         except ValueError as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
         with self.turn:
-            masks, _ = self.pipeline.segment(image)
-            answers, notes, sentences = self.pipeline.compare_prompts(image, masks, wanted)
+            answers, notes, sentences = self.pipeline.compare_prompts(seen.image, seen.masks, wanted)
         shown = pd.DataFrame(sentences).rename(columns={**TITLES, "class": "Class", "sentence": "Sentence"}).round(3)
         return [answers.get(role) for role in self.looking] + [_bullets(notes), shown]
 
-    def explain(self, xray: dict | None) -> list:
+    def explain(self, xray: dict | None, seen: Seen | None = None) -> list:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
-        image = _read(xray)
+        seen = self._look(xray, seen)
         with self.turn:
-            masks, _ = self.pipeline.segment(image)
-            found = self.pipeline.explain(image, masks)
-        pictures = [draw_heat(image, found[role].heat) if role in found else None for role in self.looking]
+            found = self.pipeline.explain(seen.image, seen.masks)
+        pictures = [draw_heat(seen.image, found[role].heat) if role in found else None for role in self.looking]
         return pictures + [heat_text(found.get(role)) for role in self.looking]
 
-    def keep(self, xray: dict | None) -> Iterator[list[str]]:
+    def keep(self, xray: dict | None, seen: Seen | None = None) -> Iterator[list[str]]:
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
-        overlay, told = self._report(xray, _read(xray))
+        overlay, told = self._report(self._look(xray, seen))
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
             write_pdf(pdf, told, overlay)
@@ -299,7 +315,7 @@ class Actions:
         return [
             problems_html(checkpoints),
             gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
-            checkpoints_table(checkpoints),
+            checkpoints_table(checkpoints, self.pipeline.engines),
             *(card_text(checkpoints[role]) for role in ROLES),
             *views,
             write_prompts(classifiers["clip-zero-shot"].prompts),
@@ -328,16 +344,23 @@ class Actions:
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
-    def _report(
-        self, xray: dict, image: np.ndarray, prompts: dict[str, list[str]] | None = None
-    ) -> tuple[np.ndarray, dict]:
+    def _look(self, xray: dict | None, seen: Seen | None = None) -> Seen:
+        """What was seen of the X-ray before, if the same UNet saw the same file; else it is read and outlined now."""
+        if seen and xray and seen.path == xray["path"] and seen.unet == self.pipeline.checkpoints["unet"]:
+            return seen
+        image = _read(xray)
+        with self.turn:
+            unet = self.pipeline.checkpoints["unet"]
+            return Seen(xray["path"], unet, image, *self.pipeline.segment(image))
+
+    def _report(self, seen: Seen, prompts: dict[str, list[str]] | None = None) -> tuple[np.ndarray, dict]:
         """The overlay of an X-ray and its description."""
         with self.turn:
-            report = self.pipeline(image, prompts)
+            report = self.pipeline.report(seen.image, seen.masks, seen.involvement, prompts)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         made = datetime.now(UTC)
-        told = describe(report, self.pipeline.checkpoints, calibrations, _source(xray), made, prompts)
-        return draw_overlay(sketch(image, report.masks)), told
+        told = describe(report, self.pipeline.checkpoints, calibrations, _source(seen.path), made, prompts)
+        return draw_overlay(sketch(seen.image, seen.masks)), told
 
     def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
         """Each role's probabilities, all notes, and each role's prediction set in words, where one was fitted."""
@@ -377,9 +400,9 @@ def _read(xray: dict | None) -> np.ndarray:
         raise gr.Error(str(refused), print_exception=False) from refused
 
 
-def _source(xray: dict) -> Source:
+def _source(file: str) -> Source:
     """What an X-ray was when it came: `open_file` names its pictures after that."""
-    path = Path(xray["path"])
+    path = Path(file)
     original = Path(path.stem)
     if path.suffix == ".png" and len(original.stem) == 64 and not set(original.stem) - set("0123456789abcdef"):
         return Source(original.stem, original.suffix)
@@ -456,7 +479,7 @@ def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.M
     return outputs, views
 
 
-def _heat(actions: Actions, xray: gr.Image) -> None:
+def _heat(actions: Actions, xray: gr.Image, seen: gr.State) -> None:
     """The button that asks where the classifiers look, and what it fills: a picture and a sentence for each."""
     with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
         gr.Markdown(HEAT)
@@ -469,11 +492,11 @@ def _heat(actions: Actions, xray: gr.Image) -> None:
                     pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())
     found = pictures + sentences
-    gr.on([ask.click], on_gpu(actions.explain), xray, found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.explain), [xray, seen], found, **PRIVATE, **ONE_BY_ONE)
     gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
 
 
-def _keep(actions: Actions, xray: gr.Image) -> gr.File:
+def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
     """What a visitor can take away: the masks, made with each result, and a report, made when asked for."""
     with gr.Accordion("Keep the result", open=False, elem_id="keep"):
         masks = gr.File(
@@ -481,12 +504,12 @@ def _keep(actions: Actions, xray: gr.Image) -> gr.File:
         )
         ask = gr.Button("Write a report")
         report = gr.File(label="Report (PDF, JSON) and overlay", file_count="multiple", height=130, elem_id="report")
-    gr.on([ask.click], on_gpu(actions.keep), xray, report, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.keep), [xray, seen], report, **PRIVATE, **ONE_BY_ONE)
     gr.on([xray.change], lambda: None, None, report, **PRIVATE, queue=False)
     return masks
 
 
-def _prompts_tab(actions: Actions, xray: gr.Image) -> gr.Textbox:
+def _prompts_tab(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.Textbox:
     gr.Markdown(PROMPTS)
     prompts = gr.Textbox(label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
     ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
@@ -503,7 +526,7 @@ def _prompts_tab(actions: Actions, xray: gr.Image) -> gr.Textbox:
             column_widths=[110, 260, 120, 120],
         )
     )
-    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts], found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, seen], found, **PRIVATE, **ONE_BY_ONE)
     gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
     return prompts
 
@@ -588,6 +611,7 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
         gr.Markdown(DISCLAIMER, elem_id="disclaimer")
         problems = gr.HTML(elem_id="problems", padding=False)
         retry = gr.Button("Try again", size="sm", visible=False)
+        seen = gr.State(time_to_live=FORGET[1])
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 xray = _xray()
@@ -595,10 +619,10 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
                 with gr.Tab(TABS["analyse"], id="analyse") as analyse:
                     outlined, controls, anyway = _outlines()
                     classified, views = _classes(actions)
-                    _heat(actions, xray)
-                    masks = _keep(actions, xray)
+                    _heat(actions, xray, seen)
+                    masks = _keep(actions, xray, seen)
                 with gr.Tab(TABS["prompts"], id="prompts") as compare_prompts:
-                    prompts = _prompts_tab(actions, xray)
+                    prompts = _prompts_tab(actions, xray, seen)
                 with gr.Tab(TABS["batch"], id="batch") as batch:
                     _batch_tab(actions)
                 with gr.Tab(TABS["compare"], id="compare") as compare:
@@ -609,9 +633,9 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
                     if "SPACE_ID" not in os.environ:
                         _chooser(actions, told)
         run_models, asked = on_gpu(actions.show), [xray, *controls]
-        filled = [*outlined, masks, *classified, anyway]
+        filled = [*outlined, masks, *classified, seen, anyway]
         gr.on([xray.change], run_models, asked, filled, **PRIVATE, **ONE_BY_ONE)
-        gr.on([anyway.click], run_models, [*asked, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
+        gr.on([anyway.click], run_models, [*asked, seen, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         opened = gr.on([demo.load], open_tab, None, tabs, **PRIVATE)

@@ -6,7 +6,7 @@ import logging
 import pickle
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
 from hub_models.device import threads
 from hub_models.digest import weights_digest
-from hub_models.engines import open_engine
+from hub_models.engines import Engine, open_engine
 from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation
@@ -67,6 +67,7 @@ class Report:
         involvement: infected share of each lung.
         classifiers: role -> class -> probability; a role that could not answer is missing.
         notes: one sentence for each role that could not answer, in plain words.
+        engines: role -> what ran its networks, in words.
     """
 
     image: np.ndarray
@@ -74,6 +75,7 @@ class Report:
     involvement: Involvement
     classifiers: dict[str, dict[str, float]]
     notes: list[str]
+    engines: dict[str, str] = field(default_factory=dict)
 
 
 class XrayPipeline:
@@ -125,6 +127,17 @@ class XrayPipeline:
         if isinstance(fusion := self.classifiers.get("fusion"), FusionClassifier):
             with suppress(NotJoined):
                 join(fusion, self.classifiers, self.checkpoints)
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Role -> what runs its networks; the fusion has none of its own."""
+        models = {"unet": self.segmenter} | self.classifiers
+        return {role: model.engine for role, model in models.items() if not isinstance(model, FusionClassifier)}
+
+    @property
+    def engine_names(self) -> dict[str, str]:
+        """The same in words."""
+        return {role: str(engine) for role, engine in self.engines.items()}
 
     def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
         """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
@@ -246,8 +259,15 @@ class XrayPipeline:
         """What a call gives, of each of some X-rays, in one pass of each network."""
         outlined = self.outline(images)
         looks = Looks(images, [masks.lungs for masks, _ in outlined])
-        asked = self._ask(self._all(prompts), looks)
-        return [Report(image, *one, *answers) for image, one, answers in zip(images, outlined, asked, strict=True)]
+        asked, engines = self._ask(self._all(prompts), looks), self.engine_names
+        found = zip(images, outlined, asked, strict=True)
+        return [Report(image, *outlines, *answers, engines) for image, outlines, answers in found]
+
+    def report(
+        self, image: np.ndarray, masks: Masks, involvement: Involvement, prompts: Prompts | None = None
+    ) -> Report:
+        """What a call gives, of an X-ray that `segment` has outlined."""
+        return Report(image, masks, involvement, *self.classify(image, masks, prompts), self.engine_names)
 
 
 def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ NO_LUNGS = "No lungs found: this may be no frontal chest X-ray, or one too dark 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom")
 """What of a file's name is kept. Any other ending may be a part of somebody's name."""
 PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
+OPTIONAL = ("openvino", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def describe(
         "made" (UTC); "source"; "image" ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
         "strangeness", "masks" and "disclaimer" as `describe_masks` gives them; "classifiers": role -> "probabilities",
         and "likely" (the prediction set) with its "level", null where the answer is not calibrated; "prompts" or null;
-        "notes" (`remarks`); "checkpoints": of each role "origin", "name", "revision" and the "sha256" of its weights;
-        "versions" of the packages.
+        "notes" (`remarks`); "checkpoints": of each role "origin", "name", "revision", the "sha256" of its weights and
+        the "engine" that ran them, null for the fusion; "versions" of the packages.
     """
     outlines = describe_masks(report.masks, report.involvement, checkpoints["unet"])
     del outlines["checkpoint"]  # it stands among the checkpoints
@@ -80,8 +82,10 @@ def describe(
         "classifiers": {role: _answer(found, calibrations.get(role)) for role, found in report.classifiers.items()},
         "prompts": prompts,
         "notes": remarks(report),
-        "checkpoints": {role: _origin(checkpoint) for role, checkpoint in checkpoints.items()},
-        "versions": {package: version(package) for package in PACKAGES},
+        "checkpoints": {
+            role: _origin(checkpoint) | {"engine": report.engines.get(role)} for role, checkpoint in checkpoints.items()
+        },
+        "versions": {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL))},
     }
 
 

@@ -123,10 +123,10 @@ def _write_classes(pdf: FPDF, classifiers: dict[str, dict]) -> None:
 
 
 def _write_origins(pdf: FPDF, told: dict) -> None:
-    rows = [["role", "checkpoint", "origin", "revision", "SHA-256 of the weights"]]
+    rows = [["role", "checkpoint", "origin", "revision", "SHA-256 of the weights", "engine"]]
     for role, found in told["checkpoints"].items():
-        rows.append([role, found["name"], found["origin"], found["revision"] or "-", found["sha256"] or "-"])
-    _write_table(pdf, rows, 6, [20, 32, 14, 46, 78])
+        rows.append([role, *(found[key] or "-" for key in ("name", "origin", "revision", "sha256", "engine"))])
+    _write_table(pdf, rows, 6, [20, 20, 14, 44, 74, 18])
     image, source = told["image"], told["source"]
     versions = ", ".join(f"{package} {number}" for package, number in told["versions"].items())
     _write(pdf, f"Image: {image['width']} x {image['height']} pixels. {image['preprocessing']}", 6.5)

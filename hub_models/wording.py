@@ -4,12 +4,16 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from hub_models.cards import FACTS_FILE, CardFacts
 from hub_models.checkpoints import Checkpoint
 from hub_models.heat import Explanation
 from hub_models.lungs import Involvement, grade_extent, split_lungs
 from hub_models.masks import Masks
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from hub_models.engines import Engine
 
 SIDES = "The patient faces you: their left lung is on the right of the picture."
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
@@ -97,13 +101,15 @@ def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:
     )
 
 
-def checkpoints_table(checkpoints: Mapping[str, Checkpoint]) -> str:
-    """Write the checkpoints in use as a Markdown table."""
+def checkpoints_table(checkpoints: Mapping[str, Checkpoint], engines: "Mapping[str, Engine]") -> str:
+    """Write the checkpoints in use, and what runs them, as a Markdown table; below, why it is nothing faster."""
     rows = [
-        f"| {c.role} | `{c.name}`{' (stand-in)' if c.problem else ''} | {c.origin} | `{c.revision or '-'}` |"
+        f"| {c.role} | `{c.name}`{' (stand-in)' if c.problem else ''} | {c.origin} | `{c.revision or '-'}` "
+        f"| {engines.get(c.role, '-')} |"
         for c in checkpoints.values()
     ]
-    return "\n".join(["| Role | Checkpoint | Origin | Revision |", "|---|---|---|---|", *rows])
+    slow = [f"\n{role} runs in PyTorch: {engine.problem}" for role, engine in engines.items() if engine.problem]
+    return "\n".join(["| Role | Checkpoint | Origin | Revision | Runs in |", "|---|---|---|---|---|", *rows, *slow])
 
 
 def card_text(checkpoint: Checkpoint) -> str:

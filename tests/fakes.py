@@ -13,6 +13,7 @@ import numpy as np
 import app
 from hub_models.calibration import Calibration
 from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.engines import Engine
 from hub_models.heat import Explanation
 from hub_models.lungs import Involvement
 from hub_models.pipeline import Report, XrayPipeline
@@ -26,6 +27,7 @@ PROBABILITIES = {
     "fusion": {"Ill": 0.5, "Well": 0.5},
 }
 CALIBRATION = Calibration(temperature=1.0, least=0.3, level=0.9)
+ENGINES = {"unet": "openvino, int8"}
 NOTES = ["A note for the visitor."]
 INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
 CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/b.svg)\n"
@@ -43,6 +45,7 @@ class FakePipeline:
         self.checkpoints = bare | {"resnet": resnet}
         (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
         self.lungs, self.strangeness = lungs, strangeness
+        self.engines = {"unet": Engine("openvino", "int8"), "resnet": Engine(problem="network.onnx is torn.")}
         self.images: list[np.ndarray] = []
         self.prompts: list[dict | None] = []
 
@@ -67,7 +70,10 @@ class FakePipeline:
 
     def __call__(self, image: np.ndarray, prompts: dict | None = None) -> Report:
         masks, involvement = self.segment(image)
-        return Report(image, masks, involvement, *self.classify(image, masks, prompts))
+        return self.report(image, masks, involvement, prompts)
+
+    def report(self, image: np.ndarray, masks: Masks, involvement: Involvement, prompts: dict | None = None) -> Report:
+        return Report(image, masks, involvement, *self.classify(image, masks, prompts), ENGINES)
 
     def many(self, images: list[np.ndarray], prompts: dict | None = None) -> list[Report]:
         return [self(image, prompts) for image in images]

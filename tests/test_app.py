@@ -122,7 +122,7 @@ def test_four_endpoints_are_offered_and_they_are_described(client):
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
     steps = app.Actions(ready(pipeline)).show({"path": str(tmp_path / "letter.png")}, *DRAWN_AS)
-    assert next(steps) == [None, None, "", None, *EMPTY, gr.update(visible=False)]
+    assert next(steps) == [None, None, "", None, *EMPTY, None, gr.update(visible=False)]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
@@ -139,7 +139,7 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
     assert classified[:4] == [gr.skip()] * 4
     assert classified[4:9] == [*PROBABILITIES.values(), "- A note for the visitor."]
-    zero_shot, finetuned, resnet, _ = classified[9:-1]
+    zero_shot, finetuned, resnet, _ = classified[9:-2]
     assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
     assert finetuned.startswith("**Ill**: ")
     assert resnet.startswith("**Well**: ")
@@ -149,6 +149,25 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     assert not np.array_equal(redrawn, overlay)
 
 
+def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another_or_a_new_unet(
+    pipeline, xray, tmp_path
+):
+    page, given = app.Actions(ready(pipeline)), {"path": str(xray)}
+    *_, outlined, _ = page.show(given, *DRAWN_AS)
+    seen = outlined[-2]
+    page.compare_prompts(given, TYPED, seen)
+    page.explain(given, seen)
+    list(page.keep(given, seen))
+    assert len(pipeline.images) == 1
+    other = tmp_path / "other.png"
+    Image.open(xray).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
+    page.explain({"path": str(other)}, seen)
+    assert len(pipeline.images) == 2
+    pipeline.checkpoints["unet"] = replace(pipeline.checkpoints["unet"], name="another")
+    page.explain(given, seen)
+    assert len(pipeline.images) == 3
+
+
 def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
     page = app.Actions(ready(FakePipeline(tmp_path, strangeness=2.34)))
     first, refused = page.show({"path": str(xray)}, *DRAWN_AS)
@@ -156,9 +175,9 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
     assert refused[:2] == [None, None]
     assert "does not look like a frontal chest X-ray" in refused[2]
     assert "2.3 times as far" in refused[2]
-    assert refused[3:-1] == [None, *EMPTY]
+    assert refused[3:-2] == [None, *EMPTY]
     assert refused[-1] == gr.update(visible=True)
-    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS, True)
+    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS, refused[-2], True)
     assert "12.3 %" in outlined[2]
     assert classified[4:8] == [*PROBABILITIES.values()]
     assert page.segment({"path": str(xray)})[2]["strangeness"] == 2.34
@@ -235,7 +254,7 @@ def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_re
     shown = Path(next(opening))
     assert np.abs(read_image(shown) - read_image(tmp_path / "anna.tif")).max() < 3e-4
     assert "anna" not in str(shown)
-    source = app._source({"path": str(shown)})
+    source = app._source(str(shown))
     assert source == Source(hashlib.sha256((tmp_path / "anna.tif").read_bytes()).hexdigest(), ".tif")
     assert not list(opening)
     assert not shown.exists()  # by now gradio has a copy of its own, which it deletes after an hour

@@ -10,6 +10,7 @@ import pytest
 from hub_models import checkpoints as finding
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
+from hub_models.engines import Engine
 from hub_models.fusion import FusionClassifier
 from hub_models.looks import Looks
 from hub_models.lungs import Involvement, measure_involvement
@@ -31,7 +32,7 @@ def overrides(checkpoints: dict[str, Path]) -> dict[str, str]:
 
 def outlines(masks: Masks) -> SimpleNamespace:
     """A segmenter that outlines the same on every X-ray."""
-    return SimpleNamespace(outline=lambda images: [masks] * len(images))
+    return SimpleNamespace(outline=lambda images: [masks] * len(images), engine=Engine())
 
 
 drawn = outlines(Masks(PHANTOM.lungs, PHANTOM.infection))

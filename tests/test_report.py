@@ -28,7 +28,12 @@ MASKS = Masks(PHANTOM.lungs, PHANTOM.infection)
 NOTHING = Masks(np.zeros_like(PHANTOM.lungs), np.zeros_like(PHANTOM.lungs))
 ANSWERS = {"resnet": {"Ill": 0.6789, "Well": 0.3211}, "another": {"Ill": 0.25, "Well": 0.75}}
 REPORT = Report(
-    PHANTOM.image.astype(np.float32) / 255, MASKS, measure_involvement(MASKS.lungs, MASKS.infection), ANSWERS, []
+    PHANTOM.image.astype(np.float32) / 255,
+    MASKS,
+    measure_involvement(MASKS.lungs, MASKS.infection),
+    ANSWERS,
+    [],
+    {"unet": "openvino, int8"},
 )
 MADE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SOURCE = Source.of("Jane Doe.PNG", b"the bytes")
@@ -76,10 +81,11 @@ def test_a_description_tells_what_was_found_from_what_and_by_what(origins):
             "name": "embedded",
             "revision": None,
             "sha256": hashlib.sha256(b"weights").hexdigest(),
+            "engine": "openvino, int8",
         },
-        "resnet": {"origin": "hub", "name": "someone/resnet", "revision": COMMIT, "sha256": None},
+        "resnet": {"origin": "hub", "name": "someone/resnet", "revision": COMMIT, "sha256": None, "engine": None},
     }
-    packages = ("torch", "transformers", "segmentation-models-pytorch")
+    packages = ("torch", "transformers", "segmentation-models-pytorch", "openvino", "onnxruntime")
     assert found["versions"] == {package: version(package) for package in packages}
     assert (found["prompts"], found["notes"]) == (None, [])
     assert "not a medical device" in found["disclaimer"]

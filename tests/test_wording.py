@@ -4,7 +4,8 @@ from pathlib import Path
 
 from hub_models.cards import CardFacts
 from hub_models.checkpoints import Checkpoint
-from hub_models.wording import control_text
+from hub_models.engines import Engine
+from hub_models.wording import checkpoints_table, control_text
 
 
 def checkpoint(folder: Path) -> Checkpoint:
@@ -23,3 +24,12 @@ def test_a_score_stands_beside_the_one_with_the_lungs_hidden(folder):
 
 def test_a_checkpoint_without_figures_gets_no_sentence(tmp_path):
     assert control_text(checkpoint(tmp_path)) == control_text(None) == ""
+
+
+def test_the_table_of_checkpoints_names_what_runs_each_and_why_it_is_nothing_faster(tmp_path):
+    places = {role: Checkpoint(role, tmp_path, "folder", "given") for role in ("unet", "resnet", "fusion")}
+    engines = {"unet": Engine("openvino", "int8"), "resnet": Engine(problem="network.onnx is torn.")}
+    lines = checkpoints_table(places, engines).splitlines()
+    assert lines[0] == "| Role | Checkpoint | Origin | Revision | Runs in |"
+    assert [line.split(" | ")[-1] for line in lines[2:5]] == ["openvino, int8 |", "torch, float32 |", "- |"]
+    assert lines[5:] == ["", "resnet runs in PyTorch: network.onnx is torn."]

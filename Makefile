@@ -34,6 +34,6 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --disable-pip-version-check -r train/requirements-towers.txt
 	touch $@
 
-.venv/test.done: requirements.txt train/requirements.txt tests/requirements.txt | $(BIN)/python
+.venv/test.done: requirements.txt hub_models/requirements-engines.txt train/requirements.txt tests/requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check -r tests/requirements.txt
 	touch $@

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import numpy as np
 import pandas as pd
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from hub_models import figures
@@ -38,7 +40,7 @@ from hub_models.labels import read_prompts, write_prompts
 from hub_models.lungs import Involvement
 from hub_models.mask_files import describe_masks, write_masks
 from hub_models.masks import Masks
-from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, sketch
+from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.report_pdf import write_pdf
@@ -130,7 +132,7 @@ class Actions:
 
     # What scripts call
 
-    def analyse(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[np.ndarray, dict]:
+    def analyse(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[str, dict]:
         """Outline a chest X-ray, measure the infected shares, and say which class it resembles most.
 
         Args:
@@ -142,9 +144,10 @@ class Actions:
             Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
         """
         chosen = _checked(prompts) if prompts else None
-        return self._report(self._look(xray), chosen)
+        overlay, told = self._report(self._look(xray), chosen)
+        return _served(overlay), told
 
-    def segment(self, xray: dict | None) -> tuple[np.ndarray, dict[str, float | None], dict]:
+    def segment(self, xray: dict | None) -> tuple[str, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
 
         Args:
@@ -157,7 +160,7 @@ class Actions:
         """
         seen = self._look(xray)
         kept = describe_masks(seen.masks, seen.involvement, seen.unet)
-        return draw_overlay(sketch(seen.image, seen.masks)), asdict(seen.involvement), kept
+        return _served(draw_overlay(sketch(seen.image, seen.masks))), asdict(seen.involvement), kept
 
     def classify(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
@@ -231,7 +234,7 @@ class Actions:
         drawn = sketch(seen.image, masks)
         with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
             files = write_masks(Path(folder), masks, seen.involvement, seen.unet)
-            shares, overlay = shares_html(masks, seen.involvement), draw_overlay(drawn, shown, style, opacity)
+            shares, overlay = shares_html(masks, seen.involvement), _served(draw_overlay(drawn, shown, style, opacity))
             kept = list(map(str, files)) if masks.lungs.any() else None
             yield [drawn, overlay, shares, kept, *unclassified, seen, gr.skip()]
         with self.turn:
@@ -240,9 +243,9 @@ class Actions:
         yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip(), gr.skip()]
 
     @staticmethod
-    def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> np.ndarray | None:
+    def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> str | None:
         """Draw the outlines again, as the visitor now wants them; no model runs."""
-        return None if drawn is None else draw_overlay(drawn, shown, style, opacity)
+        return None if drawn is None else _served(draw_overlay(drawn, shown, style, opacity))
 
     @staticmethod
     def open_file(path: str) -> Iterator[str]:
@@ -277,7 +280,8 @@ class Actions:
         seen = self._look(xray, seen)
         with self.turn:
             found = self.pipeline.explain(seen.image, seen.masks)
-        pictures = [draw_heat(seen.image, found[role].heat) if role in found else None for role in self.looking]
+        shown = {role: _served(draw_heat(seen.image, one.heat)) for role, one in found.items()}
+        pictures = [shown.get(role) for role in self.looking]
         return pictures + [heat_text(found.get(role)) for role in self.looking]
 
     def keep(self, xray: dict | None, seen: Seen | None = None) -> Iterator[list[str]]:
@@ -287,7 +291,7 @@ class Actions:
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
             write_pdf(pdf, told, overlay)
             text.write_text(json.dumps(told) + "\n", encoding="utf-8")
-            Image.fromarray(overlay).save(picture)
+            picture.write_bytes(encode_png(overlay))
             yield [str(pdf), str(text), str(picture)]
 
     def figures(self, label: str | None, role: str | None) -> list:
@@ -398,6 +402,11 @@ def _read(xray: dict | None) -> np.ndarray:
         return read_image(xray["path"])
     except ImageRefused as refused:
         raise gr.Error(str(refused), print_exception=False) from refused
+
+
+def _served(picture: np.ndarray) -> str:
+    """A picture, uint8 (h, w, 3), as a file in the folder that gradio serves and empties; gradio writes it slower."""
+    return save_bytes_to_cache(encode_png(picture), "image.png", get_upload_folder())
 
 
 def _source(file: str) -> Source:

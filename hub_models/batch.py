@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
-from PIL import Image
 
 from hub_models.archives import Given, Item, find
 from hub_models.images import ImageRefused, read_image
 from hub_models.lungs import grade_extent
-from hub_models.overlay import draw_overlay, sketch
+from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.report import EXTENSIONS, Source, printable, remarks
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
@@ -144,13 +143,13 @@ def read_ahead(items: Iterator[Any], ahead: int = AHEAD) -> Iterator[Any]:
                 one.cancel()
 
 
-def pictures(report: "Report") -> dict[str, Image.Image]:
-    """What is kept of an X-ray to look at: overlay.png, and lungs.png and infection.png (0 outside, 255 inside)."""
+def pictures(report: "Report") -> dict[str, np.ndarray]:
+    """What is kept of an X-ray to look at: overlay.png, uint8 (h, w, 3), and lungs.png and infection.png, uint8 (H, W)
+    with 0 outside and 255 inside.
+    """
     masks = {"lungs.png": report.masks.lungs, "infection.png": report.masks.infection}
-    overlay = Image.fromarray(draw_overlay(sketch(report.image, report.masks)))
-    return {"overlay.png": overlay} | {
-        name: Image.fromarray(mask.astype(np.uint8) * 255) for name, mask in masks.items()
-    }
+    overlay = draw_overlay(sketch(report.image, report.masks))
+    return {"overlay.png": overlay} | {name: mask.astype(np.uint8) * 255 for name, mask in masks.items()}
 
 
 def folder_name(name: str, taken: set[str]) -> str:
@@ -230,8 +229,7 @@ def _pack(archive: ZipFile, taken: set[str], result: Result) -> dict:
         return table_row(result)
     folder = folder_name(result.name, taken)
     for name, picture in pictures(result.report).items():
-        with archive.open(ZipInfo(f"{folder}/{name}"), "w") as stream:
-            picture.save(stream, "PNG")
+        archive.writestr(ZipInfo(f"{folder}/{name}"), encode_png(picture))  # stored: it is compressed already
     return table_row(result, folder)
 
 

@@ -8,6 +8,8 @@ from huggingface_hub import ModelCard
 
 from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
 from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
+from hub_models.digest import weights_digest
+from hub_models.engines import PRECISIONS, graph_file, source_of
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
@@ -41,7 +43,8 @@ def check_folder(folder: Path) -> CardFacts:
 
     Raises:
         UnfitError: it lacks a file or holds a strange one, its card tells other figures than its facts, its weights do
-            not load strictly, the model's answer is not finite, or it joins others than the checkpoints in use.
+            not load strictly, an ONNX file was made of other weights, the model's answer is not finite, or it joins
+            others than the checkpoints in use.
     """
     files_of(folder)
     try:
@@ -51,6 +54,7 @@ def check_folder(folder: Path) -> CardFacts:
         if isinstance(model, FusionClassifier):
             parts = {role: resolve(role) for role in PARTS}
             join(model, {role: load_model(part) for role, part in parts.items()}, parts)
+        check_graphs(folder, model)
     except (ValueError, CheckpointError) as error:
         raise UnfitError(str(error)) from error
     if not np.isfinite(_answer(model)).all():
@@ -63,7 +67,7 @@ def files_of(folder: Path) -> list[Path]:
 
     Raises:
         UnfitError: The folder is missing, lacks one of `REQUIRED`, or holds anything a checkpoint does not need
-            (pickles, optimizer state, subfolders).
+            (pickles, optimizer state, subfolders); which ONNX files it needs, `check_graphs` knows.
     """
     if not folder.is_dir():
         raise UnfitError(f"There is no folder {folder}.")
@@ -71,9 +75,27 @@ def files_of(folder: Path) -> list[Path]:
     if missing := [name for name in REQUIRED if name not in found]:
         raise UnfitError(f"{folder} is not a complete checkpoint: it has no {', '.join(missing)}.")
     allowed = {*REQUIRED, RECORD_FILE, PLAUSIBILITY_FILE, *PROCESSORS, *TOKENIZERS}
+    allowed |= {path.name for path in folder.glob("*.onnx")}
     if strange := [name for name, path in found.items() if name not in allowed or not path.is_file()]:
         raise UnfitError(f"{folder} holds what is not published ({', '.join(strange)}): take it out first.")
     return sorted(found.values(), key=lambda path: path.name == CARD_FILE)
+
+
+def check_graphs(folder: Path, model: Segmenter | Classifier) -> None:
+    """Compare a folder's ONNX files with its model.
+
+    Raises:
+        UnfitError: one is of no part of the model, was made of other weights, or cannot be opened.
+    """
+    parts = {} if isinstance(model, FusionClassifier) else model.networks
+    fitting = {graph_file(folder, part, precision) for part in parts for precision in PRECISIONS}
+    for file in sorted(folder.glob("*.onnx")):
+        if file not in fitting:
+            raise UnfitError(f"{folder} holds what is not published ({file.name}): take it out first.")
+        if source_of(file) != weights_digest(folder):
+            raise UnfitError(f"{file} was not made of these weights; export it anew, or delete it.")
+    if parts and model.engine.problem:
+        raise UnfitError(f"{folder} is not fit to be shared: {model.engine.problem}")
 
 
 def check_card(folder: Path, facts: CardFacts) -> None:

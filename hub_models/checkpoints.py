@@ -31,6 +31,7 @@ HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights, configuration and text from the top of a repository. Never code.
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.md")
+GRAPHS = "*.onnx"
 PICKLE = "pytorch_model.bin"
 PICKLED = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
 """Well-known repositories that offer their weights as a pickle only; it is read as tensors alone (`weights_only`)."""
@@ -181,8 +182,12 @@ def _from_hub(role: str, repo: str, revision: str | None, progress: Progress | N
 
 
 def _files(repo: str) -> dict[str, list[str]]:
-    """Which files of a repository are wanted, as `snapshot_download` takes it."""
+    """Which files of a repository are wanted, as `snapshot_download` takes it; ONNX where an engine would run it."""
+    from hub_models.engines import wanted_engine  # here, because it brings torch, which takes seconds
+
     wanted = [*PATTERNS, PICKLE] if repo in PICKLED else [*PATTERNS]
+    if wanted_engine() != "torch":
+        wanted.append(GRAPHS)
     return {"allow_patterns": wanted, "ignore_patterns": ["*/*"]}
 
 

@@ -35,7 +35,7 @@ class ClipClassifier:
         self.model = model.eval()
         self.processor = processor
         self.engine = Engine()
-        self._known_prompts: dict[tuple[str, ...], torch.Tensor] = {}
+        self._known_prompts: dict[tuple[Engine, tuple[str, ...]], torch.Tensor] = {}
 
     @classmethod
     def new(
@@ -195,11 +195,13 @@ class ClipClassifier:
         return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])), prompts)[0]
 
     def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
-        if texts not in self._known_prompts:
+        asked = self.engine, texts
+        known = self._known_prompts.get(asked)
+        if known is None:
             if len(self._known_prompts) >= 256:
                 self._known_prompts.clear()
-            self._known_prompts[texts] = F.normalize(self._read(texts).mean(dim=0), dim=0)
-        return self._known_prompts[texts]
+            known = self._known_prompts[asked] = F.normalize(self._read(texts).mean(dim=0), dim=0)
+        return known
 
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of sentences, by the engine."""

@@ -7,6 +7,7 @@ XRAY_PRECISION another precision of its files (`float32` or `int8`). A file that
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,11 +32,13 @@ PRECISIONS = ("int8", "float32")
 SOURCE, MEASURED = "source_sha256", "measured"
 """Names in a file's metadata: SHA-256 of the weights it was made of, and what `hub_models.export` measured (JSON)."""
 
+_WRITTEN = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
+
 Network = Callable[..., tuple[torch.Tensor, ...]]
 """Tensors in, tensors on the CPU out; `hub_models.parts` says which."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Engine:
     """How the networks of one model run.
 
@@ -43,7 +46,7 @@ class Engine:
         name: one of `ENGINES`.
         precision: "float32" or "int8".
         networks: part of the model -> its network; a part that is missing runs in PyTorch.
-        problem: why a faster one is not in use, in one sentence, where that is to be told; else None.
+        problem: what is wrong with the ONNX files, in one sentence, where that is why PyTorch is used; else None.
     """
 
     name: str = "torch"
@@ -67,6 +70,12 @@ class Engine:
 def graph_file(folder: Path, part: str, precision: str) -> Path:
     """Where the ONNX file of a part lies: `network.onnx`, `network.int8.onnx`."""
     return folder / (f"{part}.onnx" if precision == "float32" else f"{part}.{precision}.onnx")
+
+
+def source_of(file: Path) -> str:
+    """SHA-256 of the weights that an ONNX file says it was made of, "" if it does not say; needs no ONNX package."""
+    found = _WRITTEN.search(file.read_bytes())
+    return found[1].decode() if found else ""
 
 
 def wanted_engine() -> str:
@@ -103,7 +112,7 @@ def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, p
     Args:
         folder: of its checkpoint.
         parts: of the model, by the names of their files.
-        name: of the engine; the wanted one if not given. On a graphics card it is PyTorch, whatever was wanted.
+        name: of the engine; if not given, PyTorch on a graphics card, and else the wanted one.
         precision: of the files; the wanted one if not given.
 
     Returns:
@@ -112,23 +121,25 @@ def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, p
     Raises:
         ValueError: what the environment asks for is not there.
     """
-    name, precisions = name or wanted_engine(), (precision,) if precision else wanted_precisions()
-    if name == "torch" or not parts or best_device().type != "cpu":
+    wish, precisions = wanted_engine(), (precision,) if precision else wanted_precisions()
+    name = name or (wish if best_device().type == "cpu" else "torch")
+    if name == "torch":
         return Engine()
     for kind in precisions:
-        files = {part: graph_file(folder, part, kind) for part in parts}
-        found = {part: file for part, file in files.items() if file.is_file()}
-        if not found:
-            continue
-        try:
-            networks = {part: _OPEN[name](file) for part, file in found.items()}
-            sources = {network.metadata.get(SOURCE) for network in networks.values()}
-        except Exception as error:  # each engine raises kinds of its own for a damaged file
-            reason = " ".join(str(error).split())[:200].rstrip(".")
-            return _instead(f"{', '.join(file.name for file in found.values())} cannot be opened: {reason}.")
-        if sources != {weights_digest(folder)}:
-            return _instead(f"{', '.join(file.name for file in found.values())} was made of other weights.")
-        return Engine(name, kind, networks)
+        networks = {}
+        for part in parts:
+            file = graph_file(folder, part, kind)
+            if not file.is_file():
+                continue
+            if source_of(file) != weights_digest(folder):
+                return _instead(f"{file.name} was not made of these weights; export it anew, or delete it.")
+            try:
+                networks[part] = _OPEN[name](file)
+            except Exception as error:  # each engine raises kinds of its own for a damaged file
+                reason = " ".join(str(error).split())[:200].rstrip(".")
+                return _instead(f"{file.name} cannot be opened; export it anew, or delete it ({reason}).")
+        if networks:
+            return Engine(name, kind, networks)
     return Engine()
 
 
@@ -147,7 +158,6 @@ class OnnxRuntimeNetwork:
         options.intra_op_num_threads = threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
         self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
         self.inputs = [given.name for given in self.session.get_inputs()]
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -160,10 +170,12 @@ class OpenVinoNetwork:
     """An ONNX file in OpenVINO; calls may overlap."""
 
     def __init__(self, file: Path) -> None:
-        core, settings = _core(), {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        model = core.read_model(file)
-        self.metadata = _metadata(model)
-        self.compiled = core.compile_model(model, "CPU", settings | {"INFERENCE_NUM_THREADS": threads()})
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads(),
+        }
+        self.compiled = _core().compile_model(file, "CPU", settings)
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The file's outputs, on the CPU, of its inputs."""
@@ -181,9 +193,3 @@ def _core() -> Any:
     import openvino
 
     return openvino.Core()
-
-
-def _metadata(model: Any) -> dict[str, str]:
-    """The metadata of an ONNX file that OpenVINO has read."""
-    kept = model.get_rt_info()
-    return {name: str(kept["framework"][name].value) for name in (SOURCE, MEASURED) if name in kept["framework"]}

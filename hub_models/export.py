@@ -12,6 +12,10 @@ stay float32. Both need hub_models/requirements-engines.txt, the second also the
 import argparse
 import importlib.util
 import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,7 @@ import numpy as np
 import torch
 
 from hub_models.cards import FACTS_FILE, CardFacts
+from hub_models.check import WEIGHTS_FILE
 from hub_models.checkpoints import Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
 from hub_models.digest import weights_digest
@@ -58,30 +63,51 @@ class Exported:
     measured: dict
 
 
-def parity(model: Model, folder: Path, precision: str, engine: str) -> dict[str, float]:
+@contextmanager
+def workshop(folder: Path) -> Iterator[Path]:
+    """A place to make ONNX files of a checkpoint; they go beside its weights once nothing has gone wrong with any."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        shutil.copy(folder / WEIGHTS_FILE, work)  # an engine opens what was made of the weights beside it
+        yield work
+        for file in work.glob("*.onnx"):
+            shutil.move(file, folder / file.name)
+
+
+def parity(model: Model, folder: Path, precision: str, engine: str) -> dict[str, dict[str, float]]:
     """How far the outputs of a model's ONNX files are from PyTorch's on drawn X-rays, and on its own sentences.
 
     Returns:
-        "PART OUTPUT" -> largest difference, as a share of PyTorch's largest.
+        part -> output -> largest difference, as a share of PyTorch's largest.
+
+    Raises:
+        ExportError: a file cannot be opened.
     """
-    fast, differences = open_engine(folder, tuple(model.networks), engine, precision), {}
-    if fast.problem:
-        raise ExportError(fast.problem)
+    fast, differences = open_files(folder, tuple(model.networks), engine, precision), {}
     for part in fast.networks:
-        module = model.networks[part]
+        module, found = model.networks[part], dict.fromkeys(model.networks[part].outputs, 0.0)
         for inputs in examples(model, part):
-            slow, quick = Engine().run(part, module, *inputs), fast.run(part, module, *inputs)
-            for name, wanted, found in zip(module.outputs, slow, quick, strict=True):
-                difference = float((wanted - found).abs().max() / wanted.abs().max())
-                differences[f"{part} {name}"] = max(difference, differences.get(f"{part} {name}", 0.0))
+            answers = Engine().run(part, module, *inputs), fast.run(part, module, *inputs)
+            for name, slow, quick in zip(found, *answers, strict=True):
+                difference = float((slow - quick).abs().max() / slow.abs().max())
+                found[name] = float(np.maximum(found[name], difference))  # keeps what is not a number
+        differences[part] = found
     return differences
 
 
+def open_files(folder: Path, parts: tuple[str, ...], engine: str, precision: str) -> Engine:
+    """What `open_engine` gives, or else an ExportError that says why it gave PyTorch."""
+    found = open_engine(folder, parts, engine, precision)
+    if found.problem:
+        raise ExportError(found.problem)
+    return found
+
+
 def examples(model: Model, part: str) -> list[tuple[torch.Tensor, ...]]:
-    """Inputs of a part, one and three at a time: drawn X-rays, or sentences."""
+    """Inputs of a part, one and three at a time: drawn X-rays; or sentences, of three one longer than can be read."""
     if part == "text":
         texts = [text for sentences in model.prompts.values() for text in sentences]
-        return [tuple(model.tokens(some).values()) for some in (texts[:1], texts[:3])]
+        return [tuple(model.tokens(some).values()) for some in (texts[:1], [*texts[:2], "chest " * 1000])]
     drawn = [draw_phantom(seed, size=256, opacities=seed) for seed in range(3)]
     pixels = torch.cat([pixels_of(model, read_image(one.image), one.lungs) for one in drawn])
     return [(pixels[:1],), (pixels,)]
@@ -98,31 +124,30 @@ def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str,
     """Write the float32 files of a model's parts.
 
     Raises:
-        ExportError: its outputs are not PyTorch's; the files are then gone.
+        ExportError: its outputs are not PyTorch's; nothing is then written.
     """
     from hub_models import graphs
 
-    files = {part: graph_file(folder, part, "float32") for part in parts}
-    for part, file in files.items():
-        example = longest(model) if part == "text" else examples(model, part)[0]
-        graphs.export(model.networks[part], example, file)
-        graphs.tell(file, facts | {"part": part, "precision": "float32"})
-    differences = parity(model, folder, "float32", "onnxruntime")
-    if worst := [f"{name} by {value:.1e}" for name, value in differences.items() if not value <= DIFFERENCE]:
-        remove(files.values())
-        raise ExportError(f"Nothing was exported: in ONNX {', '.join(worst)} of its range differs from PyTorch's.")
-    return [Exported(file, differences) for file in files.values()]
-
-
-def longest(model: ClipClassifier) -> tuple[torch.Tensor, ...]:
-    """Tokens of a sentence as long as the text tower takes it."""
-    return tuple(model.tokens(["chest " * 1000]).values())
-
-
-def remove(files) -> None:
-    """Delete files that are there."""
-    for file in files:
-        file.unlink(missing_ok=True)
+    with workshop(folder) as work:
+        for part in parts:
+            file = graph_file(work, part, "float32")
+            graphs.export(model.networks[part], examples(model, part)[-1], file)
+            graphs.tell(file, facts | {"part": part, "precision": "float32"})
+        differences = parity(model, work, "float32", "onnxruntime")
+        far = [
+            f"{part} {name} by {value:.1e}"
+            for part, found in differences.items()
+            for name, value in found.items()
+            if not value <= DIFFERENCE
+        ]
+        if far:
+            raise ExportError(
+                f"Nothing was exported: ONNX differs from PyTorch in {', '.join(far)} of the largest value, and "
+                f"{DIFFERENCE} is the most."
+            )
+        for part in parts:
+            graphs.tell(graph_file(work, part, "float32"), {MEASURED: json.dumps(differences[part])})
+    return [Exported(graph_file(folder, part, "float32"), differences[part]) for part in parts]
 
 
 def write_int8(
@@ -131,58 +156,59 @@ def write_int8(
     """Write the int8 files of a model's parts, with as many layers in float32 as its quality needs.
 
     Args:
+        model: run by PyTorch.
+        folder: of its checkpoint and float32 files.
+        parts: which of its networks.
         facts: for the metadata of the files.
         dataset: as the training scripts take it.
         reduce_range: give weights 7 bits.
 
     Raises:
-        ExportError: they lose too much whatever stays float32; the files are then gone.
+        ExportError: they lose too much whatever stays float32; none is then written.
+        ValueError: the data set cannot tell what the model is worth.
     """
     from hub_models import graphs
     from train.quality import Quality
 
     engine = next(name for name in ENGINES if importlib.util.find_spec(name))
-    files = {part: graph_file(folder, part, "int8") for part in parts}
     sources = {part: graph_file(folder, part, "float32") for part in parts}
     quality = Quality(dataset, model)
     before = quality.measure(model)
     inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
     ranked: dict[str, list[str]] = {}
-    for count in SPARED:
-        for part, file in files.items():
-            if part == "text":
-                graphs.quantize_weights(sources[part], file)
-            else:
-                if count and part not in ranked:
-                    ranked[part] = graphs.by_loss(sources[part], inputs, reduce_range)
-                graphs.quantize(sources[part], file, inputs, reduce_range, ranked.get(part, [])[:count])
-            graphs.tell(file, facts | {"part": part, "precision": "int8"})
-        model.engine = open_engine(folder, tuple(parts), engine, "int8")
-        if model.engine.problem:
-            remove(files.values())
-            raise ExportError(model.engine.problem)
-        after = quality.measure(model)
-        model.engine = Engine()
-        print(f"int8 with {count} layers in float32: {told(before, after)}")
-        if not too_much(before, after):
-            break
-    else:
-        remove(files.values())
-        raise ExportError(
-            f"No int8 file was kept: {told(before, after)}. Not more than {LOSSES['accuracy']} of accuracy and "
-            f"{LOSSES['dice']} of Dice may be lost."
-        )
-    measured = {"float32": before, "int8": after, "spared": count, "reduce_range": reduce_range, "engine": engine}
-    measured |= {"split": "validation", "images": quality.images}
-    for file in files.values():
-        graphs.tell(file, {MEASURED: json.dumps(measured)})
-    return [Exported(file, measured) for file in files.values()]
+    with workshop(folder) as work:
+        files = {part: graph_file(work, part, "int8") for part in parts}
+        for count in SPARED if set(parts) - {"text"} else SPARED[:1]:
+            for part, file in files.items():
+                if part == "text":
+                    graphs.quantize_weights(sources[part], file, reduce_range)
+                else:
+                    if count and part not in ranked:
+                        ranked[part] = graphs.by_loss(sources[part], inputs, reduce_range)
+                    graphs.quantize(sources[part], file, inputs, reduce_range, ranked.get(part, [])[:count])
+                graphs.tell(file, facts | {"part": part, "precision": "int8"})
+            model.engine = open_files(work, tuple(parts), engine, "int8")
+            after = quality.measure(model)
+            model.engine = Engine()
+            print(f"int8 with {count} layers in float32: {told(before, after)}")
+            if not too_much(before, after):
+                break
+        else:
+            raise ExportError(
+                f"No int8 file was kept: {told(before, after)}, and not more than {LOSSES['accuracy']} of accuracy or "
+                f"{LOSSES['dice']} of Dice may be lost."
+            )
+        measured = {"float32": before, "int8": after, "spared": count, "reduce_range": reduce_range, "engine": engine}
+        measured |= {"split": "validation", "images": quality.images}
+        for file in files.values():
+            graphs.tell(file, {MEASURED: json.dumps(measured)})
+    return [Exported(folder / file.name, measured) for file in files.values()]
 
 
 def too_much(before: dict[str, float], after: dict[str, float]) -> bool:
     """Whether any figure lost more than `LOSSES` allow."""
     return any(
-        not before[name] - after[name] <= most
+        not round(before[name] - after[name], 9) <= most
         for name in before
         for ending, most in LOSSES.items()
         if name.endswith(ending)
@@ -209,7 +235,7 @@ def role_of(folder: Path) -> str:
         ExportError: it has none.
     """
     if not (folder / FACTS_FILE).is_file():
-        raise ExportError(f"{folder} has no {FACTS_FILE}, which says what the checkpoint is.")
+        raise ExportError(f"There is no {folder / FACTS_FILE}, which says what the checkpoint is.")
     return CardFacts.load(folder).role
 
 
@@ -235,7 +261,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
         parser.error("--int8 and --calibrate DATASET go together")
     try:
         return export_folder(args)
-    except (ExportError, CheckpointError, ValueError) as error:
+    except (ExportError, CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     except ModuleNotFoundError as error:
         raise SystemExit(
@@ -258,14 +284,23 @@ def export_folder(args: argparse.Namespace) -> list[Exported]:
     parts = args.parts or list(model.networks)
     if strange := sorted(set(parts) - set(model.networks)):
         raise ExportError(f"{role} has no part {strange[0]}; it has {', '.join(model.networks)}.")
+    if not (args.folder / WEIGHTS_FILE).is_file():
+        raise ExportError(f"There is no {args.folder / WEIGHTS_FILE}; weights in several files are not exported.")
     facts = {SOURCE: weights_digest(args.folder), "role": role, "processor": processor_words(model)}
     exported = write_float32(model, args.folder, parts, facts)
+    show(exported)
     if args.int8:
         reduce = args.reduce_range == "always" or (args.reduce_range == "auto" and lacks_vnni())
-        exported += write_int8(model, args.folder, parts, facts, args.calibrate, reduce)
+        smaller = write_int8(model, args.folder, parts, facts, args.calibrate, reduce)
+        show(smaller)
+        exported += smaller
+    return exported
+
+
+def show(exported: list[Exported]) -> None:
+    """Print what was written, and what was measured of it."""
     for one in exported:
         print(f"{one.file}, {one.file.stat().st_size / 1e6:.1f} MB: {json.dumps(one.measured)}")
-    return exported
 
 
 def processor_words(model: Model) -> str:

@@ -1,6 +1,7 @@
 """ONNX files of a model's networks: made of PyTorch modules, quantized to int8, and told what they were made of."""
 
 import tempfile
+import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -27,21 +28,27 @@ def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path) -> No
 
     Args:
         module: of `hub_models.parts`.
-        example: its inputs (1, ...).
+        example: its inputs (N, ...); texts as long as it takes them.
         file: is written anew.
     """
     free = {0: torch.export.Dim("batch")}
     if not example[0].is_floating_point():
         free[1] = torch.export.Dim("length", max=example[0].shape[1])
-    program = torch.onnx.export(
-        module.eval(),
-        tuple(example),
-        input_names=list(module.inputs),
-        output_names=list(module.outputs),
-        dynamic_shapes=(free,) * len(example),
-        verbose=False,
-    )
-    program.save(file, external_data=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "# The axis name")  # both inputs of a text tower share theirs
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(example),
+            input_names=list(module.inputs),
+            output_names=list(module.outputs),
+            dynamic_shapes=(free,) * len(example),
+            verbose=False,
+        )
+    network = program.model_proto
+    graph = network.graph
+    for described in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del described.metadata_props[:]  # names the files and folders of this machine
+    onnx.save(network, file)
 
 
 def quantize(source: Path, file: Path, inputs: Arrays, reduce_range: bool, spared: Collection[str] = ()) -> None:
@@ -56,13 +63,16 @@ def quantize(source: Path, file: Path, inputs: Arrays, reduce_range: bool, spare
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
-        quant_pre_process(source, prepared)
+        _prepare(source, prepared)
         _quantize(prepared, file, inputs, reduce_range, nodes_to_exclude=list(spared))
 
 
-def quantize_weights(source: Path, file: Path) -> None:
+def quantize_weights(source: Path, file: Path, reduce_range: bool) -> None:
     """Write a float32 file of a text tower with int8 weights; its activations are quantized as they come."""
-    quantize_dynamic(source, file, per_channel=True, weight_type=QuantType.QInt8)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "prepared.onnx")
+        _prepare(source, prepared)
+        quantize_dynamic(prepared, file, per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8)
 
 
 def by_loss(source: Path, inputs: Arrays, reduce_range: bool) -> list[str]:
@@ -74,7 +84,7 @@ def by_loss(source: Path, inputs: Arrays, reduce_range: bool) -> list[str]:
     wanted = _outputs(source, few)
     with tempfile.TemporaryDirectory() as folder:
         prepared, alone = Path(folder, "prepared.onnx"), Path(folder, "alone.onnx")
-        quant_pre_process(source, prepared)
+        _prepare(source, prepared)
         nodes = [node.name for node in onnx.load(prepared).graph.node if node.op_type in COMPUTING]
         moved = {}
         for name in tqdm(nodes, desc="Layer by layer"):
@@ -90,6 +100,11 @@ def tell(file: Path, facts: dict[str, str]) -> None:
     kept = {entry.key: entry.value for entry in network.metadata_props} | facts
     onnx.helper.set_model_props(network, kept)
     onnx.save(network, file)
+
+
+def _prepare(source: Path, prepared: Path) -> None:
+    # Symbolic shapes stop at what normalises an image tower's vectors, and a fixed size of images needs none.
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
 
 
 def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, **chosen: list[str]) -> None:

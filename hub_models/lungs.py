@@ -31,12 +31,22 @@ def clean_lungs(mask: np.ndarray) -> np.ndarray:
     Returns:
         bool (H, W): holes filled; parts under `SMALLEST_PART` of the largest part removed.
     """
-    parts, count = ndimage.label(ndimage.binary_fill_holes(mask))
+    parts, count = ndimage.label(_without_holes(mask))
     if count == 0:
         return np.zeros_like(mask)
     areas = np.bincount(parts.ravel())
     areas[0] = 0
-    return np.isin(parts, np.flatnonzero(areas >= max(1, SMALLEST_PART * areas.max())))
+    return np.take(areas >= max(1, SMALLEST_PART * areas.max()), parts)
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    """What scipy.ndimage.binary_fill_holes gives, several times sooner: filled is what the border does not reach."""
+    parts, count = ndimage.label(~mask)
+    outside = np.zeros(count + 1, bool)
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        outside[edge] = True
+    outside[0] = False  # the mask itself
+    return ~np.take(outside, parts)
 
 
 def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
@@ -50,7 +60,7 @@ def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
         bool (H, W): parts, and then holes, under `SPECK` of the lungs' area are gone.
     """
     smallest = SPECK * lungs.sum()
-    if smallest == 0:
+    if smallest == 0 or not mask.any():
         return np.zeros_like(mask)
     whole = _without_small_parts(mask, smallest)
     return ~_without_small_parts(~whole, smallest)
@@ -59,7 +69,7 @@ def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
 def _without_small_parts(mask: np.ndarray, smallest: float) -> np.ndarray:
     parts, _ = ndimage.label(mask)
     areas = np.bincount(parts.ravel())
-    return mask & (areas >= smallest)[parts]
+    return mask & np.take(areas >= smallest, parts)
 
 
 def grade_extent(share: float | None) -> int | None:

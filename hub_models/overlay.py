@@ -1,7 +1,8 @@
 """An X-ray as a picture with its lungs and its infected region tinted and outlined."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Literal
 
 import numpy as np
@@ -48,15 +49,37 @@ def draw_overlay(
     Returns:
         uint8 (h, w, 3).
     """
-    picture = np.repeat(drawn.grey.astype(np.float32)[..., None], 3, axis=2)
     found = {name: getattr(drawn.masks, name) for name in MASKS if name in shown}
-    line = max(1, round(max(picture.shape) / 400))
+    line = max(1, round(max(drawn.grey.shape) / 400))
+    strokes: list[tuple[np.ndarray, str, float]] = []  # where, in which colour and how opaque, one over the other
     for name, mask in found.items():
-        colour = np.array(bytearray.fromhex(COLOURS[name][1:]), np.float32)
-        outline = mask & ~binary_erosion(mask, iterations=line)
         if style == "fill":
             covered = found.get("infection") if name == "lungs" else None
             tinted = mask if covered is None else mask & ~covered
-            picture[tinted] += opacity * FAINTER[name] * (colour - picture[tinted])
-        picture[outline] += (1.0 if style == "fill" else opacity) * (colour - picture[outline])
-    return picture.round().astype(np.uint8)
+            strokes.append((tinted, COLOURS[name], opacity * FAINTER[name]))
+        outline = mask & ~binary_erosion(mask, iterations=line)
+        strokes.append((outline, COLOURS[name], 1.0 if style == "fill" else opacity))
+    return _painted(drawn.grey, strokes)
+
+
+def encode_png(picture: np.ndarray) -> bytes:
+    """A picture, uint8 (h, w, 3) or (h, w), as a PNG file: a tenth larger than need be, in a quarter of the time."""
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _painted(grey: np.ndarray, strokes: Sequence[tuple[np.ndarray, str, float]]) -> np.ndarray:
+    """A picture, uint8 (h, w), with strokes over it, uint8 (h, w, 3).
+
+    A pixel's colour depends on its grey and on which strokes cover it: all that there can be are mixed, then looked up.
+    """
+    covering = np.zeros(grey.shape, np.intp)
+    mixed = np.repeat(np.arange(256, dtype=np.float32)[None, :, None], 3, axis=2)  # (strokes that cover, greys, RGB)
+    for position, (where, colour, opaque) in enumerate(strokes):
+        covering |= where.astype(np.intp) << position
+        pigment = np.array(bytearray.fromhex(colour[1:]), np.float32)
+        mixed = np.concatenate([mixed, mixed + opaque * (pigment - mixed)])
+    covering <<= 8
+    covering |= grey
+    return np.take(mixed.round().astype(np.uint8).reshape(-1, 3), covering, axis=0)

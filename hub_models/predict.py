@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from hub_models.archives import Given, find
@@ -27,6 +26,7 @@ from hub_models.batch import CSV_FILE, Result, folder_name, pictures, run, table
 from hub_models.checkpoints import CheckpointError
 from hub_models.clip import Prompts
 from hub_models.labels import read_prompts
+from hub_models.overlay import encode_png
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.report import describe, fitting_calibrations
 from hub_models.report_pdf import write_pdf
@@ -122,10 +122,10 @@ class Keeper:
         folder.mkdir()
         shown = pictures(report)
         for name, picture in shown.items():
-            picture.save(folder / name)
+            (folder / name).write_bytes(encode_png(picture))
         (folder / "report.json").write_text(json.dumps(description) + "\n", encoding="utf-8")
         if self.pdf:
-            write_pdf(folder / "report.pdf", description, np.asarray(shown["overlay.png"]))
+            write_pdf(folder / "report.pdf", description, shown["overlay.png"])
 
 
 def _count(given: list[Given]) -> int:

@@ -1,11 +1,13 @@
 """Fixtures that several test files share. Nothing here needs a network or a file that is not drawn here."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from hub_models.cards import CardFacts
+from hub_models import export
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
 from tests import tiny
@@ -13,9 +15,9 @@ from tests import tiny
 
 @pytest.fixture(autouse=True)
 def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees a checkpoint that the person who runs it has chosen."""
-    for role in ROLES:
-        monkeypatch.delenv(variable(role), raising=False)
+    """No test sees a checkpoint or an engine that the person who runs it has chosen."""
+    for name in (*map(variable, ROLES), "XRAY_ENGINE", "XRAY_PRECISION"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,20 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def exported(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Role -> folder of its one of `checkpoints` with a card and its networks as ONNX; not to be changed."""
+
+    @cache  # each takes seconds, and few tests need all
+    def of(role: str) -> Path:
+        folder = tmp_path_factory.mktemp("exported") / role
+        tiny.write_release(role, checkpoints[role], tiny.facts(), folder)
+        export.main([str(folder)])
+        return folder
+
+    return of
+
+
+@pytest.fixture(scope="session")
 def xray(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drawn X-ray, 256 x 256 pixels, as a PNG file."""
     path = tmp_path_factory.mktemp("xrays") / "phantom.png"
@@ -42,26 +58,6 @@ def xray(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path: Path) -> Path:
     """A complete checkpoint folder."""
     folder = tmp_path / "resnet"
-    results = {"split": "test", "images": 4, "accuracy": 0.75, "precision_macro": 0.5, "recall_macro": 0.5}
-    CardFacts(
-        role="resnet",
-        architecture="ResNet of one block",
-        base_model=None,
-        parameters=1000,
-        labels=["COVID-19", "Normal"],
-        image_size=32,
-        view="lungs",
-        data={
-            "name": "phantoms",
-            "fingerprint": "0123abcd",
-            "license": "cc0-1.0",
-            "images": {"test": {"COVID-19": 2, "Normal": 2}},
-            "masks": {},
-        },
-        procedure={"epochs": 1},
-        seconds=1.5,
-        hardware="a laptop",
-        results={**results, "f1_macro": 0.5, "confusion": [[2, 0], [1, 1]]},
-    ).save(folder)
+    tiny.facts().save(folder)
     tiny.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
     return folder

@@ -137,6 +137,29 @@ def test_half_a_download_in_the_cache_is_completed(hub):
     assert contents(resolve("unet", f"{REPO}@{sha}").folder) == FILES
 
 
+def test_onnx_files_are_brought_where_an_engine_runs_them_also_later(hub, monkeypatch):
+    hub.repositories[REPO].commit({"network.onnx": b"graph", "network.onnx.data": b"outside", "sub/text.onnx": b"no"})
+    monkeypatch.setenv("XRAY_ENGINE", "torch")
+    found = resolve("unet", REPO)
+    assert contents(found.folder) == FILES
+    hub.requests.clear()
+    assert resolve("unet", f"{REPO}@{found.revision}") == found
+    assert hub.requests == []
+    monkeypatch.setenv("XRAY_ENGINE", "onnxruntime")
+    assert resolve("unet", f"{REPO}@{found.revision}") == found
+    assert contents(found.folder) == {**FILES, "network.onnx": b"graph"}
+    hub.requests.clear()
+    assert resolve("unet", f"{REPO}@{found.revision}") == found
+    assert hub.requests == []
+
+
+def test_an_engine_that_there_is_not_is_told_before_anything_is_downloaded(hub, monkeypatch):
+    monkeypatch.setenv("XRAY_ENGINE", "tensorrt")
+    with pytest.raises(CheckpointError) as error:
+        resolve("unet", REPO)
+    assert "XRAY_ENGINE is 'tensorrt'; choose one of openvino, onnxruntime, torch" in sentence(error)
+
+
 def test_a_hub_repository_with_pickled_weights_only_is_refused(hub):
     hub.repositories["someone/pickle"] = Repository()
     hub.repositories["someone/pickle"].commit({"config.json": b"{}", "pytorch_model.bin": b"pickle"})

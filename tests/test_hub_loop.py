@@ -1,5 +1,6 @@
 """The whole way: published to a Hub, pulled into an empty cache, shown by the page."""
 
+import shutil
 from pathlib import Path
 
 import datasets
@@ -16,10 +17,12 @@ from transformers import AutoModel, AutoProcessor, pipeline
 from hub_models import publish
 from hub_models.cards import CardFacts
 from hub_models.check import WEIGHTS_FILE
-from hub_models.checkpoints import ROLES, repository, variable
+from hub_models.checkpoints import ROLES, repository, resolve, variable
 from hub_models.images import read_image
 from hub_models.opening import open_pipeline
-from hub_models.pipeline import XrayPipeline
+from hub_models.phantom import draw_phantom
+from hub_models.pipeline import XrayPipeline, load_model
+from hub_models.resnet import ResnetClassifier
 from tests import tiny
 from tests.fakes import serve
 from tests.loopback_hub import WRITE_TOKEN, start, used
@@ -70,6 +73,26 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     assert [mask is None for mask in rows["test"]["lung_mask"]] == [m is None for m in local_rows["test"]["lung_mask"]]
     assert np.array_equal(np.asarray(rows["test"][0]["image"]), np.asarray(local_rows["test"][0]["image"]))
     assert streamed["file"] == local_rows["test"][0]["file"]
+
+
+def test_onnx_files_come_back_and_run_unless_they_were_made_of_other_weights(exported, tmp_path):
+    with start() as hub, used(hub.url, tmp_path / "mine", WRITE_TOKEN):
+        publish.main([str(exported("resnet")), "--repo_id", REPO])
+        with used(hub.url, tmp_path / "fresh"):
+            pulled = resolve("resnet", REPO)
+            fast = load_model(pulled)
+            assert (pulled.folder / "network.onnx").read_bytes() == (exported("resnet") / "network.onnx").read_bytes()
+            assert (str(fast.engine), fast.engine.problem) == ("openvino, float32", None)
+            other = shutil.copytree(exported("resnet"), tmp_path / "other")
+            tiny.change_weights(other)
+            hub.repositories[REPO].commit({WEIGHTS_FILE: (other / WEIGHTS_FILE).read_bytes()})
+            slow = load_model(resolve("resnet", REPO))
+    assert str(slow.engine) == "torch, float32"
+    assert slow.engine.problem == "network.onnx was not made of these weights; export it anew, or delete it."
+    image, lungs = draw_phantom(1, size=64).image.astype(np.float32) / 255, np.ones((64, 64), bool)
+    first, second = (ResnetClassifier.from_pretrained(folder)(image, lungs) for folder in (exported("resnet"), other))
+    assert fast(image, lungs) == pytest.approx(first, abs=1e-4)
+    assert slow(image, lungs) == second
 
 
 def read_without_this_project(role: str) -> set[float]:

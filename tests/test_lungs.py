@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
 from hub_models.lungs import (
     Involvement,
@@ -34,6 +35,16 @@ def test_holes_are_filled_and_a_bay_that_opens_to_the_outside_is_not():
     holed = mask("xxxxxxx", "x..x..x", "xxxxx.x", "xxxxx.x")
     filled = mask("xxxxxxx", "xxxx..x", "xxxxx.x", "xxxxx.x")
     assert np.array_equal(clean_lungs(holed), filled)
+
+
+def test_holes_are_filled_as_scipy_fills_them():
+    noise = gaussian_filter(np.random.default_rng(0).normal(size=(40, 90, 90)), (0, 2, 2)) > 0.02
+    for one in noise:
+        filled = binary_fill_holes(one)
+        assert (clean_lungs(one) <= filled).all()
+        largest = label(filled)[0] == 1 + np.bincount(label(filled)[0].ravel())[1:].argmax()
+        assert (clean_lungs(one) >= largest).all()
+    assert (binary_fill_holes(noise[0]) != noise[0]).any()
 
 
 def test_a_part_under_a_tenth_of_the_largest_is_dropped_and_one_of_a_tenth_stays():

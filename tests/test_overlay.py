@@ -1,7 +1,10 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from hub_models.overlay import draw_overlay, sketch
+from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.unet import Masks
 
 LUNGS, INFECTION = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00)
@@ -34,6 +37,11 @@ def test_infection_outside_the_lungs_is_drawn_too():
     picture = draw_overlay(sketch(image, masks(image.shape, np.s_[0:20, 0:20], np.s_[40:60, 40:60])))
     assert tuple(picture[40, 50]) == INFECTION
     assert tuple(picture[50, 50]) == (92, 64, 0)  # 40 % of the colour on black
+
+
+def test_a_png_holds_the_picture_exactly():
+    picture = np.random.default_rng(0).integers(0, 256, (33, 40, 3), np.uint8)
+    assert np.array_equal(np.asarray(Image.open(BytesIO(encode_png(picture)))), picture)
 
 
 def test_without_masks_the_x_ray_is_shown_as_it_is():

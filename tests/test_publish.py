@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from hub_models import publish
 from hub_models.cards import CardFacts
 from hub_models.checkpoints import ROLES, resolve, variable
+from hub_models.engines import graph_file
 from tests import tiny
 from tests.loopback_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
 
@@ -97,10 +99,55 @@ def test_an_incomplete_folder_is_refused(hub, folder, name):
     assert hub.requests == []
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "training_args.bin", "optimizer.pt", "modeling.py", ".env"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pytorch_model.bin",
+        "training_args.bin",
+        "optimizer.pt",
+        "modeling.py",
+        ".env",
+        "model.onnx",
+        "text.onnx",
+        "network.int4.onnx",
+        "network.onnx.data",
+    ],
+)
 def test_a_file_that_is_no_part_of_a_checkpoint_is_refused_by_name(hub, folder, name):
     (folder / name).write_bytes(b"")
     assert f"({name})" in refusal(folder)
+    assert hub.requests == []
+
+
+@pytest.fixture
+def graph(exported, tmp_path) -> Path:
+    """The ONNX file of a ResNet, in a complete folder that is to be changed."""
+    folder = shutil.copytree(exported("resnet"), tmp_path / "with onnx")
+    return graph_file(folder, "network", "float32")
+
+
+def test_onnx_files_of_these_weights_go_up_too(hub, graph):
+    shutil.copy(graph, graph_file(graph.parent, "network", "int8"))
+    publish.main([str(graph.parent), "--repo_id", REPO])
+    written = {name: hub.repositories[REPO].commits[-1].files[name] for name in ("network.onnx", "network.int8.onnx")}
+    assert written == dict.fromkeys(written, graph.read_bytes())
+    assert hub.repositories[REPO].commits[-1].written[-1] == "README.md"
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_an_onnx_file_of_other_weights_is_refused_by_name(hub, graph, monkeypatch, engine, precision):
+    monkeypatch.setenv("XRAY_ENGINE", engine)  # also where there is none that would open it
+    file = graph.rename(graph_file(graph.parent, "network", precision))
+    tiny.change_weights(file.parent)
+    assert refusal(file.parent) == f"{file} was not made of these weights; export it anew, or delete it."
+    assert hub.requests == []
+
+
+def test_an_onnx_file_that_cannot_be_opened_is_refused_by_name(hub, graph):
+    data = graph.read_bytes()
+    graph.write_bytes(b"\xff" * 2000 + data[2000:])
+    assert f"{graph.parent} is not fit to be shared: network.onnx cannot be opened;" in refusal(graph.parent)
     assert hub.requests == []
 
 

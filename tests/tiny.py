@@ -134,6 +134,31 @@ def write_checkpoints(folder: Path) -> dict[str, Path]:
     return {role: folder / role for role in models}
 
 
+def facts() -> CardFacts:
+    """What the card of a ResNet of two classes tells."""
+    results = {"split": "test", "images": 4, "accuracy": 0.75, "precision_macro": 0.5, "recall_macro": 0.5}
+    return CardFacts(
+        role="resnet",
+        architecture="ResNet of one block",
+        base_model=None,
+        parameters=1000,
+        labels=["COVID-19", "Normal"],
+        image_size=32,
+        view="lungs",
+        data={
+            "name": "phantoms",
+            "fingerprint": "0123abcd",
+            "license": "cc0-1.0",
+            "images": {"test": {"COVID-19": 2, "Normal": 2}},
+            "masks": {},
+        },
+        procedure={"epochs": 1},
+        seconds=1.5,
+        hardware="a laptop",
+        results={**results, "f1_macro": 0.5, "confusion": [[2, 0], [1, 1]]},
+    )
+
+
 def change_weights(folder: Path) -> None:
     """Make other weights of a checkpoint, which still load."""
     tensors = load_file(folder / "model.safetensors")

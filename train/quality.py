@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hub_models.images import read_image
+from hub_models.labels import MASKS
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
 from train.arguments import DataArguments
@@ -13,21 +14,24 @@ from train.classification import ClassifierArguments, segment_splits
 from train.data import load_splits
 from train.evaluation import best_classes, class_probabilities
 from train.record import outlines_record, outlines_scores
-from train.rows import has_mask, positions, read_mask, true_classes
+from train.rows import has_mask, read_mask, true_classes
 
 
 class Quality:
-    """The validation images that a model is measured on, and training images to show it.
+    """The validation images that a model is measured on, those with a mask for a UNet, and training images to show it.
 
     Attributes:
         images: how many validation images there are.
+
+    Raises:
+        ValueError: the data has other classes than the model, or is otherwise not fit for it.
     """
 
     def __init__(self, dataset: str, model: Segmenter | Classifier) -> None:
-        splits = load_splits(DataArguments(dataset), ["train", "validation"])
-        if isinstance(model, Segmenter):
-            splits["validation"] = splits["validation"].select(positions(splits["validation"], has_mask))
-        else:
+        keep = {"validation": has_mask} if isinstance(model, Segmenter) else None
+        splits = load_splits(DataArguments(dataset), ["train", "validation"], keep)
+        if not isinstance(model, Segmenter):
+            _check_classes(dataset, splits["validation"].features["label"].names, model)
             splits = segment_splits(splits, ClassifierArguments(), seed=0)
         self.training, self.validation = splits["train"], splits["validation"]
         self.images = len(self.validation)
@@ -39,11 +43,26 @@ class Quality:
             yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
 
     def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
-        """Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy"."""
+        """Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy".
+
+        Raises:
+            ValueError: no validation image has a mask that is not blank.
+        """
         if isinstance(model, Segmenter):
             scores = outlines_scores(outlines_record(self.validation, model))
-            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in ("lungs", "infection")}
+            drawn = [mask for mask in MASKS if scores[mask]["images"]]
+            if not drawn:
+                raise ValueError("No validation image has a mask that is not blank; there is no Dice to be measured.")
+            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in drawn}
         answers = class_probabilities(model, self.validation, "Measuring")
         order = [model.labels.index(name) for name in self.validation.features["label"].names]
         found = best_classes(answers[:, order])
         return {"accuracy": score_classes(found, true_classes(self.validation), len(order))["accuracy"]}
+
+
+def _check_classes(dataset: str, names: list[str], model: Classifier) -> None:
+    if getattr(model, "multi_label", False):
+        raise ValueError("An X-ray may have several of this model's classes; it has no accuracy to be measured.")
+    if sorted(names) != sorted(model.labels):
+        given, scored = ", ".join(names), ", ".join(model.labels)
+        raise ValueError(f"{dataset} has the classes {given}; this model scores {scored}: give data of these.")

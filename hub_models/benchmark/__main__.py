@@ -1,0 +1,139 @@
+"""Measure how soon X-rays are answered, side by side in one run: what runs the networks, and all that is around them.
+
+    python -m hub_models.benchmark --parts networks end-to-end --rounds 5
+    python -m hub_models.benchmark --dataset COVID-QU-Ex --requests 1000 --output_dir runs/benchmark
+
+The report is printed, and written to OUTPUT_DIR as benchmark.md and benchmark.json. The checkpoints are those that the
+environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. Exit code
+0: all was measured that was asked for; 1: a part could not be, the report says why; 2: nothing was measured.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from hub_models.benchmark import WrongUse
+from hub_models.benchmark.batch import measure_batch
+from hub_models.benchmark.end_to_end import measure_end_to_end
+from hub_models.benchmark.exports import with_exports
+from hub_models.benchmark.machine import describe_machine
+from hub_models.benchmark.networks import measure_networks
+from hub_models.benchmark.page import PageError, measure_page
+from hub_models.benchmark.report import PARTS, write_report
+from hub_models.benchmark.startup import measure_startup
+from hub_models.benchmark.xrays import draw_files
+from hub_models.checkpoints import CheckpointError, variable
+from hub_models.device import best_device
+from hub_models.fusion import FusionClassifier
+from hub_models.pipeline import XrayPipeline
+
+DIFFERENT = 4
+"""How many different X-rays are drawn."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what the command line names; returns 0 if all of it could be, else 1.
+
+    Raises:
+        SystemExit: with code 2 and one sentence when nothing was measured.
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.startup:
+        args.parts = ["startup"]
+    try:
+        # 1. Where the report goes, and the models
+        if best_device().type != "cpu":
+            raise WrongUse("This measures the processor; hide the graphics card with CUDA_VISIBLE_DEVICES=-1.")
+        make_folder(args.output_dir)
+        with with_exports(args.exports) as overrides, redirect_stdout(sys.stderr):
+            pipeline = XrayPipeline.from_pretrained(overrides)
+            facts = {"machine": describe_machine(), "engines": pipeline.engine_names, "rounds": args.rounds}
+            facts |= {"dataset": args.dataset, "left_out": []}
+            # 2. Each part
+            whole = measure(facts, parts_of(args, pipeline, overrides))
+    except (WrongUse, CheckpointError) as error:
+        parser.exit(2, f"{error}\n")
+    # 3. The report
+    text = write_report(facts)
+    (args.output_dir / "benchmark.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (args.output_dir / "benchmark.md").write_text(text, encoding="utf-8")
+    print(text)
+    return int(not whole)
+
+
+def measure(facts: dict, parts: dict[str, Callable[[], dict]]) -> bool:
+    """Add what each part finds to the facts, or to "left_out" why it finds nothing; whether all did."""
+    whole = True
+    for name, part in parts.items():
+        try:
+            facts[name] = part()
+        except PageError as error:
+            facts["left_out"].append(f"The part {name}: {error}")
+            whole = False
+        else:
+            facts["left_out"] += facts[name].pop("left_out", [])
+    facts["left_out"] += [f"The part {name} was not asked for." for name in PARTS if name not in parts]
+    return whole
+
+
+def parts_of(
+    args: argparse.Namespace, pipeline: XrayPipeline, overrides: dict[str, str]
+) -> dict[str, Callable[[], dict]]:
+    """What measures each part that is wanted, in the order of the report."""
+    models = {"unet": pipeline.segmenter} | pipeline.classifiers
+    models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
+    folders = {role: checkpoint.folder for role, checkpoint in pipeline.checkpoints.items()}
+    environment = {variable(role): folder for role, folder in overrides.items()}
+    files = draw_files(DIFFERENT)
+    every = {
+        "networks": lambda: measure_networks(models, folders, args.rounds, args.dataset),
+        "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
+        "page": lambda: measure_page(environment, files, args.requests),
+        "startup": lambda: measure_startup(environment, files[0]),
+        "batch": lambda: measure_batch(pipeline, files, args.images),
+    }
+    return {name: every[name] for name in PARTS if name in args.parts}
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder of the report.
+
+    Raises:
+        WrongUse: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUse(f"{path} cannot be the folder of the report ({error.strerror}); name another.") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m hub_models.benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", help="as the training scripts take it; says what each network is worth, too")
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/benchmark"), help="of the report")
+    parser.add_argument("--exports", type=Path, metavar="DIR", help="DIR/ROLE holds more ONNX files of a checkpoint")
+    parser.add_argument("--rounds", type=_count, default=30, help="of networks and end to end")
+    parser.add_argument("--images", type=_count, default=200, help="of the batch")
+    parser.add_argument("--requests", type=_count, default=200, help="to the page by 1, by 8 and by 25 clients")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="all if not given")
+    parser.add_argument("--startup", action="store_true", help="measure nothing but the startup")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""A folder of X-rays: read ahead and answered some together, against a plain loop over the same files."""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from hub_models.batch import run
+from hub_models.benchmark.machine import resident
+from hub_models.benchmark.xrays import write_files
+from hub_models.images import read_image
+from hub_models.pipeline import Answers, XrayPipeline
+
+TURNS = 4
+"""In how many parts the files are answered, by one way and by the other in turn."""
+
+
+def measure_batch(
+    pipeline: XrayPipeline,
+    files: Sequence[bytes],
+    images: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict:
+    """Time both ways over folders with so many images in all.
+
+    Args:
+        pipeline: as the page has it.
+        files: different X-rays.
+        images: how many each way answers.
+        clock: seconds since whenever.
+
+    Returns:
+        "images"; "batch_per_second" and "loop_per_second"; "speedup"; how many images got the "same_classes"; and
+        "growth_mb", by how much the memory in use grew from the end of the first part to that of the last, or null.
+    """
+    ways, turns = {"batch": in_batch, "loop": in_loop}, min(TURNS, images)
+    seconds, same, memory = dict.fromkeys(ways, 0.0), 0, []
+    pipeline(read_image(files[0]))  # warms up
+    with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work:
+        for turn in tqdm(range(turns), "Batch"):
+            folder, found = Path(work, str(turn)), {}
+            write_files(folder, list(files), images * (turn + 1) // turns - images * turn // turns)
+            for way in sorted(ways, reverse=turn % 2 == 1):
+                start = clock()
+                found[way] = ways[way](pipeline, folder)
+                seconds[way] += clock() - start
+            same += sum(one == other for one, other in zip(*found.values(), strict=True))
+            memory.append(resident())
+    return {
+        "images": images,
+        "batch_per_second": images / seconds["batch"],
+        "loop_per_second": images / seconds["loop"],
+        "speedup": seconds["loop"] / seconds["batch"],
+        "same_classes": same,
+        "growth_mb": memory[-1] - memory[0] if memory[0] is not None and turns > 1 else None,
+    }
+
+
+def in_batch(pipeline: XrayPipeline, folder: Path) -> list[dict[str, str]]:
+    """Of each file of a folder, in order, role -> most probable class; as the page and the command line do it."""
+    return [_classes(result.report.classifiers) for result in run(pipeline, [(folder.name, folder)])]
+
+
+def in_loop(pipeline: XrayPipeline, folder: Path) -> list[dict[str, str]]:
+    """The same, one file after the other."""
+    return [_classes(pipeline(read_image(file)).classifiers) for file in sorted(folder.iterdir())]
+
+
+def _classes(answers: Answers) -> dict[str, str]:
+    return {role: max(probabilities, key=probabilities.get) for role, probabilities in answers.items()}

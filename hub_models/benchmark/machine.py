@@ -1,0 +1,60 @@
+"""What the figures were measured on."""
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hub_models.device import threads
+
+PACKAGES = ("torch", "onnxruntime", "openvino", "transformers", "gradio")
+SETTINGS = ("OMP_", "MKL_", "GOMP_", "MALLOC_", "GLIBC_TUNABLES")
+"""How the variables begin that make the same program faster or slower."""
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def describe_machine() -> dict:
+    """The "date" (UTC), "processor", "cores", "threads" of a network, "load" and "python", "versions" and "settings".
+
+    "load" is how many programs wanted a core in the last minute, and null where the system does not tell; "versions"
+    are of `PACKAGES`, null where one is not installed; "settings" are variables of the environment.
+    """
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": threads(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "versions": {package: _version(package) for package in PACKAGES},
+        "settings": {name: value for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)},
+    }
+
+
+def processor() -> str:
+    """Its name, as far as the system tells it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def resident(process: int | str = "self") -> float | None:
+    """Memory in MB that a process, by its id, has in use; None where the system does not tell."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 / 1e6 if found else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

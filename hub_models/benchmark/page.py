@@ -1,0 +1,220 @@
+"""The page as a process of its own, and how long one, some or many people at once wait for its answers."""
+
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gradio_client import Client, handle_file
+from tqdm.auto import tqdm
+
+import hub_models
+from hub_models.benchmark.machine import resident
+from hub_models.benchmark.rounds import percentile
+
+APP = Path(hub_models.__file__).parents[1] / "app.py"
+AT_ONCE = (1, 8, 25)
+SETTLED = 50  # requests, after which memory is not to grow any more
+PATIENCE = 300.0  # seconds for the page to open
+
+
+class PageError(RuntimeError):
+    """The page does not open; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that is served: its `url`, its `process` id, and the seconds that it took to answer (`opened`) since its
+    `start`, by time.perf_counter.
+    """
+
+    url: str
+    process: int
+    start: float
+    opened: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """One that was answered, or not: by which `client`, after how many `seconds`, and the `error` that came instead."""
+
+    client: int
+    seconds: float
+    error: str | None = None
+
+
+@contextmanager
+def serve(environment: Mapping[str, str], script: Path = APP, patience: float = PATIENCE) -> Iterator[Page]:
+    """Serve the page in another process while it is open.
+
+    Args:
+        environment: variables beside those of this process.
+        script: what serves it.
+        patience: how many seconds it may take to open.
+
+    Raises:
+        PageError: it does not open.
+    """
+    with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work, Path(work, "log").open("w+b") as log:
+        port = str(_free_port())
+        own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": work, "TMPDIR": work}
+        start = time.perf_counter()
+        command, variables = [sys.executable, str(script)], {**os.environ, **environment, **own}
+        process = subprocess.Popen(command, cwd=script.parent, env=variables, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            if not _answers(url, process, start + patience):
+                log.seek(0)
+                said = (log.read().decode(errors="replace").strip().splitlines() or ["it says nothing"])[-1]
+                raise PageError(f"The page does not open: {said}")
+            yield Page(url, process.pid, start, time.perf_counter() - start)
+        finally:
+            _end(process)
+
+
+def measure_page(environment: Mapping[str, str], files: Sequence[bytes], requests: int) -> dict:
+    """Ask the page for analyses, by one client and by several at once.
+
+    Args:
+        environment: variables of the page's process.
+        files: X-rays that take turns.
+        requests: how many of each number of clients, together.
+
+    Returns:
+        "rows": what `load` gives, of each number of clients in `AT_ONCE`.
+
+    Raises:
+        PageError: the page does not open.
+    """
+    with serve(environment) as page, tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work:
+        paths = [Path(work, f"{number}.png") for number in range(len(files))]
+        for path, data in zip(paths, files, strict=True):
+            path.write_bytes(data)
+        load(page.url, paths, 1, 2)  # waits for the models, and warms them up
+        return {"rows": [load(page.url, paths, clients, requests, page.process) for clients in AT_ONCE]}
+
+
+def connect(url: str, folder: Path) -> Client:
+    """A client of the page that keeps what it is given in a folder.
+
+    Raises:
+        PageError: the page lets it not in.
+    """
+    try:
+        return Client(url, verbose=False, download_files=folder, analytics_enabled=False)
+    except Exception as error:  # the client raises those of all that it is made of
+        raise PageError(f"The page does not let a client in: {error}") from error
+
+
+def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: int | None = None) -> dict:
+    """Have some clients at once ask for analyses, each one after the other.
+
+    Args:
+        url: of the page.
+        xrays: files that take turns.
+        clients: how many.
+        requests: how many of all of them together; more where they cannot be divided evenly.
+        process: of the page, whose memory is measured.
+
+    Returns:
+        What `summary` gives; and "growth_mb", by how much the memory in use grew since request `SETTLED`, or null.
+
+    Raises:
+        PageError: the page does not let a client in.
+    """
+    each, made, memory, counting = math.ceil(requests / clients), [], {}, threading.Lock()
+    total = each * clients
+
+    def ask(client: int, asked: Client) -> None:
+        for number in range(each):
+            request = _ask(asked, client, xrays[(client + number) % len(xrays)])
+            with counting:
+                made.append(request)
+                bar.update()
+                if process is not None and len(made) in (SETTLED, total):
+                    memory[len(made)] = resident(process)
+
+    with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work, ThreadPoolExecutor(clients) as pool:
+        visitors = list(pool.map(partial(connect, url), (Path(work, str(client)) for client in range(clients))))
+        start = time.perf_counter()
+        with tqdm(total=total, desc=f"Page, {clients} at once") as bar:
+            list(pool.map(ask, range(clients), visitors))
+        took = time.perf_counter() - start
+        for visitor in visitors:
+            visitor.close()
+    first, last = memory.get(SETTLED), memory.get(total)
+    growth = last - first if total > SETTLED and None not in (first, last) else None
+    return summary(clients, made, took) | {"growth_mb": growth}
+
+
+def summary(clients: int, made: Sequence[Request], took: float) -> dict:
+    """What so many clients met with in so many seconds.
+
+    Returns:
+        "clients"; "requests"; "per_second", answered; "p50_s", "p95_s" and "p99_s" of those, and "unfair", of the
+        clients' longest waits the longest over the median of all; all null where none was answered; "errors", how many,
+        and the "first_error" or null.
+    """
+    waits = [request.seconds for request in made if request.error is None]
+    errors = [request.error for request in made if request.error is not None]
+    waited = {f"p{percent}_s": percentile(waits, percent) if waits else None for percent in (50, 95, 99)}
+    return {
+        "clients": clients,
+        "requests": len(made),
+        "per_second": len(waits) / took if waits else None,
+        **waited,
+        "unfair": max(waits) / waited["p50_s"] if waits else None,
+        "errors": len(errors),
+        "first_error": errors[0] if errors else None,
+    }
+
+
+def _ask(asked: Client, client: int, xray: Path) -> Request:
+    start, error = time.perf_counter(), None
+    try:
+        overlay, told = asked.predict(handle_file(xray), api_name="/analyse")
+        Path(overlay).unlink()  # a thousand of them are a gigabyte
+        if not told["classifiers"]:
+            error = "No classifier answered."
+    except Exception as failure:  # whatever its kind: a request that failed is what is counted here
+        error = " ".join(f"{type(failure).__name__}: {failure}".split())
+    return Request(client, time.perf_counter() - start, error)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
+
+
+def _answers(url: str, process: subprocess.Popen, deadline: float) -> bool:
+    """Wait until the page answers; whether it did before it ended and before the deadline."""
+    while process.poll() is None and time.perf_counter() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answered:
+                if answered.status == 200:
+                    return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)
+    return False
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -443,7 +443,7 @@ def _batch_table(rows: list[dict]) -> pd.DataFrame:
 def _xray() -> gr.Image:
     folder = Path(tempfile.mkdtemp(prefix="xray-examples-"))
     for name, (seed, opacities) in EXAMPLES.items():
-        Image.fromarray(draw_phantom(seed, size=512, opacities=opacities).image).save(folder / f"{name}.png")
+        Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(folder / f"{name}.png")
     look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
     xray = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
     other = gr.UploadButton("Open a DICOM or TIFF file", file_types=FILES, size="sm", elem_id="other")
@@ -665,22 +665,23 @@ def load() -> "XrayPipeline":
 
 
 def main() -> None:
-    """Serve the page until it is stopped; it opens while the models are being loaded."""
+    """Serve the page until it is stopped; it opens before the models are loaded."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
     mcp = parser.parse_args().mcp
     if mcp and not importlib.util.find_spec("mcp"):
         raise SystemExit(f"--mcp needs the package mcp: pip install 'gradio[mcp]=={gr.__version__}'.")
     lent = zero_gpu()
-    models = ThreadPoolExecutor(1, "loading").submit(load)
+    models = Future()
     host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     name = os.environ.get("GRADIO_SERVER_NAME", host)
     try:
         if lent:  # a card is lent to copies of this process, which have the models if it had them before
-            models.result()
+            models.set_result(load())
         demo = build_demo(models)
         demo.launch(server_name=name, max_file_size=LARGEST, mcp_server=mcp, prevent_thread_lock=True, **LOOK)
-        models.result()
+        if not lent:  # only now: two threads that import at once make the page wait
+            models.set_result(load())
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
     demo.block_thread()

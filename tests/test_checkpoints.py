@@ -85,7 +85,8 @@ def test_a_folder_that_no_model_can_be_loaded_from_is_refused(tmp_path, missing,
 
 
 @pytest.mark.parametrize("wish", ["no-such-folder", "/no/such/folder", "user/repo/file", "user/repo@", "..//x"])
-def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(wish):
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(wish, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what lies beside the project must not be found
     with pytest.raises(CheckpointError) as error:
         resolve("unet", wish)
     assert repr(wish) in sentence(error)

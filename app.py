@@ -77,6 +77,7 @@ if TYPE_CHECKING:  # the page opens while torch and the models are still being l
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
 FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
+CLEAR = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}  # events that run the models
 BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
@@ -502,7 +503,7 @@ def _heat(actions: Actions, xray: gr.Image, seen: gr.State) -> None:
                     sentences.append(gr.Markdown())
     found = pictures + sentences
     gr.on([ask.click], on_gpu(actions.explain), [xray, seen], found, **PRIVATE, **ONE_BY_ONE)
-    gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
+    gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
 
 
 def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
@@ -514,7 +515,7 @@ def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
         ask = gr.Button("Write a report")
         report = gr.File(label="Report (PDF, JSON) and overlay", file_count="multiple", height=130, elem_id="report")
     gr.on([ask.click], on_gpu(actions.keep), [xray, seen], report, **PRIVATE, **ONE_BY_ONE)
-    gr.on([xray.change], lambda: None, None, report, **PRIVATE, queue=False)
+    gr.on([xray.change], lambda: None, None, report, **CLEAR)
     return masks
 
 
@@ -536,7 +537,7 @@ def _prompts_tab(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.Textbox
         )
     )
     gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, seen], found, **PRIVATE, **ONE_BY_ONE)
-    gr.on([xray.change], lambda: [None] * len(found), None, found, **PRIVATE, queue=False)
+    gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
     return prompts
 
 

@@ -78,7 +78,7 @@ EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)
 FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
 CLEAR = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-ONE_BY_ONE = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 1}  # events that run the models
+MODELS = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 2}  # events that run the models
 BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
 FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
@@ -442,16 +442,15 @@ def _batch_table(rows: list[dict]) -> pd.DataFrame:
 
 
 def _xray() -> gr.Image:
-    folder = Path(tempfile.mkdtemp(prefix="xray-examples-"))
-    for name, (seed, opacities) in EXAMPLES.items():
-        Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(folder / f"{name}.png")
     look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
     xray = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
     other = gr.UploadButton("Open a DICOM or TIFF file", file_types=FILES, size="sm", elem_id="other")
     gr.on([other.upload], Actions.open_file, other, xray, **PRIVATE)
-    gr.Examples(
-        [str(folder / f"{name}.png") for name in EXAMPLES], xray, label=f"Drawn examples: {', '.join(EXAMPLES)}"
-    )
+    with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
+        files = [Path(folder, f"{name}.png") for name in EXAMPLES]
+        for file, (seed, opacities) in zip(files, EXAMPLES.values(), strict=True):
+            Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(file)
+        gr.Examples(list(map(str, files)), xray, label=f"Drawn examples: {', '.join(EXAMPLES)}")
     return xray
 
 
@@ -502,7 +501,7 @@ def _heat(actions: Actions, xray: gr.Image, seen: gr.State) -> None:
                     pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())
     found = pictures + sentences
-    gr.on([ask.click], on_gpu(actions.explain), [xray, seen], found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.explain), [xray, seen], found, **PRIVATE, **MODELS)
     gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
 
 
@@ -514,7 +513,7 @@ def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
         )
         ask = gr.Button("Write a report")
         report = gr.File(label="Report (PDF, JSON) and overlay", file_count="multiple", height=130, elem_id="report")
-    gr.on([ask.click], on_gpu(actions.keep), [xray, seen], report, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.keep), [xray, seen], report, **PRIVATE, **MODELS)
     gr.on([xray.change], lambda: None, None, report, **CLEAR)
     return masks
 
@@ -536,7 +535,7 @@ def _prompts_tab(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.Textbox
             column_widths=[110, 260, 120, 120],
         )
     )
-    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, seen], found, **PRIVATE, **ONE_BY_ONE)
+    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, seen], found, **PRIVATE, **MODELS)
     gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
     return prompts
 
@@ -607,9 +606,9 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     files = gr.File(label="files", file_count="multiple", visible=False)
     rows = gr.Dataframe(label="rows", visible=False)
     kept = gr.File(label="results", file_count="multiple", visible=False)
-    gr.on([], on_gpu(actions.analyse), [xray, prompts], [overlay, told], api_name="analyse", **ONE_BY_ONE)
-    gr.on([], on_gpu(actions.segment), xray, [overlay, shares, masks], api_name="segment", **ONE_BY_ONE)
-    gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **ONE_BY_ONE)
+    gr.on([], on_gpu(actions.analyse), [xray, prompts], [overlay, told], api_name="analyse", **MODELS)
+    gr.on([], on_gpu(actions.segment), xray, [overlay, shares, masks], api_name="segment", **MODELS)
+    gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **MODELS)
     gr.on([], on_gpu(actions.batch), files, [rows, kept], api_name="batch", **BATCHES)
 
 
@@ -644,8 +643,8 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
                         _chooser(actions, told)
         run_models, asked = on_gpu(actions.show), [xray, *controls]
         filled = [*outlined, masks, *classified, seen, anyway]
-        gr.on([xray.change], run_models, asked, filled, **PRIVATE, **ONE_BY_ONE)
-        gr.on([anyway.click], run_models, [*asked, seen, gr.State(True)], filled, **PRIVATE, **ONE_BY_ONE)
+        gr.on([xray.change], run_models, asked, filled, **PRIVATE, **MODELS)
+        gr.on([anyway.click], run_models, [*asked, seen, gr.State(True)], filled, **PRIVATE, **MODELS)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         opened = gr.on([demo.load], open_tab, None, tabs, **PRIVATE)

@@ -3,6 +3,7 @@
 import tempfile
 import warnings
 from collections.abc import Collection, Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,15 @@ Arrays = Sequence[np.ndarray]
 COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """The operators whose weights are quantized."""
 
+REACHES = ("extremes", "means")
+"""How far activations are taken to reach: from the least to the greatest that any input gives; or from the mean of the
+inputs' least to the mean of their greatest, which cuts what few inputs have off, and gives all finer steps."""
+
 LOOKED_AT = 8
 """How many inputs tell which layers lose most."""
+
+SMALL = 1024
+"""Of fewer numbers, a float32 array in an int8 file stays as it is."""
 
 
 def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path) -> None:
@@ -51,7 +59,14 @@ def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path) -> No
     onnx.save(network, file)
 
 
-def quantize(source: Path, file: Path, inputs: Arrays, reduce_range: bool, spared: Collection[str] = ()) -> None:
+def quantize(
+    source: Path,
+    file: Path,
+    inputs: Arrays,
+    reduce_range: bool,
+    spared: Collection[str] = (),
+    reach: str = REACHES[0],
+) -> None:
     """Write a float32 file of a vision network as int8: weights a channel each, activations by what inputs give.
 
     Args:
@@ -59,12 +74,14 @@ def quantize(source: Path, file: Path, inputs: Arrays, reduce_range: bool, spare
         file: is written anew.
         inputs: float32 (1, ...) each.
         reduce_range: give weights 7 bits, for processors without VNNI, whose 16-bit sums overflow.
-        spared: names of nodes that stay float32.
+        spared: names of nodes that stay float32; their weights are stored as float16.
+        reach: one of `REACHES`.
     """
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         _prepare(source, prepared)
-        _quantize(prepared, file, inputs, reduce_range, nodes_to_exclude=list(spared))
+        _quantize(prepared, file, inputs, reduce_range, reach, nodes_to_exclude=list(spared))
+    _store_float16(file)
 
 
 def quantize_weights(source: Path, file: Path, reduce_range: bool) -> None:
@@ -88,7 +105,7 @@ def by_loss(source: Path, inputs: Arrays, reduce_range: bool) -> list[str]:
         nodes = [node.name for node in onnx.load(prepared).graph.node if node.op_type in COMPUTING]
         moved = {}
         for name in tqdm(nodes, desc="Layer by layer"):
-            _quantize(prepared, alone, few, reduce_range, nodes_to_quantize=[name])
+            _quantize(prepared, alone, few, reduce_range, REACHES[0], nodes_to_quantize=[name])
             found = _outputs(alone, few)
             moved[name] = sum(float(((a - b) ** 2).mean() / (a**2).mean()) for a, b in zip(wanted, found, strict=True))
     return sorted(nodes, key=moved.get, reverse=True)
@@ -107,7 +124,7 @@ def _prepare(source: Path, prepared: Path) -> None:
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
 
 
-def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, **chosen: list[str]) -> None:
+def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, reach: str, **chosen: list[str]) -> None:
     quantize_static(
         prepared,
         file,
@@ -117,8 +134,22 @@ def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, **
         reduce_range=reduce_range,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
+        extra_options={"CalibMovingAverage": reach == "means"},
         **chosen,
     )
+
+
+def _store_float16(file: Path) -> None:
+    """Store the float32 weights in a file as float16; they are cast back when it is opened."""
+    network = onnx.load(file)
+    graph = network.graph
+    large = [one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT and prod(one.dims) >= SMALL]
+    for one in large:
+        half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(one).astype(np.float16), f"{one.name}.float16")
+        graph.node.insert(0, onnx.helper.make_node("Cast", [half.name], [one.name], to=onnx.TensorProto.FLOAT))
+        graph.initializer.append(half)
+        graph.initializer.remove(one)
+    onnx.save(network, file)
 
 
 def _outputs(file: Path, inputs: Arrays) -> list[np.ndarray]:

@@ -59,7 +59,7 @@ def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     Returns:
         bool (H, W): parts, and then holes, under `SPECK` of the lungs' area are gone.
     """
-    smallest = SPECK * lungs.sum()
+    smallest = SPECK * np.count_nonzero(lungs)
     if smallest == 0 or not mask.any():
         return np.zeros_like(mask)
     whole = _without_small_parts(mask, smallest)
@@ -105,11 +105,11 @@ def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return right, right.copy()
     parts, count = ndimage.label(mask)
     middle = mask.shape[1] // 2
-    if count > 1 or 0.1 <= mask[:, :middle].sum() / mask.sum() <= 0.9:
+    if count > 1 or 0.1 <= np.count_nonzero(mask[:, :middle]) / np.count_nonzero(mask) <= 0.9:
         middle = (columns[0] + columns[-1] + 1) // 2
     for part in range(1, count + 1):
         here = parts == part
-        share = here[:, :middle].sum() / here.sum()
+        share = np.count_nonzero(here[:, :middle]) / np.count_nonzero(here)
         if share > 0.9:
             right |= here
         elif share >= 0.1:
@@ -135,8 +135,8 @@ def measure_involvement(lungs: np.ndarray, infection: np.ndarray) -> Involvement
     """
 
     def share(lung: np.ndarray) -> float | None:
-        area = int(lung.sum())
-        return float((infection & lung).sum() / area) if area else None
+        area = np.count_nonzero(lung)
+        return float(np.count_nonzero(infection & lung) / area) if area else None
 
     right, left = split_lungs(lungs)
     return Involvement(share(right), share(left), share(lungs))

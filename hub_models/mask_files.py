@@ -40,7 +40,9 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
     parts = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
     shares = asdict(involvement)
     return {
-        "masks": {name: {"pixels": int(mask.sum()), "rle": run_lengths(mask)} for name, mask in parts.items()},
+        "masks": {
+            name: {"pixels": int(np.count_nonzero(mask)), "rle": run_lengths(mask)} for name, mask in parts.items()
+        },
         "infected_share": shares,
         "extent_grade": {side: grade_extent(share) for side, share in shares.items() if side != "both"},
         "strangeness": masks.strangeness,

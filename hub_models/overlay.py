@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Literal
 
 import numpy as np
@@ -63,10 +62,14 @@ def draw_overlay(
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """A picture, uint8 (h, w, 3) or (h, w), as a PNG file: a tenth larger than need be, in a quarter of the time."""
-    stream = BytesIO()
-    Image.fromarray(picture).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
+    """A picture, uint8 (h, w, 3) or (h, w), as a PNG file: about a tenth larger than need be, and many times sooner.
+
+    Every row is told as its difference from the one above; most encoders try five ways for each, which takes longer
+    than all the rest.
+    """
+    import imagecodecs  # here, since a page that opens needs none
+
+    return imagecodecs.png_encode(picture, level=1, filter=imagecodecs.PNG.FILTER.UP)
 
 
 def _painted(grey: np.ndarray, strokes: Sequence[tuple[np.ndarray, str, float]]) -> np.ndarray:

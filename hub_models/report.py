@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import PurePath
@@ -85,7 +86,7 @@ def describe(
         "checkpoints": {
             role: _origin(checkpoint) | {"engine": report.engines.get(role)} for role, checkpoint in checkpoints.items()
         },
-        "versions": {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL))},
+        "versions": dict(_versions()),
     }
 
 
@@ -112,6 +113,11 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     return "".join(
         c if c.isprintable() and c.encode(encoding, "ignore") else c.encode("unicode_escape").decode() for c in text
     )
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL))}
 
 
 def _answer(probabilities: dict[str, float], calibration: "Calibration | None") -> dict:

@@ -196,8 +196,10 @@ def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, t
     (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
     page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")
     expect(page.get_by_test_id("toast-body")).to_contain_text("is not an image that can be read")
+    expect(page.locator("#xray img")).not_to_be_visible()  # no sign of a broken picture
     page.get_by_role("button", name="healthy.png").or_(page.locator(".gallery-item")).first.click()
     expect(page.locator("#shares")).to_contain_text("12.3 %")
+    expect(page.locator("#xray img")).to_be_visible()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])

@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 
 import hub_models
-from hub_models import export, graphs
+from hub_models import export, float32_files, graphs, int8_files
 from hub_models.checkpoints import Checkpoint, variable
 from hub_models.digest import weights_digest
 from hub_models.engines import graph_file, open_engine
@@ -139,7 +139,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(checkpoints, tmp_path, mon
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(export, "parity", interrupt)
+    monkeypatch.setattr(float32_files, "parity", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export.main([str(folder), "--parts", "image"])
     assert contents(folder) == before
@@ -151,7 +151,9 @@ def test_int8_is_measured_on_the_data_set_and_kept_where_it_loses_little(
 ):
     monkeypatch.setenv(variable("unet"), str(checkpoints["unet"]))
     folder = shutil.copytree(exported(role), tmp_path / role)
-    monkeypatch.setattr(export, "LOSSES", {"accuracy": 0.5, "dice": 0.01})  # of six images one is 0.17
+    monkeypatch.setattr(
+        int8_files, "LOSSES", {"accuracy": 0.5, "agreement": 0.5, "dice": 0.01}
+    )  # of six images one is 0.17
     monkeypatch.setattr(export, "write_float32", lambda *_: [])  # they are there
     written = export.main([str(folder), "--int8", "--calibrate", str(covid_qu_ex), "--reduce_range", "always"])
 
@@ -182,25 +184,29 @@ def largest_weight(file: Path) -> int:
 
 
 def test_int8_that_loses_too_much_is_not_kept(folder, worth, monkeypatch):
-    monkeypatch.setattr(export, "SPARED", (0, 1))
+    monkeypatch.setattr(int8_files, "SPARED", (0, 1))
     monkeypatch.setattr(export, "write_float32", lambda *_: [])
-    worth(0.9, 0.5, 0.894)
+    worth(0.9, 0.5, 0.6, 0.894, 0.89)
     before = contents(folder)
     assert refusal(folder, "--int8", "--calibrate", "DATA") == (
-        "No int8 file was kept: accuracy 0.9000 -> 0.8940, and not more than 0.005 of accuracy or 0.01 of Dice may be "
-        "lost."
+        "No int8 file was kept: accuracy 0.9000 -> 0.8940, and not more than 0.005 of accuracy, 0.02 of agreement, "
+        "0.01 of dice may be lost."
     )
     assert contents(folder) == before
 
 
 def test_layers_stay_float32_until_int8_loses_little_enough(folder, worth, monkeypatch, capsys):
-    monkeypatch.setattr(export, "SPARED", (0, 1, 2))
+    monkeypatch.setattr(int8_files, "SPARED", (0, 1, 2))
     monkeypatch.setattr(export, "write_float32", lambda *_: [])
-    worth(0.9, 0.5, 0.895)
+    worth(0.9, 0.5, 0.6, 0.894, 0.895)
     (one,) = export.main([str(folder), "--parts", "image", "--int8", "--calibrate", "DATA"])
-    assert (one.measured["spared"], one.measured["int8"]) == (1, {"accuracy": 0.895})
+    assert (one.measured["spared"], one.measured["reach"]) == (1, "means")
+    assert one.measured["int8"] == {"accuracy": 0.895}
     assert one.measured["images"] == 200
-    assert "int8 with 1 layers in float32: accuracy 0.9000 -> 0.8950" in capsys.readouterr().out
+    assert (
+        "int8 with 1 layers in float32, activations by their means: accuracy 0.9000 -> 0.8950"
+        in capsys.readouterr().out
+    )
     assert [path.name for path in folder.glob("*.int8.onnx")] == ["image.int8.onnx"]
 
 
@@ -217,12 +223,14 @@ def test_a_text_tower_has_no_layers_to_spare_and_is_tried_once(folder, worth, mo
         ({"accuracy": 0.900}, {"accuracy": 0.894}, True),
         ({"accuracy": 0.900}, {"accuracy": 0.950}, False),
         ({"accuracy": 0.900}, {"accuracy": np.nan}, True),
+        ({"accuracy": 0.900, "agreement": 1.0}, {"accuracy": 0.900, "agreement": 0.98}, False),
+        ({"accuracy": 0.900, "agreement": 1.0}, {"accuracy": 0.900, "agreement": 0.97}, True),
         ({"lungs dice": 0.95, "infection dice": 0.50}, {"lungs dice": 0.94, "infection dice": 0.49}, False),
         ({"lungs dice": 0.95, "infection dice": 0.50}, {"lungs dice": 0.95, "infection dice": 0.48}, True),
     ],
 )
-def test_half_a_point_of_accuracy_and_a_hundredth_of_dice_may_be_lost(before, after, refused):
-    assert export.too_much(before, after) is refused
+def test_half_a_point_of_accuracy_two_of_agreement_and_a_hundredth_of_dice_may_be_lost(before, after, refused):
+    assert (int8_files.worst_loss(before, after) > 1) is refused
 
 
 def test_int8_needs_a_data_set_to_be_measured_on(exported, capsys):

@@ -67,6 +67,26 @@ def test_a_spared_layer_stays_float32(file, tmp_path):
     assert convolutions(tmp_path / "spared.onnx", np.int8) == convolutions(tmp_path / "spared.onnx", np.float32) == 1
 
 
+def test_the_weights_of_a_spared_layer_are_stored_as_float16_and_computed_with_in_float32(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs, "SMALL", 1)
+    everything = [node.name for node in onnx.load(file).graph.node]
+    graphs.quantize(file, tmp_path / "spared.onnx", INPUTS, False, everything)
+    assert convolutions(tmp_path / "spared.onnx", np.float16) == 2
+    assert convolutions(tmp_path / "spared.onnx", np.float32) == 0
+    np.testing.assert_allclose(answer(tmp_path / "spared.onnx", INPUTS[0]), answer(file, INPUTS[0]), rtol=0, atol=0.01)
+
+
+def test_an_input_unlike_the_others_costs_them_less_where_activations_reach_by_their_means(tmp_path):
+    plain = Sum().plain
+    plain.inputs, plain.outputs = Sum.inputs, Sum.outputs
+    graphs.export(plain, (torch.from_numpy(INPUTS[0]),), tmp_path / "plain.onnx")
+    wanted, losses = answer(tmp_path / "plain.onnx", INPUTS[0]), {}
+    for reach in graphs.REACHES:
+        graphs.quantize(tmp_path / "plain.onnx", tmp_path / "int8.onnx", [*INPUTS, 30 * INPUTS[0]], False, (), reach)
+        losses[reach] = np.abs(answer(tmp_path / "int8.onnx", INPUTS[0]) - wanted).mean()
+    assert losses["means"] < 0.5 * losses["extremes"]
+
+
 def test_the_layer_that_loses_most_comes_first(file):
     graph = onnx.load(file).graph
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -42,12 +42,12 @@ def test_of_a_unet_it_is_the_dice_of_each_mask_on_the_images_that_have_one(covid
     assert measured == {"lungs dice": pytest.approx(everything, abs=0.02), "infection dice": 0.0}
 
 
-def test_of_a_classifier_it_is_the_accuracy(quality):
+def test_of_a_classifier_it_is_the_accuracy_and_how_often_it_answers_as_at_first(quality):
     assert quality.images == 6
-    assert quality.measure(answering(lambda: "Normal")) == {"accuracy": pytest.approx(1 / 3)}
+    assert quality.measure(answering(lambda: "Normal")) == {"accuracy": pytest.approx(1 / 3), "agreement": 1}
     names = quality.validation.features["label"].names
     right = iter([names[label] for label in quality.validation["label"]])
-    assert quality.measure(answering(lambda: next(right))) == {"accuracy": 1.0}
+    assert quality.measure(answering(lambda: next(right))) == {"accuracy": 1.0, "agreement": pytest.approx(1 / 3)}
 
 
 def test_a_model_is_shown_training_images_with_the_lungs_that_were_outlined(quality):

@@ -35,6 +35,7 @@ class Quality:
             splits = segment_splits(splits, ClassifierArguments(), seed=0)
         self.training, self.validation = splits["train"], splits["validation"]
         self.images = len(self.validation)
+        self._first: np.ndarray | None = None
 
     def shown(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Training images, float32 (H, W), drawn by lot, each with its lungs, bool (H, W), where they were outlined."""
@@ -43,7 +44,11 @@ class Quality:
             yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
 
     def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
-        """Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy".
+        """What a model is worth now.
+
+        Returns:
+            Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy" and its "agreement", the
+            share of the images to which it answers the class that it answered when it was measured first.
 
         Raises:
             ValueError: no validation image has a mask that is not blank.
@@ -57,7 +62,9 @@ class Quality:
         answers = class_probabilities(model, self.validation, "Measuring")
         order = [model.labels.index(name) for name in self.validation.features["label"].names]
         found = best_classes(answers[:, order])
-        return {"accuracy": score_classes(found, true_classes(self.validation), len(order))["accuracy"]}
+        self._first = found if self._first is None else self._first
+        accuracy = score_classes(found, true_classes(self.validation), len(order))["accuracy"]
+        return {"accuracy": accuracy, "agreement": float((found == self._first).mean())}
 
 
 def _check_classes(dataset: str, names: list[str], model: Classifier) -> None:

@@ -1,0 +1,157 @@
+"""ONNX files of a checkpoint's networks in int8, as good as it takes and measured on a data set."""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hub_models.engines import ENGINES, MEASURED, Engine, graph_file
+from hub_models.float32_files import Exported, ExportError, Model, open_files, pixels_of, workshop
+
+LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
+"""How much of a figure int8 may lose, by the end of its name."""
+
+SPARED = (0, 2, 4, 8, 16)
+"""How many of the layers that lose most stay float32, one try after the other."""
+
+SHOWN = 128
+"""How many training images say how far activations reach."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Files as they were tried.
+
+    Attributes:
+        files: file -> its bytes.
+        spared: how many layers stayed float32.
+        reach: how far activations were taken to reach, one of `graphs.REACHES`.
+        worth: what the model is worth with them.
+        loss: `worst_loss`.
+    """
+
+    files: dict[Path, bytes]
+    spared: int
+    reach: str
+    worth: dict[str, float]
+    loss: float
+
+
+def write_int8(
+    model: Model, folder: Path, parts: list[str], facts: dict[str, str], dataset: str, reduce_range: bool
+) -> list[Exported]:
+    """Write the int8 files of a model's parts, with as many layers in float32 as its quality needs.
+
+    Args:
+        model: run by PyTorch.
+        folder: of its checkpoint and float32 files.
+        parts: which of its networks.
+        facts: for the metadata of the files.
+        dataset: as the training scripts take it.
+        reduce_range: give weights 7 bits.
+
+    Raises:
+        ExportError: they lose too much whatever stays float32; none is then written.
+        ValueError: the data set cannot tell what the model is worth.
+    """
+    from train.quality import Quality
+
+    quality = Quality(dataset, model)
+    before = quality.measure(model)
+    inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
+    engine = next(name for name in ENGINES if importlib.util.find_spec(name))
+    with workshop(folder) as work:
+        writing = Writing(folder, work, parts, facts, inputs, reduce_range)
+        for spared in SPARED if writing.vision else SPARED[:1]:
+            attempts = []
+            for reach in writing.reaches:
+                files = writing.write(spared, reach)
+                model.engine = open_files(work, tuple(parts), engine, "int8")
+                after = quality.measure(model)
+                model.engine = Engine()
+                loss = worst_loss(before, after)
+                attempts.append(Attempt(files, spared, reach, after, loss))
+                print(f"int8 with {spared} layers in float32, activations by their {reach}: {told(before, after)}")
+            best = min(attempts, key=lambda attempt: attempt.loss)
+            if best.loss <= 1:
+                break
+        else:
+            most = ", ".join(f"{most} of {name}" for name, most in LOSSES.items())
+            raise ExportError(
+                f"No int8 file was kept: {told(before, best.worth)}, and not more than {most} may be lost."
+            )
+        measured = {"float32": before, "int8": best.worth, "spared": best.spared, "reach": best.reach}
+        measured |= {"reduce_range": reduce_range, "engine": engine, "split": "validation", "images": quality.images}
+        for file, content in best.files.items():
+            file.write_bytes(content)
+            writing.tell(file, {MEASURED: json.dumps(measured)})
+    return [Exported(graph_file(folder, part, "int8"), measured) for part in parts]
+
+
+class Writing:
+    """How the int8 files of some parts are written.
+
+    Args:
+        folder: of the float32 files.
+        work: where int8 files go.
+        parts: of the model.
+        facts: for the metadata of the files.
+        inputs: float32 (1, ...) each, what a vision network is shown.
+        reduce_range: give weights 7 bits.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        work: Path,
+        parts: Sequence[str],
+        facts: dict[str, str],
+        inputs: Sequence[np.ndarray],
+        reduce_range: bool,
+    ) -> None:
+        from hub_models import graphs
+
+        self.graphs, self.facts, self.inputs, self.reduce_range = graphs, facts, inputs, reduce_range
+        self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
+        self.vision = [part for part in parts if part != "text"]
+        self.reaches = graphs.REACHES if self.vision else graphs.REACHES[:1]
+        self._ranked: dict[str, list[str]] = {}
+
+    def write(self, spared: int, reach: str) -> dict[Path, bytes]:
+        """Write all files, with that many layers in float32; returns file -> its bytes."""
+        for part, (source, file) in self.files.items():
+            if part == "text":
+                self.graphs.quantize_weights(source, file, self.reduce_range)
+            else:
+                kept = self._worst(part)[:spared] if spared else []
+                self.graphs.quantize(source, file, self.inputs, self.reduce_range, kept, reach)
+            self.tell(file, self.facts | {"part": part, "precision": "int8"})
+        return {file: file.read_bytes() for _, file in self.files.values()}
+
+    def tell(self, file: Path, facts: dict[str, str]) -> None:
+        """Write facts into a file's metadata."""
+        self.graphs.tell(file, facts)
+
+    def _worst(self, part: str) -> list[str]:
+        if part not in self._ranked:
+            self._ranked[part] = self.graphs.by_loss(self.files[part][0], self.inputs, self.reduce_range)
+        return self._ranked[part]
+
+
+def worst_loss(before: dict[str, float], after: dict[str, float]) -> float:
+    """The largest loss of any figure as a share of what `LOSSES` allow: over 1 is too much."""
+    losses = [
+        round(before[name] - after[name], 9) / most
+        for name in before
+        for ending, most in LOSSES.items()
+        if name.endswith(ending)
+    ]
+    return max(np.inf if np.isnan(loss) else loss for loss in losses)
+
+
+def told(before: dict[str, float], after: dict[str, float]) -> str:
+    """Both figures of each name in words."""
+    return ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)

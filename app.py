@@ -43,7 +43,6 @@ from hub_models.masks import Masks
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.report import Source, describe, fitting_calibrations
-from hub_models.report_pdf import write_pdf
 from hub_models.texts import (
     BATCH,
     CHOOSE,
@@ -287,6 +286,8 @@ class Actions:
 
     def keep(self, xray: dict | None, seen: Seen | None = None) -> Iterator[list[str]]:
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
+        from hub_models.report_pdf import write_pdf  # the page opens sooner without
+
         overlay, told = self._report(self._look(xray, seen))
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))

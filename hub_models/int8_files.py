@@ -14,7 +14,7 @@ from hub_models.float32_files import Exported, ExportError, Model, open_files, p
 LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
 """How much of a figure int8 may lose, by the end of its name."""
 
-SPARED = (0, 2, 4, 8, 16)
+SPARED = (0, 2, 4, 8, 16, 32)
 """How many of the layers that lose most stay float32, one try after the other."""
 
 SHOWN = 128

@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
 from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
-from hub_models.digest import weights_digest
+from hub_models.digest import WEIGHTS_FILE, weights_digest
 from hub_models.engines import PRECISIONS, graph_file, source_of
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
@@ -17,7 +17,6 @@ from hub_models.pipeline import PARTS, Classifier, join, load_model
 from hub_models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.unet import Segmenter
 
-WEIGHTS_FILE = "model.safetensors"
 REQUIRED = ("config.json", FACTS_FILE, WEIGHTS_FILE, CARD_FILE)
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 TOKENIZERS = (

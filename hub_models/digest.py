@@ -4,13 +4,15 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+WEIGHTS_FILE = "model.safetensors"
+
 
 def weights_digest(folder: Path) -> str | None:
-    """SHA-256, in hexadecimal, of the model.safetensors in a checkpoint's folder; None if there is none.
+    """SHA-256, in hexadecimal, of the `WEIGHTS_FILE` in a checkpoint's folder; None if there is none.
 
     A file that has not changed is read once only: 40 MB take a tenth of a second.
     """
-    weights = folder / "model.safetensors"
+    weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         return None
     about = weights.stat()

@@ -8,7 +8,10 @@ import importlib.util
 import logging
 import os
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,7 +22,7 @@ import torch
 from torch import nn
 
 from hub_models.device import best_device, device_of, threads
-from hub_models.digest import weights_digest
+from hub_models.digest import WEIGHTS_FILE, weights_digest
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +151,21 @@ def _instead(problem: str) -> Engine:
     return Engine(problem=problem)
 
 
+@contextmanager
+def without_links(file: Path) -> Iterator[Path]:
+    """The ONNX file, in a folder where the weights that it reads lie beside it.
+
+    In the Hub's cache both are links to elsewhere, and engines do not read what lies outside of a file's folder.
+    """
+    if not (file.is_symlink() or (file.parent / WEIGHTS_FILE).is_symlink()):
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="xray-engine-") as folder:
+        for name in (file.name, WEIGHTS_FILE):
+            shutil.copy(file.parent / name, folder)
+        yield Path(folder, file.name)
+
+
 class OnnxRuntimeNetwork:
     """An ONNX file in ONNX Runtime; calls may overlap."""
 
@@ -157,7 +175,8 @@ class OnnxRuntimeNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
-        self.session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        with without_links(file) as real:
+            self.session = onnxruntime.InferenceSession(real, options, providers=["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -175,7 +194,8 @@ class OpenVinoNetwork:
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads(),
         }
-        self.compiled = _core().compile_model(file, "CPU", settings)
+        with without_links(file) as real:
+            self.compiled = _core().compile_model(real, "CPU", settings)
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The file's outputs, on the CPU, of its inputs."""
@@ -192,4 +212,6 @@ _OPEN = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
 def _core() -> Any:
     import openvino
 
-    return openvino.Core()
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # files that are read may be gone afterwards
+    return core

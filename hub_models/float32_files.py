@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hub_models.check import WEIGHTS_FILE
 from hub_models.clip import ClipClassifier
+from hub_models.digest import WEIGHTS_FILE
 from hub_models.engines import MEASURED, Engine, graph_file, open_engine
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
@@ -106,7 +106,7 @@ def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str,
     with workshop(folder) as work:
         for part in parts:
             file = graph_file(work, part, "float32")
-            graphs.export(model.networks[part], examples(model, part)[-1], file)
+            graphs.export(model.networks[part], examples(model, part)[-1], file, work / WEIGHTS_FILE)
             graphs.tell(file, facts | {"part": part, "precision": "float32"})
         differences = parity(model, work, "float32", "onnxruntime")
         far = [

@@ -78,6 +78,22 @@ def test_an_engine_gives_what_pytorch_gives_for_any_number_of_inputs(exported, r
 
 
 @pytest.mark.parametrize("name", FAST)
+def test_a_file_is_opened_also_where_it_and_its_weights_are_links_as_in_the_cache_of_the_hub(exported, tmp_path, name):
+    snapshot, blobs = tmp_path / "snapshots" / "abc", tmp_path / "blobs"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    for number, file in enumerate(exported("resnet").iterdir()):
+        shutil.copy(file, blobs / str(number))
+        (snapshot / file.name).symlink_to(blobs / str(number))
+    model = load(exported("resnet"))
+    engine = open_engine(snapshot, PARTS, name)
+    assert (str(engine), engine.problem) == (f"{name}, float32", None)
+    inputs = inputs_of(model, "network", 1)
+    wanted = Engine().run("network", model.networks["network"], *inputs)
+    torch.testing.assert_close(engine.run("network", None, *inputs), wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAST)
 def test_every_model_gives_through_an_engine_the_answers_that_it_gives_in_pytorch(
     exported, checkpoints, monkeypatch, name
 ):

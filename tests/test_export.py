@@ -99,6 +99,20 @@ def test_an_export_adds_a_file_a_part_that_says_what_it_is(exported, checkpoints
 
 
 @pytest.mark.parametrize("role", FILES)
+def test_weights_are_not_kept_twice(exported, role):
+    folder = exported(role)
+    weights = folder / "model.safetensors"
+    for name in FILES[role].values():
+        network = onnx.load(folder / name, load_external_data=False)
+        outside = [array for array in network.graph.initializer if array.data_location == onnx.TensorProto.EXTERNAL]
+        assert {entry.value for array in outside for entry in array.external_data if entry.key == "location"} == {
+            weights.name
+        }
+        if role != "clip-finetuned":  # the towers of a tiny one are small
+            assert (folder / name).stat().st_size < 0.02 * weights.stat().st_size
+
+
+@pytest.mark.parametrize("role", FILES)
 def test_a_file_does_not_tell_where_it_was_made(exported, role):
     for name in FILES[role].values():
         content = (exported(role) / name).read_bytes()
@@ -111,14 +125,14 @@ def test_the_parts_that_are_named_are_exported_alone(checkpoints, tmp_path, caps
     (one,) = export.main([str(folder), "--parts", "image"])
     assert [path.name for path in folder.glob("*.onnx")] == ["image.onnx"]
     assert (one.file, one.measured.keys()) == (folder / "image.onnx", {"embeddings"})
-    assert f"{folder / 'image.onnx'}, 0.1 MB: " in capsys.readouterr().out
+    assert f"{folder / 'image.onnx'}, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [np.flipud, lambda weights: weights * np.float32(np.nan)], ids=["other", "nan"])
 def test_outputs_that_are_not_pytorchs_are_refused_and_earlier_files_stay(folder, monkeypatch, change):
     ready, before = folder / "image.onnx", contents(folder)
 
-    def write_others(module, example, file) -> None:
+    def write_others(module, example, file, _) -> None:
         network = onnx.load(ready)
         weights = max(network.graph.initializer, key=lambda tensor: len(tensor.raw_data))
         others = change(onnx.numpy_helper.to_array(weights))
@@ -168,8 +182,9 @@ def test_int8_is_measured_on_the_data_set_and_kept_where_it_loses_little(
     assert measured["float32"] == again.measure(model)
     assert (measured["split"], measured["images"], measured["reduce_range"]) == ("validation", again.images, True)
     for part in FILES[role]:
-        small, large = graph_file(folder, part, "int8"), graph_file(folder, part, "float32")
-        assert small.stat().st_size < large.stat().st_size * (0.3 if role in ("unet", "resnet") else 1)
+        small = graph_file(folder, part, "int8")
+        if role != "clip-finetuned":  # the towers of a tiny one are small
+            assert small.stat().st_size < 0.6 * (folder / "model.safetensors").stat().st_size
         told = metadata(small)
         assert json.loads(told["measured"]) == measured
         assert (told["precision"], told["part"], told["role"]) == ("int8", part, role)

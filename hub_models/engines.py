@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -68,6 +68,20 @@ class Engine:
     def __str__(self) -> str:
         """Engine and precision in words."""
         return f"{self.name}, {self.precision}"
+
+
+@contextmanager
+def cores_for(engines: Collection[Engine]) -> Iterator[None]:
+    """While it is open PyTorch gets one thread, unless it is one of these engines.
+
+    Several threads of PyTorch wait busily for a while after whatever they did, on the cores that the engine needs then.
+    """
+    if all(engine.name != "torch" for engine in engines):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads())
 
 
 def graph_file(folder: Path, part: str, precision: str) -> Path:

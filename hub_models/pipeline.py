@@ -16,7 +16,7 @@ from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
 from hub_models.device import threads
 from hub_models.digest import weights_digest
-from hub_models.engines import Engine, open_engine
+from hub_models.engines import Engine, cores_for, open_engine
 from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation
@@ -145,7 +145,8 @@ class XrayPipeline:
 
     def outline(self, images: list[np.ndarray]) -> list[tuple[Masks, Involvement]]:
         """What `segment` gives, of each of some X-rays, in one pass of the network."""
-        found = self.segmenter.outline(images)
+        with cores_for([self.segmenter.engine]):
+            found = self.segmenter.outline(images)
         return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in found]
 
     def classify(
@@ -177,8 +178,9 @@ class XrayPipeline:
             looks: the X-rays.
         """
         found: list[tuple[Answers, list[str]]] = [({}, []) for _ in looks.images]
-        for role, prompts in asked.items():
-            if role in self.classifiers:
+        asked = {role: prompts for role, prompts in asked.items() if role in self.classifiers}
+        with cores_for([self.engines[role] for role in asked if role in self.engines]):
+            for role, prompts in asked.items():
                 for (answers, notes), one in zip(found, self._ask_one(role, prompts, looks), strict=True):
                     if isinstance(one, dict):
                         answers[role] = one

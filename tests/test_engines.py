@@ -77,6 +77,20 @@ def test_an_engine_gives_what_pytorch_gives_for_any_number_of_inputs(exported, r
                 torch.testing.assert_close(quick, slow, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("names", "cores"), [(("openvino", "onnxruntime"), 1), (("openvino", "torch"), 2), ((), 1)])
+def test_pytorch_leaves_the_cores_to_other_engines_while_they_alone_answer(monkeypatch, names, cores):
+    monkeypatch.setattr(engines, "threads", lambda: 2)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(KeyboardInterrupt), engines.cores_for([Engine(name) for name in names]):
+            assert torch.get_num_threads() == cores
+            raise KeyboardInterrupt
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("name", FAST)
 def test_a_file_is_opened_also_where_it_and_its_weights_are_links_as_in_the_cache_of_the_hub(exported, tmp_path, name):
     snapshot, blobs = tmp_path / "snapshots" / "abc", tmp_path / "blobs"

@@ -46,11 +46,6 @@ PARTS = {"unet": ["network"], "resnet": ["network"], "clip-zero-shot": ["image",
 PARTS["clip-finetuned"] = PARTS["clip-zero-shot"]
 
 
-@pytest.fixture(autouse=True)
-def small_xrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xrays, "SIDE", 96)
-
-
 @pytest.fixture(scope="module")
 def pipeline(checkpoints: dict[str, Path], exported: Callable[[str], Path]) -> XrayPipeline:
     """Tiny models, of which only the ResNet has an ONNX file."""
@@ -325,7 +320,7 @@ def test_stages_become_medians_and_shares_of_everything():
 
 
 def test_the_way_from_file_to_answer_is_that_of_the_page(pipeline):
-    (data,) = xrays.draw_files(1)
+    (data,) = xrays.draw_files(1, 96)
     drawn, told = end_to_end.answer(pipeline, data, Stages())
     expected = pipeline(read_image(data))
     assert drawn == encode_png(draw_overlay(sketch(expected.image, expected.masks)))
@@ -335,7 +330,7 @@ def test_the_way_from_file_to_answer_is_that_of_the_page(pipeline):
 
 def test_all_stages_of_both_ways_add_up_and_nothing_is_changed_for_good(pipeline):
     before = pipeline.engines
-    found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(2), 2)
+    found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(2, 96), 2)
     assert list(found["ways"]) == ["torch", "in use"]
     for way in found["ways"].values():
         assert sum(stage["share"] for stage in way["stages"].values()) == pytest.approx(1)
@@ -354,7 +349,7 @@ def test_all_stages_of_both_ways_add_up_and_nothing_is_changed_for_good(pipeline
 
 def test_only_pytorch_in_use_is_compared_with_nothing(pipeline):
     with end_to_end.running(pipeline, {role: Engine() for role in pipeline.engines}):
-        found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(1), 1)
+        found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(1, 96), 1)
     assert list(found["ways"]) == ["torch"]
     assert (found["speedup"], found["network_speedup"], found["agreement"]) == (None, None, None)
 
@@ -502,7 +497,7 @@ def test_both_ways_through_a_folder_take_turns_and_give_the_same_classes(pipelin
     monkeypatch.setattr(batch, "in_batch", slowly("in_batch", 0.25))
     monkeypatch.setattr(batch, "in_loop", slowly("in_loop", 0.5))
     monkeypatch.setattr(batch, "resident", lambda: next(memory))
-    found = batch.measure_batch(pipeline, xrays.draw_files(2), 6, clock)
+    found = batch.measure_batch(pipeline, xrays.draw_files(2, 96), 6, clock)
     assert found == {
         "images": 6,
         "batch_per_second": 4,
@@ -557,7 +552,7 @@ def test_the_command_writes_what_it_prints_with_every_row_and_what_is_missing(
 ):
     for role, folder in checkpoints.items():
         monkeypatch.setenv(variable(role), str(folder))
-    asked = ["--parts", "networks", "end-to-end", "batch", "--rounds", "2", "--images", "5"]
+    asked = ["--parts", "networks", "end-to-end", "batch", "--rounds", "2", "--images", "5", "--side", "96"]
     where = ["--exports", str(exported("resnet").parent), "--output_dir", str(tmp_path)]
     assert __main__.main(asked + where) == 0
     text, facts = (tmp_path / "benchmark.md").read_text(), json.loads((tmp_path / "benchmark.json").read_text())
@@ -580,6 +575,7 @@ def test_the_command_writes_what_it_prints_with_every_row_and_what_is_missing(
     assert facts["batch"]["same_classes"] == facts["batch"]["images"] == 5
     assert f"{machine.processor()}, {os.cpu_count()} cores" in text
     assert "resnet: openvino, float32" in text
+    assert "5 PNG files of 96 x 96 pixels by each way" in text
     assert "*quality* was not measured: that needs --dataset." in text
     assert "- The part page was not asked for.\n- The part startup was not asked for.\n" in text
     assert "- unet has no network.onnx and no network.int8.onnx; hub_models.export writes them.\n" in text
@@ -610,6 +606,7 @@ def test_the_page_and_the_startup_are_told_with_what_could_not_be_measured():
         "machine": machine.describe_machine(),
         "engines": {},
         "rounds": 2,
+        "side": 96,
         "left_out": [],
         "page": {"rows": rows},
         "startup": {"import": 1.0, "opened": 2.0, "answered": 3.0, "imported": [], "times": 3},

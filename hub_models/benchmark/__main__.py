@@ -51,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         make_folder(args.output_dir)
         with with_exports(args.exports) as overrides, redirect_stdout(sys.stderr):
             pipeline = XrayPipeline.from_pretrained(overrides)
-            facts = {"machine": describe_machine(), "engines": pipeline.engine_names, "rounds": args.rounds}
-            facts |= {"dataset": args.dataset, "left_out": []}
+            facts = {"machine": describe_machine(), "engines": pipeline.engine_names}
+            facts |= {"rounds": args.rounds, "side": args.side, "dataset": args.dataset, "left_out": []}
             # 2. Each part
             whole = measure(facts, parts_of(args, pipeline, overrides))
     except (WrongUse, CheckpointError) as error:
@@ -88,7 +88,7 @@ def parts_of(
     models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
     folders = {role: checkpoint.folder for role, checkpoint in pipeline.checkpoints.items()}
     environment = {variable(role): folder for role, folder in overrides.items()}
-    files = draw_files(DIFFERENT)
+    files = draw_files(DIFFERENT, args.side)
     every = {
         "networks": lambda: measure_networks(models, folders, args.rounds, args.dataset),
         "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
@@ -122,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output_dir", type=Path, default=Path("runs/benchmark"), help="of the report")
     parser.add_argument("--exports", type=Path, metavar="DIR", help="DIR/ROLE holds more ONNX files of a checkpoint")
     parser.add_argument("--rounds", type=_count, default=30, help="of networks and end to end")
+    parser.add_argument("--side", type=_count, default=1024, help="of the drawn X-rays, in pixels")
     parser.add_argument("--images", type=_count, default=200, help="of the batch")
     parser.add_argument("--requests", type=_count, default=200, help="to the page by 1, by 8 and by 25 clients")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="all if not given")

@@ -14,7 +14,8 @@ def write_report(facts: Mapping) -> str:
     """The document that tells what `python -m hub_models.benchmark` found.
 
     Args:
-        facts: "machine", the "engines" in use by role, "rounds", each of `PARTS` that was measured, and "left_out".
+        facts: "machine", the "engines" in use by role, "rounds", the "side" of the X-rays, each of `PARTS` that was
+            measured, and "left_out".
     """
     written = [section(facts) for name, section in SECTIONS.items() if name in facts]
     left_out = facts["left_out"] or ["Nothing."]
@@ -72,7 +73,8 @@ def _networks(facts: Mapping) -> str:
     runs the same network. *x floor*: p50 over the time that its operations take at the
     {found["gflops_per_second"]:.1f} GFLOP/s that the fastest float32 matrix product of these rounds reached; int8, and
     float32 methods that need fewer operations, may stay under 1. *difference*: the largest from PyTorch's outputs, as a
-    share of the largest of those. *MB*: of the file; PyTorch's holds all networks of its checkpoint, in float16."""
+    share of the largest of those. *MB*: of the file; PyTorch's holds all networks of its checkpoint, in float16, and a
+    float32 file of another engine reads its weights from there."""
     worth = f"*quality*: of the whole model on the validation split of {dataset}." if dataset else ""
     worth = worth or "*quality* was not measured: that needs --dataset."
     return "\n\n".join(["## Networks", table(head, rows), one_line(told), worth])
@@ -83,6 +85,11 @@ def _quality(measured: Mapping | None) -> str:
         return NOT_MEASURED
     scores = [f"{name} {value:.4f}" for name, value in measured.items() if name != "images"]
     return f"{', '.join(scores)} ({measured['images']} images)"
+
+
+def square(facts: Mapping) -> str:
+    """The size of the drawn X-rays in words."""
+    return f"{facts['side']} x {facts['side']}"
 
 
 def _end_to_end(facts: Mapping) -> str:
@@ -97,8 +104,8 @@ def _end_to_end(facts: Mapping) -> str:
     for name, key, share in (("everything, p50", "p50_ms", "100.0%"), ("everything, p95", "p95_ms", "")):
         rows.append([name, *(cell for way in ways.values() for cell in (figure(way[key], 2), share))])
     rows.append(["no network", *(cell for way in ways.values() for cell in ("", f"{way['not_network']:.1%}"))])
-    told = """From the bytes of a drawn X-ray, a PNG of 1024 x 1024 pixels, to those of the outlined picture, with masks
-    and all answers, by what the page calls. A stage's time is its own, without those of the stages inside it; the
+    told = f"""From the bytes of a drawn X-ray, a PNG of {square(facts)} pixels, to those of the outlined picture, with
+    masks and all answers, by what the page calls. A stage's time is its own, without those of the stages inside it; the
     shares are of all rounds together."""
     return "\n\n".join(["## End to end", _faster(found), table(head, rows), one_line(told)])
 
@@ -128,7 +135,7 @@ def _page(facts: Mapping) -> str:
         ]
         for one in facts["page"]["rows"]
     ]
-    told = """Each client calls /analyse with a drawn X-ray of 1024 x 1024 pixels, waits for the answer, and calls
+    told = f"""Each client calls /analyse with a drawn X-ray of {square(facts)} pixels, waits for the answer, and calls
     again. *longest wait / median* is of the client that waited longest. *memory* is how much more of it the page's
     process used after the last request than after the 50th of the same row."""
     errors = [f"The first error: {one['first_error']}" for one in facts["page"]["rows"] if one["first_error"]]
@@ -153,7 +160,7 @@ def _batch(facts: Mapping) -> str:
         ["hub_models.batch.run", figure(found["batch_per_second"], 2), figure(found["speedup"], 2)],
         ["one after the other", figure(found["loop_per_second"], 2), "1.00"],
     ]
-    told = f"""{found["images"]} PNG files of 1024 x 1024 pixels by each way, which took turns;
+    told = f"""{found["images"]} PNG files of {square(facts)} pixels by each way, which took turns;
     {found["same_classes"]} got the same classes by both. Growth of the memory in use from the end of the first turn to
     that of the last: {figure(found["growth_mb"], unit=" MB")}."""
     return "\n\n".join(["## Batch", table(["way", "images/s", "x loop"], rows), one_line(told)])

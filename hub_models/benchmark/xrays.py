@@ -5,12 +5,10 @@ from pathlib import Path
 from hub_models.overlay import encode_png
 from hub_models.phantom import draw_phantom
 
-SIDE = 1024  # pixels
 
-
-def draw_files(count: int) -> list[bytes]:
-    """So many different X-rays of `SIDE` x `SIDE` pixels as PNG files, with up to three opacities."""
-    return [encode_png(draw_phantom(seed, size=SIDE, opacities=seed % 4).image) for seed in range(1, count + 1)]
+def draw_files(count: int, side: int) -> list[bytes]:
+    """So many different X-rays of side x side pixels as PNG files, with up to three opacities."""
+    return [encode_png(draw_phantom(seed, size=side, opacities=seed % 4).image) for seed in range(1, count + 1)]
 
 
 def write_files(folder: Path, files: list[bytes], count: int) -> None:

@@ -7,6 +7,7 @@ serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT ch
 """
 
 import argparse
+import hashlib
 import importlib
 import importlib.util
 import json
@@ -24,7 +25,6 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import numpy as np
 import pandas as pd
-from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
@@ -407,8 +407,17 @@ def _read(xray: dict | None) -> np.ndarray:
 
 
 def _served(picture: np.ndarray) -> str:
-    """A picture, uint8 (h, w, 3), as a file in the folder that gradio serves and empties; gradio writes it slower."""
-    return save_bytes_to_cache(encode_png(picture), "image.png", get_upload_folder())
+    """A picture, uint8 (h, w, 3), as a file in the folder that gradio serves and empties; gradio writes it slower.
+
+    The same picture has the same name, so it may be on its way to somebody: it is replaced, never written over.
+    """
+    data = encode_png(picture)
+    file = Path(get_upload_folder(), hashlib.sha256(data).hexdigest(), "image.png")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as written:
+        written.write(data)
+    os.replace(written.name, file)
+    return str(file)
 
 
 def _source(file: str) -> Source:

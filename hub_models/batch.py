@@ -5,7 +5,7 @@ import io
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
 
 AHEAD = 2  # images that are read while the models look at others, and answers that wait to be taken
 TOGETHER, PIXELS = 4, 8e6  # so many images, or pixels, go through the networks in one pass
+ASKING = 2  # groups that the models look at at the same time, where nobody else wants them
 NOBODY_ELSE = nullcontext()
 _END = object()
 LONGEST = 200  # bytes of a folder's name; file systems take 255
@@ -102,13 +103,31 @@ def _answer(
     prompts: "Prompts | None",
     turn: AbstractContextManager,
 ) -> Iterator[Result]:
-    for group in opened:
+    def ask(group: list["Result | Opened"]) -> list[Result]:
         images = [one.image for one in group if isinstance(one, Opened)]
         with turn:
             reports = deque(pipeline.many(images, prompts) if images else [])
-        while group:
-            one = group.pop(0)
-            yield one if isinstance(one, Result) else Result(one.name, one.source, reports.popleft())
+        return [one if isinstance(one, Result) else Result(one.name, one.source, reports.popleft()) for one in group]
+
+    for results in at_once(ask, opened, ASKING if turn is NOBODY_ELSE else 1):
+        while results:
+            yield results.pop(0)
+
+
+def at_once(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> Iterator[Any]:
+    """What a function gives of each item, in their order, with so many calls at the same time."""
+    with ThreadPoolExecutor(workers, "answering") as pool:
+        waiting: deque = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 def groups(opened: Iterable["Result | Opened"]) -> Iterator[list["Result | Opened"]]:

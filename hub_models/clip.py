@@ -31,6 +31,9 @@ class ClipClassifier:
     image.
     """
 
+    network_names = ("image", "text")
+    """Names of `networks`, known before there is a model."""
+
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         self.model = model.eval()
         self.processor = processor

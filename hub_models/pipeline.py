@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -294,9 +295,13 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
     try:
         options = {"pickled": True} if checkpoint.pickled else {}
         torch.set_num_threads(threads())
-        model = MODELS[checkpoint.role].from_pretrained(checkpoint.folder, **options)
-        if not isinstance(model, FusionClassifier):  # it is as small as a layer
-            model.engine = open_engine(checkpoint.folder, tuple(model.networks))
+        kind = MODELS[checkpoint.role]
+        named = hasattr(kind, "network_names")  # a fusion, as small as a layer, has none
+        with ThreadPoolExecutor(1, "engine") as aside:  # its files are opened while PyTorch loads the weights
+            engine = aside.submit(open_engine, checkpoint.folder, kind.network_names) if named else None
+            model = kind.from_pretrained(checkpoint.folder, **options)
+        if engine:
+            model.engine = engine.result()
         return model
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error

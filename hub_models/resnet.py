@@ -36,6 +36,9 @@ DEPTHS = {
 class ResnetClassifier:
     """A `ResNetForImageClassification` and its processor; the view it is shown stands in its config as `view`."""
 
+    network_names = ("network",)
+    """Names of `networks`, known before there is a model."""
+
     def __init__(self, model: ResNetForImageClassification, processor: BaseImageProcessor) -> None:
         self.model = model.eval()
         self.processor = processor

@@ -28,7 +28,11 @@ from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "requirements.txt", "LICENSE")
-PATTERNS = ("hub_models/*.py", "hub_models/*.md", "hub_models/*.css", "hub_models/*.html", "hub_models/embedded/*/*")
+PATTERNS = (
+    *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
+    "hub_models/embedded/*/*",
+    "hub_models/screenshots/*",
+)
 
 
 def main(argv: list[str] | None = None) -> CommitInfo | None:

@@ -40,6 +40,9 @@ class Segmenter:
     `preprocessor_config.json`.
     """
 
+    network_names = ("network",)
+    """Names of `networks`, known before there is a model."""
+
     def __init__(
         self, network: smp.Unet, processor: ViTImageProcessor, plausibility: Plausibility | None = None
     ) -> None:

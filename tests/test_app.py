@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint, CheckpointError
 from hub_models.heat import draw_heat
 from hub_models.images import read_image
 from hub_models.lungs import Involvement
-from hub_models.overlay import draw_overlay, sketch
+from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
@@ -467,3 +468,13 @@ def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_
     assert "still being loaded" in next(steps)[2]
     models.set_result(pipeline)
     assert "12.3 %" in next(steps)[2]
+
+
+def test_a_picture_that_somebody_is_reading_is_replaced_and_not_written_over():
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    file = Path(app._served(picture))
+    with file.open("rb") as stream:
+        assert app._served(picture) == str(file)
+        assert os.fstat(stream.fileno()).st_ino != file.stat().st_ino
+        assert stream.read() == file.read_bytes() == encode_png(picture)
+    assert [path.name for path in file.parent.iterdir()] == ["image.png"]

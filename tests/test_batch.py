@@ -18,6 +18,7 @@ from hub_models.archives import find
 from hub_models.batch import (
     Opened,
     Result,
+    at_once,
     folder_name,
     groups,
     pictures,
@@ -393,6 +394,24 @@ def test_images_are_read_ahead_in_a_thread_of_their_own_but_only_a_few():
     assert 1 <= len(made) <= 4
     assert all(thread.startswith("reading") for _, thread in made)
     assert list(read_ahead(make(), 3)) == list(range(10))
+
+
+def test_calls_are_made_at_the_same_time_and_their_results_come_in_order():
+    together = threading.Barrier(2, timeout=10)
+
+    def square(number: int) -> int:
+        together.wait()  # until two are here
+        return number**2
+
+    assert list(at_once(square, range(8), 2)) == [number**2 for number in range(8)]
+
+
+def test_no_call_is_made_long_before_its_result_is_wanted():
+    made = []
+    results = at_once(made.append, range(10), 1)
+    next(results)
+    results.close()
+    assert len(made) <= 3
 
 
 def test_what_goes_wrong_while_reading_is_raised_where_it_is_asked_for():

@@ -65,6 +65,7 @@ def installed(monkeypatch) -> Callable[..., None]:
 @pytest.mark.parametrize("role", EXPORTED)
 def test_an_engine_gives_what_pytorch_gives_for_any_number_of_inputs(exported, role, name):
     model = load(exported(role), role)
+    assert tuple(model.networks) == model.network_names
     engine = open_engine(exported(role), tuple(model.networks), name)
     assert (str(engine), engine.problem, engine.networks.keys()) == (f"{name}, float32", None, model.networks.keys())
     for part, module in model.networks.items():

@@ -3,11 +3,11 @@
     python -m hub_models.export runs/resnet/release
     python -m hub_models.export runs/resnet/release --int8 --calibrate COVID-QU-Ex
 
-The first writes `PART.onnx` in float32 and tells how far its answers are from PyTorch's. The second adds
-`PART.int8.onnx`: training images say how far activations reach, and validation images what int8 costs. A file that
-loses more than half a point of accuracy or 0.01 of Dice, or answers another class than before to more than 2 % of the
-images, is not kept; before it gives up, the layers that lose most stay float32. Both need
-hub_models/requirements-engines.txt, the second also the training packages.
+The first writes `PART.onnx` in float32, which reads its weights from the model.safetensors beside it, and tells how far
+its answers are from PyTorch's. The second adds `PART.int8.onnx`: training images say how far activations reach, and
+validation images what int8 costs. A file that loses more than half a point of accuracy or 0.01 of Dice, or answers
+another class than before to more than 2 % of the images, is not kept; before it gives up, the layers that lose most
+stay float32. Both need hub_models/requirements-engines.txt, the second also the training packages.
 """
 
 import argparse

@@ -6,6 +6,10 @@
 serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that). A Space runs it as it is.
 """
 
+import gc
+
+gc.disable()  # until all is imported: modules are no garbage, and looking for some takes a third of the time
+
 import argparse
 import hashlib
 import importlib
@@ -69,6 +73,8 @@ from hub_models.wording import (
     shares_html,
     strange_html,
 )
+
+gc.enable()
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -669,8 +675,11 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
 
 def load() -> "XrayPipeline":
     """Load torch, which takes seconds, and the models."""
-    from hub_models.opening import open_pipeline
-
+    gc.disable()
+    try:
+        from hub_models.opening import open_pipeline
+    finally:
+        gc.enable()
     return open_pipeline()
 
 

@@ -11,7 +11,6 @@ import gc
 gc.disable()  # until all is imported: modules are no garbage, and looking for some takes a third of the time
 
 import argparse
-import hashlib
 import importlib
 import importlib.util
 import json
@@ -415,14 +414,12 @@ def _read(xray: dict | None) -> np.ndarray:
 def _served(picture: np.ndarray) -> str:
     """A picture, uint8 (h, w, 3), as a file in the folder that gradio serves and empties; gradio writes it slower.
 
-    The same picture has the same name, so it may be on its way to somebody: it is replaced, never written over.
+    Each has a name of its own: others may be fetching, or deleting, one that looks the same.
     """
-    data = encode_png(picture)
-    file = Path(get_upload_folder(), hashlib.sha256(data).hexdigest(), "image.png")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as written:
-        written.write(data)
-    os.replace(written.name, file)
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    file = Path(tempfile.mkdtemp(dir=uploads), "image.png")
+    file.write_bytes(encode_png(picture))
     return str(file)
 
 

@@ -1,5 +1,8 @@
 """Fixtures that several test files share. Nothing here needs a network or a file that is not drawn here."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +14,13 @@ from hub_models import export
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
 from tests import tiny
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each process a folder for what its pages keep: a page that closes deletes files that another may share."""
+    folder = tempfile.mkdtemp(prefix="xray-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported, too
 
 
 @pytest.fixture(autouse=True)

@@ -125,6 +125,7 @@ def test_sizes_and_times_are_those_of_the_checkpoints(metrics, checkpoints):
     for cost in metrics["costs"]:
         weights = checkpoints[cost["role"]] / "model.safetensors"
         assert cost["megabytes"] == weights.stat().st_size / 1e6
+        assert cost["engine"] == ("those of its parts" if cost["role"] == "fusion" else "torch, float32")
         assert cost["milliseconds_median"] > 0
 
 

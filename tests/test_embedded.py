@@ -98,6 +98,20 @@ def test_a_fresh_pipeline_gives_the_same_answer_again(pipeline):
         assert sum(answer.values()) == pytest.approx(1)
 
 
+def test_the_files_for_another_engine_give_pytorchs_answers(pipeline, monkeypatch):
+    assert set(pipeline.engine_names.values()) == {"openvino, float32"}
+    monkeypatch.setenv("XRAY_ENGINE", "torch")
+    slow = XrayPipeline.from_pretrained()
+    assert set(slow.engine_names.values()) == {"torch, float32"}
+    for seed in range(3):
+        image = read_image(draw_phantom(seed, size=256, opacities=seed).image)
+        report, wanted = pipeline(image), slow(image)
+        for name in MASKS:
+            assert (getattr(report.masks, name) != getattr(wanted.masks, name)).mean() < 1e-4
+        for role, answer in wanted.classifiers.items():
+            assert report.classifiers[role] == pytest.approx(answer, abs=1e-3)
+
+
 def test_the_page_with_them_answers_as_the_pipeline_does(pipeline, xray):
     expected = pipeline(read_image(xray))
     with serve(pipeline) as url:

@@ -91,7 +91,9 @@ def kind(folder: Path) -> str:
 
 
 def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
-    """Size of each checkpoint, and the median time that it takes for one of the first rows of `outline_lungs`."""
+    """Size of each checkpoint, what runs it, and the median time that it takes for one of the first rows of
+    `outline_lungs`; a fusion runs in the engines of its parts.
+    """
     measured = []
     for role, checkpoint in pipeline.checkpoints.items():
         model = pipeline.segmenter if role == "unet" else pipeline.classifiers[role]
@@ -111,6 +113,7 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
                 "role": role,
                 "parameters": count_parameters(network),
                 "megabytes": size / 1e6,
+                "engine": pipeline.engine_names.get(role, "those of its parts"),
                 "milliseconds_median": 1000 * float(np.median(seconds)),
             }
         )

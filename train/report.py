@@ -54,7 +54,7 @@ def report(
         "Accuracy by the source of the images:",
         table(["Source", "Images", *classes], sources),
         "Size, and time for one image on this machine once its lungs are outlined:",
-        table(["Role", "Parameters", "MB", "ms, median"], costs),
+        table(["Role", "Parameters", "MB", "Engine", "ms, median"], costs),
         CAVEAT,
     ]
     return "\n\n".join(parts) + "\n"

@@ -81,7 +81,7 @@ if TYPE_CHECKING:  # the page opens while torch and the models are still being l
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
 FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
-CLEAR = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+CLEAR = {**PRIVATE, "show_progress": "hidden", "queue": False}
 MODELS = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 2}  # events that run the models
 BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
@@ -244,7 +244,7 @@ class Actions:
             yield [drawn, overlay, shares, kept, *unclassified, seen, gr.skip()]
         with self.turn:
             answers = self.pipeline.classify(seen.image, masks)
-        # The outlines are not sent twice: gradio would write their file again while the browser is reading it.
+        # The outlines are there already, and are not sent twice.
         yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip(), gr.skip()]
 
     @staticmethod

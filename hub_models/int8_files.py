@@ -1,6 +1,5 @@
 """ONNX files of a checkpoint's networks in int8, as good as it takes and measured on a data set."""
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hub_models.engines import ENGINES, MEASURED, Engine, graph_file
+from hub_models.engines import MEASURED, Engine, fastest_engine, graph_file
 from hub_models.float32_files import Exported, ExportError, Model, open_files, pixels_of, workshop
 
 LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
@@ -62,7 +61,7 @@ def write_int8(
     quality = Quality(dataset, model)
     before = quality.measure(model)
     inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
-    engine = next(name for name in ENGINES if importlib.util.find_spec(name))
+    engine = fastest_engine()
     with workshop(folder) as work:
         writing = Writing(folder, work, parts, facts, inputs, reduce_range)
         for spared in SPARED if writing.vision else SPARED[:1]:
@@ -87,7 +86,7 @@ def write_int8(
         measured |= {"reduce_range": reduce_range, "engine": engine, "split": "validation", "images": quality.images}
         for file, content in best.files.items():
             file.write_bytes(content)
-            writing.tell(file, {MEASURED: json.dumps(measured)})
+            writing.graphs.tell(file, {MEASURED: json.dumps(measured)})
     return [Exported(graph_file(folder, part, "int8"), measured) for part in parts]
 
 
@@ -128,12 +127,8 @@ class Writing:
             else:
                 kept = self._worst(part)[:spared] if spared else []
                 self.graphs.quantize(source, file, self.inputs, self.reduce_range, kept, reach)
-            self.tell(file, self.facts | {"part": part, "precision": "int8"})
+            self.graphs.tell(file, self.facts | {"part": part, "precision": "int8"})
         return {file: file.read_bytes() for _, file in self.files.values()}
-
-    def tell(self, file: Path, facts: dict[str, str]) -> None:
-        """Write facts into a file's metadata."""
-        self.graphs.tell(file, facts)
 
     def _worst(self, part: str) -> list[str]:
         if part not in self._ranked:

@@ -180,7 +180,7 @@ class XrayPipeline:
         """
         found: list[tuple[Answers, list[str]]] = [({}, []) for _ in looks.images]
         asked = {role: prompts for role, prompts in asked.items() if role in self.classifiers}
-        with cores_for([self.engines[role] for role in asked if role in self.engines]):
+        with cores_for([engine for role, engine in self.engines.items() if role in asked]):
             for role, prompts in asked.items():
                 for (answers, notes), one in zip(found, self._ask_one(role, prompts, looks), strict=True):
                     if isinstance(one, dict):

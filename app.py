@@ -1,7 +1,8 @@
 """The page: one chest X-ray in; its lungs, its infected region and every classifier's probabilities out.
 
     python app.py
-    python app.py --mcp     assistants can call it, too (needs the package mcp)
+    python app.py --mcp          assistants can call it, too (needs the package mcp)
+    python app.py --exchange     visitors may put another checkpoint from the Hub in place, for all who have it open
 
 serves it on http://127.0.0.1:7860 (GRADIO_SERVER_NAME and GRADIO_SERVER_PORT change that). A Space runs it as it is.
 """
@@ -14,12 +15,11 @@ import argparse
 import importlib
 import importlib.util
 import json
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -28,22 +28,26 @@ from typing import TYPE_CHECKING
 import gradio as gr
 import numpy as np
 import pandas as pd
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from hub_models import figures
 from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.checkpoints import ROLES, CheckpointError, asked_for
 from hub_models.dicom import view_position
 from hub_models.heat import draw_heat
-from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
-from hub_models.lungs import Involvement
 from hub_models.mask_files import describe_masks, write_masks
-from hub_models.masks import Masks
-from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
+from hub_models.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
+from hub_models.page import limits
+from hub_models.page.exchange import Exchange
+from hub_models.page.folder import PageFolder, keep_swept, open_folder
+from hub_models.page.memory import Memory, Outlined
+from hub_models.page.server import address, ending_in_time, forget_sessions, launch, wait
+from hub_models.page.turns import Turns
+from hub_models.page.uploads import admit, read_upload, refusal, serve_picture
+from hub_models.page.visitors import BATCHES, Page
 from hub_models.phantom import draw_phantom
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.texts import (
@@ -81,39 +85,11 @@ if TYPE_CHECKING:  # the page opens while torch and the models are still being l
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
 FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 PRIVATE = {"api_visibility": "private", "show_progress": "minimal"}
-CLEAR = {**PRIVATE, "show_progress": "hidden", "queue": False}
 MODELS = {"preprocess": False, "concurrency_id": "models", "concurrency_limit": 2}  # events that run the models
-BATCHES = {"concurrency_id": "batches", "concurrency_limit": 1}  # those take turns with the others image by image
+MANY = {"concurrency_id": BATCHES, "concurrency_limit": 1}  # those take turns with the others image by image
+DRAWING = {"concurrency_id": "drawing", "concurrency_limit": 2}  # events that need no model
 EXCHANGES = {**PRIVATE, "concurrency_id": "checkpoints", "concurrency_limit": 1}  # events that may wait for the Hub
-FORGET = (600, 3600)  # seconds: every ten minutes, files older than an hour are deleted
 SENTENCES = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
-WAITING = 64  # how many events may wait; to more visitors the page says that it is busy
-LARGEST = "200mb"  # of an upload
-
-THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-ui", "sans-serif"]).set(
-    body_text_color_subdued="*neutral_600",
-    body_text_color_subdued_dark="*neutral_300",
-    button_primary_background_fill="*primary_700",
-    button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover="*primary_800",
-    button_primary_background_fill_hover_dark="*primary_800",
-)
-LOOK = {
-    "theme": THEME,
-    "css_paths": Path(figures.__file__).with_name("page.css"),
-    "head_paths": Path(figures.__file__).with_name("page_head.html"),
-}
-
-
-@dataclass(frozen=True)
-class Seen:
-    """An X-ray that was outlined: the file, the UNet that did it, and what it found."""
-
-    path: str
-    unet: Checkpoint
-    image: np.ndarray
-    masks: Masks
-    involvement: Involvement
 
 
 class Actions:
@@ -126,9 +102,10 @@ class Actions:
     roles = tuple(TITLES)
     looking = tuple(role for role in TITLES if role != "fusion")  # it looks through the eyes of two of them
 
-    def __init__(self, models: "Future[XrayPipeline]") -> None:
-        self.models = models
-        self.turn = threading.Lock()  # a batch lets others in after each image
+    def __init__(self, models: "Future[XrayPipeline]", allowed: Exchange | None = None) -> None:
+        self.models, self.allowed = models, allowed
+        self.turns = Turns()  # a batch lets others in after each group of images
+        self.memory = Memory()
 
     @property
     def pipeline(self) -> "XrayPipeline":
@@ -149,8 +126,8 @@ class Actions:
             Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
         """
         chosen = _checked(prompts) if prompts else None
-        overlay, told = self._report(self._look(xray), chosen)
-        return _served(overlay), told
+        overlay, told = self._report(*self._look(xray), chosen)
+        return serve_picture(overlay), told
 
     def segment(self, xray: dict | None) -> tuple[str, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
@@ -163,9 +140,9 @@ class Actions:
             Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
             Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
         """
-        seen = self._look(xray)
-        kept = describe_masks(seen.masks, seen.involvement, seen.unet)
-        return _served(draw_overlay(sketch(seen.image, seen.masks))), asdict(seen.involvement), kept
+        _, seen = self._look(xray)
+        kept = describe_masks(seen.masks.unpack(), seen.involvement, seen.unet)
+        return serve_picture(draw_overlay(seen.sketch)), asdict(seen.involvement), kept
 
     def classify(self, xray: dict | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
@@ -179,9 +156,9 @@ class Actions:
             Notes, a sentence each: for example why a classifier gave nothing.
         """
         chosen = _checked(prompts) if prompts else None
-        seen = self._look(xray)
-        with self.turn:
-            return self.pipeline.classify(seen.image, seen.masks, chosen)
+        image, seen = self._look(xray)
+        with self.turns.single:
+            return self.pipeline.classify(image, seen.masks.unpack(), chosen)
 
     def batch(self, files: list[str] | None, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008
         """Outline and classify many chest X-rays.
@@ -194,12 +171,14 @@ class Actions:
             summary.csv, the same as a table with all columns, and results.zip, with the outlines and masks of each.
         """
         if not files:
-            raise gr.Error("Choose some files first, or a zip archive of them.", print_exception=False)
-        given = [(Path(file).name, Path(file)) for file in files]
+            raise refusal("Choose some files first, or a zip archive of them.")
+        given = [(Path(file).name, admit(file)) for file in files]
         total, rows = sum(1 for _ in find(given)), []
+        if problem := limits.files_problem(len(given)) or limits.images_problem(total):
+            raise refusal(problem)
         with tempfile.TemporaryDirectory(prefix="xray-batch-") as folder:  # until gradio has copied the files
             table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
-            for row in write_zip(archive, run(self.pipeline, given, turn=self.turn)):
+            for row in write_zip(archive, run(self.pipeline, given, turn=self.turns.batch)):
                 rows.append(row)
                 progress((len(rows), total), unit="images")
                 yield _batch_table(rows), gr.skip()
@@ -216,84 +195,83 @@ class Actions:
         shown: list[str],
         style: Style,
         opacity: float,
-        seen: Seen | None = None,
+        key: str | None = None,
         anyway: bool = False,
     ) -> Iterator[list]:
         """Fill the Analyse tab, the outlines first; no old result stays beside a new picture, even one that is refused.
 
-        The last values are what was seen, for the other tabs, and the button that asks for a picture's results although
-        it looks strange, shown or hidden.
+        The last values are the key of what was outlined, for the other events, and the button that asks for a picture's
+        results although it looks strange, shown or hidden.
         """
         unclassified = [None] * len(self.roles) + [""] * (1 + len(self.roles))
-        yield [None, None, "", None, *unclassified, gr.skip() if anyway else None, gr.update(visible=False)]
+        yield [None, "", None, *unclassified, gr.skip() if anyway else None, gr.update(visible=False)]
         if xray is None:
             return
         if not self.models.done():
-            _read(xray)  # a file that is refused is refused at once
-            yield [None, None, LOADING, None, *unclassified, gr.skip(), gr.skip()]
-        seen = self._look(xray, seen if anyway else None)
-        masks = seen.masks
+            read_upload(xray)  # a file that is refused is refused at once
+            yield [None, LOADING, None, *unclassified, gr.skip(), gr.skip()]
+        image, seen = self._look(xray, key if anyway else None)
+        masks, key = seen.masks.unpack(), self.memory.keep(seen)
         if masks.strange and not anyway:
-            yield [None, None, strange_html(masks), None, *unclassified, seen, gr.update(visible=True)]
+            yield [None, strange_html(masks), None, *unclassified, key, gr.update(visible=True)]
             return
-        drawn = sketch(seen.image, masks)
         with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
             files = write_masks(Path(folder), masks, seen.involvement, seen.unet)
-            shares, overlay = shares_html(masks, seen.involvement), _served(draw_overlay(drawn, shown, style, opacity))
+            overlay = serve_picture(draw_overlay(seen.sketch, shown, style, opacity))
             kept = list(map(str, files)) if masks.lungs.any() else None
-            yield [drawn, overlay, shares, kept, *unclassified, seen, gr.skip()]
-        with self.turn:
-            answers = self.pipeline.classify(seen.image, masks)
+            yield [overlay, shares_html(masks, seen.involvement), kept, *unclassified, key, gr.skip()]
+        with self.turns.single:
+            answers = self.pipeline.classify(image, masks)
         # The outlines are there already, and are not sent twice.
-        yield [*[gr.skip()] * 4, *self._classified(*answers), gr.skip(), gr.skip()]
+        yield [*[gr.skip()] * 3, *self._classified(*answers), gr.skip(), gr.skip()]
 
-    @staticmethod
-    def redraw(drawn: Sketch | None, shown: list[str], style: Style, opacity: float) -> str | None:
+    def redraw(self, xray: dict | None, shown: list[str], style: Style, opacity: float, key: str | None) -> str | None:
         """Draw the outlines again, as the visitor now wants them; no model runs."""
-        return None if drawn is None else _served(draw_overlay(drawn, shown, style, opacity))
+        if xray is None or key is None:
+            return None
+        if (seen := self._remembered(xray, key)) is None:
+            raise refusal("The page no longer remembers this X-ray; drop or choose it again.")
+        return serve_picture(draw_overlay(seen.sketch, shown, style, opacity))
 
     @staticmethod
-    def open_file(path: str) -> Iterator[str]:
+    def open_file(file: str) -> Iterator[str]:
         """Make a picture that browsers show of a file that they do not, with 16 bits, named after what it was."""
-        data = Path(path).read_bytes()
-        try:
-            image = read_image(data)
-        except ImageRefused as refused:
-            raise gr.Error(str(refused), print_exception=False) from refused
+        path = admit(file)
+        image, data = read_upload(file), path.read_bytes()
         if (view := view_position(data)) is not None:
             gr.Info(f"View position that the file tells: {view}. The models know frontal views (PA, AP) only.")
-        source = Source.of(path, data)
+        source = Source.of(path.name, data)
         with tempfile.TemporaryDirectory(prefix="xray-opened-") as folder:  # until gradio has copied the file
             shown = Path(folder, f"{source.sha256}{source.extension}.png")
             Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
             yield str(shown)
 
-    def compare_prompts(self, xray: dict | None, prompts: str, seen: Seen | None = None) -> list:
+    def compare_prompts(self, xray: dict | None, prompts: str, key: str | None = None) -> list:
         """Fill the tab of prompts: what both CLIPs make of the visitor's sentences, and ResNet of the X-ray."""
-        seen = self._look(xray, seen)
         try:
-            wanted = read_prompts(prompts)
+            wanted = _within_limits(read_prompts(prompts))
         except ValueError as refused:
-            raise gr.Error(str(refused), print_exception=False) from refused
-        with self.turn:
-            answers, notes, sentences = self.pipeline.compare_prompts(seen.image, seen.masks, wanted)
+            raise refusal(str(refused)) from None
+        image, seen = self._look(xray, key)
+        with self.turns.single:
+            answers, notes, sentences = self.pipeline.compare_prompts(image, seen.masks.unpack(), wanted)
         shown = pd.DataFrame(sentences).rename(columns={**TITLES, "class": "Class", "sentence": "Sentence"}).round(3)
         return [answers.get(role) for role in self.looking] + [_bullets(notes), shown]
 
-    def explain(self, xray: dict | None, seen: Seen | None = None) -> list:
+    def explain(self, xray: dict | None, key: str | None = None) -> list:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
-        seen = self._look(xray, seen)
-        with self.turn:
-            found = self.pipeline.explain(seen.image, seen.masks)
-        shown = {role: _served(draw_heat(seen.image, one.heat)) for role, one in found.items()}
+        image, seen = self._look(xray, key)
+        with self.turns.single:
+            found = self.pipeline.explain(image, seen.masks.unpack())
+        shown = {role: serve_picture(draw_heat(image, one.heat)) for role, one in found.items()}
         pictures = [shown.get(role) for role in self.looking]
         return pictures + [heat_text(found.get(role)) for role in self.looking]
 
-    def keep(self, xray: dict | None, seen: Seen | None = None) -> Iterator[list[str]]:
+    def keep(self, xray: dict | None, key: str | None = None) -> Iterator[list[str]]:
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
         from hub_models.report_pdf import write_pdf  # the page opens sooner without
 
-        overlay, told = self._report(self._look(xray, seen))
+        overlay, told = self._report(*self._look(xray, key))
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
             write_pdf(pdf, told, overlay)
@@ -346,32 +324,42 @@ class Actions:
             progress((n, total), desc=f"Downloading {total / 1e6:.0f} MB", unit="bytes")
 
         try:
-            checkpoint = resolve(role, (wish or "").strip() or None, arrived)
+            checkpoint = self.allowed.find(role, (wish or "").strip() or "embedded", arrived)
             progress(1.0, desc="Loading")
-            self.pipeline.use(checkpoint)
+            with self.turns.single:
+                self.allowed.put_in_place(self.pipeline, checkpoint)
         except CheckpointError as error:
-            raise gr.Error(f"{error} The {role} in use stays.", print_exception=False) from error
+            raise refusal(f"{error} The {role} in use stays.") from None
         gr.Info(f"{role} is now {self.pipeline.checkpoints[role].name}.")
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
-    def _look(self, xray: dict | None, seen: Seen | None = None) -> Seen:
-        """What was seen of the X-ray before, if the same UNet saw the same file; else it is read and outlined now."""
-        if seen and xray and seen.path == xray["path"] and seen.unet == self.pipeline.checkpoints["unet"]:
-            return seen
-        image = _read(xray)
-        with self.turn:
-            unet = self.pipeline.checkpoints["unet"]
-            return Seen(xray["path"], unet, image, *self.pipeline.segment(image))
+    def _remembered(self, xray: dict, key: str | None) -> Outlined | None:
+        """What is remembered of an X-ray, if the UNet in use outlined the same file."""
+        seen = self.memory.find(key)
+        same = seen and seen.path == xray["path"] and seen.unet == self.pipeline.checkpoints["unet"]
+        return seen if same else None
 
-    def _report(self, seen: Seen, prompts: dict[str, list[str]] | None = None) -> tuple[np.ndarray, dict]:
+    def _look(self, xray: dict | None, key: str | None = None) -> tuple[np.ndarray, Outlined]:
+        """The X-ray, float32 (H, W) in 0..1, and its outlines: those that are remembered, or new ones."""
+        image = read_upload(xray)
+        if seen := self._remembered(xray, key):
+            return image, seen
+        with self.turns.single:
+            unet = self.pipeline.checkpoints["unet"]
+            found = self.pipeline.segment(image)
+        return image, Outlined.of(xray["path"], unet, image, *found)
+
+    def _report(
+        self, image: np.ndarray, seen: Outlined, prompts: dict[str, list[str]] | None = None
+    ) -> tuple[np.ndarray, dict]:
         """The overlay of an X-ray and its description."""
-        with self.turn:
-            report = self.pipeline.report(seen.image, seen.masks, seen.involvement, prompts)
+        with self.turns.single:
+            report = self.pipeline.report(image, seen.masks.unpack(), seen.involvement, prompts)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         made = datetime.now(UTC)
         told = describe(report, self.pipeline.checkpoints, calibrations, _source(seen.path), made, prompts)
-        return draw_overlay(sketch(seen.image, seen.masks)), told
+        return draw_overlay(seen.sketch), told
 
     def _classified(self, probabilities: dict[str, dict[str, float]], notes: list[str]) -> list:
         """Each role's probabilities, all notes, and each role's prediction set in words, where one was fitted."""
@@ -402,44 +390,30 @@ def open_tab(request: gr.Request) -> dict:
     return gr.Tabs(selected=wish) if wish in TABS else gr.skip()
 
 
-def _read(xray: dict | None) -> np.ndarray:
-    if xray is None or not xray["path"]:
-        raise gr.Error("Drop a chest X-ray first, or choose one of the examples.", print_exception=False)
-    try:
-        return read_image(xray["path"])
-    except ImageRefused as refused:
-        raise gr.Error(str(refused), print_exception=False) from refused
-
-
-def _served(picture: np.ndarray) -> str:
-    """A picture, uint8 (h, w, 3), as a file in the folder that gradio serves and empties; gradio writes it slower.
-
-    Each has a name of its own: others may be fetching, or deleting, one that looks the same.
-    """
-    uploads = Path(get_upload_folder())
-    uploads.mkdir(parents=True, exist_ok=True)
-    file = Path(tempfile.mkdtemp(dir=uploads), "image.png")
-    file.write_bytes(encode_png(picture))
-    return str(file)
-
-
 def _source(file: str) -> Source:
     """What an X-ray was when it came: `open_file` names its pictures after that."""
     path = Path(file)
     original = Path(path.stem)
     if path.suffix == ".png" and len(original.stem) == 64 and not set(original.stem) - set("0123456789abcdef"):
         return Source(original.stem, original.suffix)
-    return Source.of(path.name, path.read_bytes())
+    return Source.of(path.name, admit(file).read_bytes())
 
 
 def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the prompts without blank lines, or refuse those that leave a class with none."""
     if not isinstance(prompts, dict) or not all(isinstance(lines, list) for lines in prompts.values()):
         wanted = 'Give a list of sentences for each class, as in {"Normal": ["clear lungs"]}.'
-        raise gr.Error(wanted, print_exception=False)
+        raise refusal(wanted)
     prompts = {label: [line.strip() for line in map(str, lines) if line.strip()] for label, lines in prompts.items()}
     if empty := [label for label, lines in prompts.items() if not lines]:
-        raise gr.Error(f"Write at least one sentence for {' and '.join(empty)}.", print_exception=False)
+        raise refusal(f"Write at least one sentence for {' and '.join(empty[: limits.CLASSES])}.")
+    return _within_limits(prompts)
+
+
+def _within_limits(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return prompts that the models may be asked at once, or refuse them."""
+    if problem := limits.prompts_problem(prompts):
+        raise refusal(problem)
     return prompts
 
 
@@ -452,6 +426,11 @@ def _batch_table(rows: list[dict]) -> pd.DataFrame:
     table = pd.DataFrame(rows).drop(columns="folder")
     table = table[[name for name in table if " p " not in name]].convert_dtypes().round(3)
     return table.rename(columns=lambda name: name.replace("_", " ").capitalize())
+
+
+def clear(xray: gr.Image, outputs: list[gr.components.Component]) -> None:
+    """Empty what was found on one X-ray when another comes; the browser does so by itself."""
+    gr.on([xray.change], None, None, outputs, js=f"() => Array({len(outputs)}).fill(null)")
 
 
 def _xray() -> gr.Image:
@@ -468,9 +447,8 @@ def _xray() -> gr.Image:
 
 
 def _outlines() -> tuple[list[gr.components.Component], list[gr.components.Component], gr.Button]:
-    """What an X-ray fills (a sketch, outlines, shares), how they are drawn, and the button to insist."""
+    """What an X-ray fills (outlines, shares), how they are drawn, and the button to insist."""
     look = {"height": "min(440px, 90vw)", "buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
-    drawn = gr.State(time_to_live=FORGET[1])
     overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", **look)
     keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
     gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
@@ -481,10 +459,7 @@ def _outlines() -> tuple[list[gr.components.Component], list[gr.components.Compo
     controls = [shown, style, opacity]
     shares = gr.HTML(elem_id="shares", padding=False)
     anyway = gr.Button("Show what the models say anyway", visible=False, elem_id="anyway")
-    redraw = {**PRIVATE, "queue": False, "trigger_mode": "always_last"}
-    changes = [control.change for control in controls]
-    gr.on(changes, Actions.redraw, [drawn, *controls], overlay, **redraw)
-    return [drawn, overlay, shares], controls, anyway
+    return [overlay, shares], controls, anyway
 
 
 def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.Markdown]]:
@@ -501,7 +476,7 @@ def _classes(actions: Actions) -> tuple[list[gr.components.Component], list[gr.M
     return outputs, views
 
 
-def _heat(actions: Actions, xray: gr.Image, seen: gr.State) -> None:
+def _heat(actions: Actions, xray: gr.Image, key: gr.State) -> None:
     """The button that asks where the classifiers look, and what it fills: a picture and a sentence for each."""
     with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
         gr.Markdown(HEAT)
@@ -514,11 +489,11 @@ def _heat(actions: Actions, xray: gr.Image, seen: gr.State) -> None:
                     pictures.append(gr.Image(label=TITLES[role], elem_id=f"heat-{role}", **look))
                     sentences.append(gr.Markdown())
     found = pictures + sentences
-    gr.on([ask.click], on_gpu(actions.explain), [xray, seen], found, **PRIVATE, **MODELS)
-    gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
+    gr.on([ask.click], on_gpu(actions.explain), [xray, key], found, **PRIVATE, **MODELS)
+    clear(xray, found)
 
 
-def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
+def _keep(actions: Actions, xray: gr.Image, key: gr.State) -> gr.File:
     """What a visitor can take away: the masks, made with each result, and a report, made when asked for."""
     with gr.Accordion("Keep the result", open=False, elem_id="keep"):
         masks = gr.File(
@@ -526,12 +501,12 @@ def _keep(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.File:
         )
         ask = gr.Button("Write a report")
         report = gr.File(label="Report (PDF, JSON) and overlay", file_count="multiple", height=130, elem_id="report")
-    gr.on([ask.click], on_gpu(actions.keep), [xray, seen], report, **PRIVATE, **MODELS)
-    gr.on([xray.change], lambda: None, None, report, **CLEAR)
+    gr.on([ask.click], on_gpu(actions.keep), [xray, key], report, **PRIVATE, **MODELS)
+    clear(xray, [report])
     return masks
 
 
-def _prompts_tab(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.Textbox:
+def _prompts_tab(actions: Actions, xray: gr.Image, key: gr.State) -> gr.Textbox:
     gr.Markdown(PROMPTS)
     prompts = gr.Textbox(label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
     ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
@@ -548,8 +523,8 @@ def _prompts_tab(actions: Actions, xray: gr.Image, seen: gr.State) -> gr.Textbox
             column_widths=[110, 260, 120, 120],
         )
     )
-    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, seen], found, **PRIVATE, **MODELS)
-    gr.on([xray.change], lambda: [None] * len(found), None, found, **CLEAR)
+    gr.on([ask.click], on_gpu(actions.compare_prompts), [xray, prompts, key], found, **PRIVATE, **MODELS)
+    clear(xray, found)
     return prompts
 
 
@@ -561,7 +536,7 @@ def _batch_tab(actions: Actions) -> None:
     table = gr.Dataframe(label="Results", elem_id="batch-table", wrap=True, **look)
     kept = gr.File(label="Table and archive", file_count="multiple", height=110, elem_id="batch-kept")
     show = {**PRIVATE, "api_name": "show_batch", "show_progress": "full"}  # "batch" is for scripts
-    gr.on([ask.click], on_gpu(actions.batch), files, [table, kept], **show, **BATCHES)
+    gr.on([ask.click], on_gpu(actions.batch), files, [table, kept], **show, **MANY)
 
 
 def _compare_tab(actions: Actions, tab: gr.Tab) -> None:
@@ -598,13 +573,13 @@ def _models_tab() -> tuple[gr.Markdown, list[gr.Markdown]]:
 
 
 def _chooser(actions: Actions, told: list[gr.components.Component]) -> None:
-    """The exchange of checkpoints, which is for everyone who has the page open: not offered on a Space."""
+    """The exchange of checkpoints, which is for everyone who has the page open: offered if the owner allows it."""
     with gr.Accordion("Use another checkpoint", open=False):
         gr.Markdown(CHOOSE)
-        known = ["embedded", *filter(None, map(asked_for, ROLES))]
+        known = dict.fromkeys(["embedded", *filter(None, map(asked_for, ROLES)), *actions.allowed.named])
         with gr.Row():
             role = gr.Dropdown(list(ROLES), label="Role", min_width=160)
-            wish = gr.Dropdown(known, value="embedded", label="Checkpoint", allow_custom_value=True, scale=3)
+            wish = gr.Dropdown(list(known), value="embedded", label="Checkpoint", allow_custom_value=True, scale=3)
         load = gr.Button("Load")
     gr.on([load.click], actions.exchange, [role, wish], told, **EXCHANGES)
 
@@ -622,18 +597,23 @@ def _endpoints(actions: Actions, xray: gr.Image, overlay: gr.Image) -> None:
     gr.on([], on_gpu(actions.analyse), [xray, prompts], [overlay, told], api_name="analyse", **MODELS)
     gr.on([], on_gpu(actions.segment), xray, [overlay, shares, masks], api_name="segment", **MODELS)
     gr.on([], on_gpu(actions.classify), [xray, prompts], [probabilities, notes], api_name="classify", **MODELS)
-    gr.on([], on_gpu(actions.batch), files, [rows, kept], api_name="batch", **BATCHES)
+    gr.on([], on_gpu(actions.batch), files, [rows, kept], api_name="batch", **MANY)
 
 
-def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
-    """Lay out the page around a pipeline that may still be loading. Launch it with `**LOOK`."""
-    actions = Actions(models)
-    with gr.Blocks(title="Chest X-ray", analytics_enabled=False, delete_cache=FORGET) as demo:
+def build_demo(models: "Future[XrayPipeline]", allowed: Exchange | None = None) -> Page:
+    """Lay out the page around a pipeline that may still be loading.
+
+    Args:
+        models: the pipeline.
+        allowed: what visitors may put in place of a checkpoint; None for nothing.
+    """
+    actions = Actions(models, allowed)
+    with Page(title="Chest X-ray", analytics_enabled=False) as demo:
         gr.Markdown(INTRO)
         gr.Markdown(DISCLAIMER, elem_id="disclaimer")
         problems = gr.HTML(elem_id="problems", padding=False)
         retry = gr.Button("Try again", size="sm", visible=False)
-        seen = gr.State(time_to_live=FORGET[1])
+        key = gr.State()
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 xray = _xray()
@@ -641,10 +621,10 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
                 with gr.Tab(TABS["analyse"], id="analyse") as analyse:
                     outlined, controls, anyway = _outlines()
                     classified, views = _classes(actions)
-                    _heat(actions, xray, seen)
-                    masks = _keep(actions, xray, seen)
+                    _heat(actions, xray, key)
+                    masks = _keep(actions, xray, key)
                 with gr.Tab(TABS["prompts"], id="prompts") as compare_prompts:
-                    prompts = _prompts_tab(actions, xray, seen)
+                    prompts = _prompts_tab(actions, xray, key)
                 with gr.Tab(TABS["batch"], id="batch") as batch:
                     _batch_tab(actions)
                 with gr.Tab(TABS["compare"], id="compare") as compare:
@@ -652,12 +632,15 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
                 with gr.Tab(TABS["models"], id="models") as models:
                     table, cards = _models_tab()
                     told = [problems, retry, table, *cards, *views, prompts]
-                    if "SPACE_ID" not in os.environ:
+                    if allowed is not None:
                         _chooser(actions, told)
         run_models, asked = on_gpu(actions.show), [xray, *controls]
-        filled = [*outlined, masks, *classified, seen, anyway]
+        filled = [*outlined, masks, *classified, key, anyway]
         gr.on([xray.change], run_models, asked, filled, **PRIVATE, **MODELS)
-        gr.on([anyway.click], run_models, [*asked, seen, gr.State(True)], filled, **PRIVATE, **MODELS)
+        gr.on([anyway.click], run_models, [*asked, key, gr.State(True)], filled, **PRIVATE, **MODELS)
+        changes = [control.change for control in controls]
+        redraw = {**PRIVATE, **DRAWING, "preprocess": False, "trigger_mode": "always_last"}
+        gr.on(changes, actions.redraw, [*asked, key], outlined[0], **redraw)
         gr.on([retry.click], actions.retry, None, told, **EXCHANGES)
         gr.on([demo.load], actions.tell, None, told, **PRIVATE)
         opened = gr.on([demo.load], open_tab, None, tabs, **PRIVATE)
@@ -666,8 +649,9 @@ def build_demo(models: "Future[XrayPipeline]") -> gr.Blocks:
         demo.load(None, None, None, js=f"() => xrayPage.name({names})")
         for name, tab in zip(TABS, (analyse, compare_prompts, batch, compare, models), strict=True):
             tab.select(None, None, None, js=f"() => xrayPage.remember('{name}')")
-        _endpoints(actions, xray, outlined[1])
-    return demo.queue(max_size=WAITING)
+        _endpoints(actions, xray, outlined[0])
+    demo.memory = actions.memory
+    return demo.queue()
 
 
 def load() -> "XrayPipeline":
@@ -684,23 +668,50 @@ def main() -> None:
     """Serve the page until it is stopped; it opens before the models are loaded."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
-    mcp = parser.parse_args().mcp
-    if mcp and not importlib.util.find_spec("mcp"):
+    parser.add_argument(
+        "--exchange",
+        nargs="*",
+        metavar="CHECKPOINT",
+        help="let visitors put another checkpoint in place, for everyone: one of these folders and Hub ids, or, if "
+        "none is named, any from the Hub",
+    )
+    args = parser.parse_args()
+    if args.mcp and not importlib.util.find_spec("mcp"):
         raise SystemExit(f"--mcp needs the package mcp: pip install 'gradio[mcp]=={gr.__version__}'.")
+    host, port = address()
+    with ending_in_time(), open_folder() as folder:
+        try:
+            serve(folder, host, port, args.mcp, Exchange.from_environment(args.exchange))
+        except CheckpointError as error:
+            raise SystemExit(str(error)) from None
+
+
+def serve(folder: PageFolder, host: str, port: int, mcp: bool, allowed: Exchange | None) -> None:
+    """Open the page, load the models, and wait for the end.
+
+    Raises:
+        CheckpointError: an embedded checkpoint does not load.
+    """
     lent = zero_gpu()
     models = Future()
-    host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
-    name = os.environ.get("GRADIO_SERVER_NAME", host)
+    if lent:  # a card is lent to copies of this process, which have the models if it had them before
+        models.set_result(load())
+    demo = build_demo(models, allowed)
+    launch(demo, mcp, server_name=host, server_port=port)
+    folder.keep_what_is_there()
+
+    def forget(age_seconds: float) -> None:
+        demo.memory.forget(age_seconds)
+        forget_sessions(demo, age_seconds)
+
+    ended = threading.Event()
+    keep_swept(folder, forget, ended)
     try:
-        if lent:  # a card is lent to copies of this process, which have the models if it had them before
-            models.set_result(load())
-        demo = build_demo(models)
-        demo.launch(server_name=name, max_file_size=LARGEST, mcp_server=mcp, prevent_thread_lock=True, **LOOK)
         if not lent:  # only now: two threads that import at once make the page wait
             models.set_result(load())
-    except CheckpointError as error:
-        raise SystemExit(str(error)) from None
-    demo.block_thread()
+        wait(demo)
+    finally:
+        ended.set()
 
 
 if __name__ == "__main__":

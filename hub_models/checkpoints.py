@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import httpx2
-from huggingface_hub import HfApi, get_cached_repo_tree, snapshot_download
+from huggingface_hub import HfApi, ModelInfo, get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import tqdm
+from huggingface_hub.utils import filter_repo_objects, tqdm
 
 ROLES = ("unet", "resnet", "clip-zero-shot", "clip-finetuned", "fusion")
 
@@ -109,7 +109,13 @@ def embedded(role: str, problem: str | None = None) -> Checkpoint:
     return Checkpoint(role, folder, "embedded", "embedded", problem=problem)
 
 
-def resolve(role: str, override: str | None = None, progress: Progress | None = None) -> Checkpoint:
+def resolve(
+    role: str,
+    override: str | None = None,
+    progress: Progress | None = None,
+    hub_only: bool = False,
+    max_bytes: int | None = None,
+) -> Checkpoint:
     """Find the checkpoint of a role; download it when it is on the Hub and not yet in the cache.
 
     What was asked for comes first: `override`, then what the environment asks for, then the embedded checkpoint. A
@@ -120,14 +126,16 @@ def resolve(role: str, override: str | None = None, progress: Progress | None = 
         override: "embedded", a folder, `user/repo`, or `user/repo@revision` with a branch, a tag or a commit. A full
             commit sha whose files are in the cache makes no network request.
         progress: Told of a download while it goes on, from another thread.
+        hub_only: Take `override` for a Hub id even if a folder has that name.
+        max_bytes: The most that the wanted files of a repository may have; None for any size.
 
     Returns:
         The checkpoint. A branch or tag has been resolved to its commit, once, in `revision`.
 
     Raises:
         CheckpointError: The role is unknown, the request is neither a folder nor a Hub id, the folder holds no config
-            or no safetensors, or the Hub refuses or cannot be reached. A Hub that does not answer is given up on after
-            `ANSWER_SECONDS`, one that falls silent during a download after `STALL_SECONDS`.
+            or no safetensors, the repository is too large, or the Hub refuses or cannot be reached. A Hub that does not
+            answer is given up on after `ANSWER_SECONDS`, one that falls silent during a download after `STALL_SECONDS`.
     """
     if role not in ROLES:
         raise CheckpointError(f"There is no role {role!r}; the roles are {', '.join(ROLES)}.")
@@ -135,15 +143,17 @@ def resolve(role: str, override: str | None = None, progress: Progress | None = 
     if wish == "embedded":
         return embedded(role)
     folder = Path(wish).expanduser()
-    if folder.is_dir():
+    if folder.is_dir() and not hub_only:
         return Checkpoint(role, _complete(folder, f"The folder {wish}"), "folder", wish)
     match = HUB_ID.fullmatch(wish)
+    if match is None and hub_only:
+        raise CheckpointError(f"{wish!r} is not a Hub id; write user/repo or user/repo@revision.")
     if match is None:
         raise CheckpointError(
             f"{wish!r} is not a checkpoint for {role}: there is no such folder, and a Hub id is written user/repo or "
             "user/repo@revision."
         )
-    return _from_hub(role, match["repo"], match["revision"], progress)
+    return _from_hub(role, match["repo"], match["revision"], progress, max_bytes)
 
 
 def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str:
@@ -168,17 +178,38 @@ def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str
             return f"{repo} could not be transferred: {' '.join(str(error).split()).rstrip('.')}."
 
 
-def _from_hub(role: str, repo: str, revision: str | None, progress: Progress | None) -> Checkpoint:
+def _from_hub(
+    role: str, repo: str, revision: str | None, progress: Progress | None, max_bytes: int | None
+) -> Checkpoint:
     """A repository at one commit, from the cache when all of it is there."""
     try:
         commit, folder = revision, _cached(repo, revision)
         if folder is None:
-            commit = HfApi().model_info(repo, revision=revision, timeout=ANSWER_SECONDS).sha
+            about = HfApi().model_info(
+                repo, revision=revision, timeout=ANSWER_SECONDS, files_metadata=max_bytes is not None
+            )
+            if max_bytes is not None:
+                _check_size(repo, about, max_bytes)
+            commit = about.sha
             folder = _cached(repo, commit) or _download(repo, commit, progress)
+    except CheckpointError:
+        raise
     except HUB_ERRORS as error:
         raise CheckpointError(f"No {role} model: {hub_failure(error, repo, revision)}") from error
     folder = _complete(Path(folder), f"{repo} at {commit}", pickled=repo in PICKLED)
     return Checkpoint(role, folder, "hub", repo, commit)
+
+
+def _check_size(repo: str, about: ModelInfo, max_bytes: int) -> None:
+    """Refuse a repository whose wanted files are larger together, or of unknown size."""
+    names = filter_repo_objects((file.rfilename for file in about.siblings), **_files(repo))
+    sizes = {file.rfilename: file.size for file in about.siblings}
+    wanted = [sizes[name] for name in names]
+    if None in wanted:
+        raise CheckpointError(f"The Hub does not say how large {repo} is, so it is not loaded here.")
+    if sum(wanted) > max_bytes:
+        limit = f"at most {max_bytes / 1e6:.0f} MB are loaded here"
+        raise CheckpointError(f"{repo} has {sum(wanted) / 1e6:.0f} MB; {limit}.")
 
 
 def _files(repo: str) -> dict[str, list[str]]:

@@ -4,10 +4,11 @@ import gc
 import json
 import logging
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -107,13 +108,23 @@ class XrayPipeline:
         models = {role: load_model(checkpoint) for role, checkpoint in checkpoints.items()}
         return cls(models.pop("unet"), models, checkpoints)
 
-    def use(self, checkpoint: Checkpoint) -> None:
-        """Load a checkpoint and put it in place of its role's model, whose memory is freed.
+    def use(self, checkpoint: Checkpoint) -> Callable[[], None]:
+        """Load a checkpoint and put it in place of its role's model.
+
+        Returns:
+            A function that puts back what was there; the memory of that is freed once nobody holds the function.
 
         Raises:
             CheckpointError: if it does not load; the model in place then stays.
         """
-        model = load_model(checkpoint)
+        role, model = checkpoint.role, load_model(checkpoint)
+        before = self.segmenter if role == "unet" else self.classifiers[role]
+        put_back = partial(self._put, self.checkpoints[role], before)
+        self._put(checkpoint, model)
+        gc.collect()
+        return put_back
+
+    def _put(self, checkpoint: Checkpoint, model: Segmenter | Classifier) -> None:
         if checkpoint.role == "unet":
             self.segmenter = model
         else:
@@ -121,7 +132,6 @@ class XrayPipeline:
         self.checkpoints[checkpoint.role] = checkpoint
         if checkpoint.role in (*PARTS, "fusion"):
             self._join()
-        gc.collect()
 
     def _join(self) -> None:
         """Put the fusion between its parts; where others are in use, it says so instead of an answer."""

@@ -1,5 +1,8 @@
 """A pipeline whose answers are known, and the page served around it."""
 
+import shutil
+import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -9,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from gradio.utils import get_upload_folder
 
 import app
 from hub_models.calibration import Calibration
@@ -16,6 +20,8 @@ from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.engines import Engine
 from hub_models.heat import Explanation
 from hub_models.lungs import Involvement
+from hub_models.page.exchange import Exchange
+from hub_models.page.server import launch
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks
 
@@ -100,10 +106,23 @@ def ready(pipeline: FakePipeline | XrayPipeline) -> Future[FakePipeline | XrayPi
 
 
 @contextmanager
-def serve(pipeline: FakePipeline | XrayPipeline, **options) -> Iterator[str]:
+def serve(pipeline: FakePipeline | XrayPipeline, allowed: Exchange | None = None, **options) -> Iterator[str]:
     """The page's address while it is served, with more options of `launch`."""
-    demo = app.build_demo(ready(pipeline))
+    demo = app.build_demo(ready(pipeline), allowed)
     try:
-        yield demo.launch(prevent_thread_lock=True, quiet=True, **app.LOOK, **options)[1]
+        yield launch(demo, quiet=True, **options)
     finally:
         demo.close(verbose=False)
+
+
+def uploaded(file: Path | str) -> dict[str, str]:
+    """A file as an event is given it once a visitor has uploaded it."""
+    folder = Path(tempfile.mkdtemp(dir=Path(get_upload_folder())))
+    return {"path": str(shutil.copy(file, folder))}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]

@@ -217,9 +217,10 @@ def make_app(hub: LoopbackHub) -> FastAPI:
 
     @app.get("/api/{kind}/{user}/{name}")
     @app.get("/api/{kind}/{user}/{name}/revision/{revision:path}")
-    def info(request: Request, user: str, name: str, revision: str = "main") -> Any:
+    def info(request: Request, user: str, name: str, revision: str = "main", blobs: bool = False) -> Any:
         at = hub.repository(request).at(revision)
-        return {"id": f"{user}/{name}", "sha": at.sha, "siblings": [{"rfilename": path} for path in at.files]}
+        siblings = [{"rfilename": path} | ({"size": len(data)} if blobs else {}) for path, data in at.files.items()]
+        return {"id": f"{user}/{name}", "sha": at.sha, "siblings": siblings}
 
     @app.get("/api/{kind}/{user}/{name}/tree/{revision}")
     @app.get("/api/{kind}/{user}/{name}/tree/{revision}/{folder:path}")

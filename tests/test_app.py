@@ -28,12 +28,12 @@ from hub_models.heat import draw_heat
 from hub_models.images import read_image
 from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, encode_png, sketch
+from hub_models.page.uploads import serve_picture
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
 from hub_models.wording import card_text, percent, shares_html
-from tests import tiny
-from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
+from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, free_port, masks_for, ready, serve, uploaded
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
@@ -126,30 +126,32 @@ def test_four_endpoints_are_offered_and_they_are_described(client):
 
 def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
-    steps = app.Actions(ready(pipeline)).show({"path": str(tmp_path / "letter.png")}, *DRAWN_AS)
-    assert next(steps) == [None, None, "", None, *EMPTY, None, gr.update(visible=False)]
+    steps = app.Actions(ready(pipeline)).show(uploaded(tmp_path / "letter.png"), *DRAWN_AS)
+    assert next(steps) == [None, "", None, *EMPTY, None, gr.update(visible=False)]
     with pytest.raises(gr.Error, match="is not an image"):
         next(steps)
 
 
 def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
-    steps = app.Actions(ready(pipeline)).show({"path": str(xray)}, *DRAWN_AS)
+    page, given = app.Actions(ready(pipeline)), uploaded(xray)
+    steps = page.show(given, *DRAWN_AS)
     next(steps)
-    drawn, overlay, shares, files, *_ = next(steps)
+    overlay, shares, files, *rest = next(steps)
     assert np.array_equal(pixels(overlay), overlay_of(xray))
     assert "12.3 %" in shares
     assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
     classified = next(steps)
     assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
-    assert classified[:4] == [gr.skip()] * 4
-    assert classified[4:9] == [*PROBABILITIES.values(), "- A note for the visitor."]
-    zero_shot, finetuned, resnet, _ = classified[9:-2]
+    assert classified[:3] == [gr.skip()] * 3
+    assert classified[3:8] == [*PROBABILITIES.values(), "- A note for the visitor."]
+    zero_shot, finetuned, resnet, _ = classified[8:-2]
     assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
     assert finetuned.startswith("**Ill**: ")
     assert resnet.startswith("**Well**: ")
     assert pipeline.prompts[-1] is None  # each CLIP its own sentences
-    redrawn = pixels(app.Actions.redraw(drawn, ["infection"], "contour", 0.5))
+    redrawn = pixels(page.redraw(given, ["infection"], "contour", 0.5, rest[-2]))
+    drawn = sketch(read_image(xray), masks_for((256, 256)))
     assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
     assert not np.array_equal(redrawn, pixels(overlay))
 
@@ -157,41 +159,41 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
 def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another_or_a_new_unet(
     pipeline, xray, tmp_path
 ):
-    page, given = app.Actions(ready(pipeline)), {"path": str(xray)}
+    page, given = app.Actions(ready(pipeline)), uploaded(xray)
     *_, outlined, _ = page.show(given, *DRAWN_AS)
-    seen = outlined[-2]
+    key = outlined[-2]
     before = len(pipeline.images)
-    page.compare_prompts(given, TYPED, seen)
-    page.explain(given, seen)
-    list(page.keep(given, seen))
+    page.compare_prompts(given, TYPED, key)
+    page.explain(given, key)
+    list(page.keep(given, key))
     assert len(pipeline.images) == before
     other = tmp_path / "other.png"
     Image.open(xray).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
-    page.explain({"path": str(other)}, seen)
+    page.explain(uploaded(other), key)
     assert len(pipeline.images) == before + 1
     pipeline.checkpoints["unet"] = replace(pipeline.checkpoints["unet"], name="another")
-    page.explain(given, seen)
+    page.explain(given, key)
     assert len(pipeline.images) == before + 2
 
 
 def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
-    page = app.Actions(ready(FakePipeline(tmp_path, strangeness=2.34)))
-    first, refused = page.show({"path": str(xray)}, *DRAWN_AS)
+    page, given = app.Actions(ready(FakePipeline(tmp_path, strangeness=2.34))), uploaded(xray)
+    first, refused = page.show(given, *DRAWN_AS)
     assert first[-1] == gr.update(visible=False)
-    assert refused[:2] == [None, None]
-    assert "does not look like a frontal chest X-ray" in refused[2]
-    assert "2.3 times as far" in refused[2]
-    assert refused[3:-2] == [None, *EMPTY]
+    assert refused[0] is None
+    assert "does not look like a frontal chest X-ray" in refused[1]
+    assert "2.3 times as far" in refused[1]
+    assert refused[2:-2] == [None, *EMPTY]
     assert refused[-1] == gr.update(visible=True)
-    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS, refused[-2], True)
-    assert "12.3 %" in outlined[2]
-    assert classified[4:8] == [*PROBABILITIES.values()]
-    assert page.segment({"path": str(xray)})[2]["strangeness"] == 2.34
+    _, outlined, classified = page.show(given, *DRAWN_AS, refused[-2], True)
+    assert "12.3 %" in outlined[1]
+    assert classified[3:7] == [*PROBABILITIES.values()]
+    assert page.segment(given)[2]["strangeness"] == 2.34
 
 
 def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
     page = app.Actions(ready(pipeline))
-    zero_shot, finetuned, resnet, notes, table = page.compare_prompts({"path": str(xray)}, TYPED)
+    zero_shot, finetuned, resnet, notes, table = page.compare_prompts(uploaded(xray), TYPED)
     assert [zero_shot, finetuned, resnet] == [*PROBABILITIES.values()][:3]
     assert notes == "- A note for the visitor."
     assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
@@ -200,11 +202,11 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
         for label, text in (("Ill", "an ill chest"), ("Well", "a well chest"))
     ]
     with pytest.raises(gr.Error, match=r'^.*"Well:" is no "class: sentence"'):
-        page.compare_prompts({"path": str(xray)}, "Ill: an ill chest\nWell: ")
+        page.compare_prompts(uploaded(xray), "Ill: an ill chest\nWell: ")
 
 
 def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
-    zero_shot, finetuned, resnet, *sentences = app.Actions(ready(pipeline)).explain({"path": str(xray)})
+    zero_shot, finetuned, resnet, *sentences = app.Actions(ready(pipeline)).explain(uploaded(xray))
     image = read_image(xray)
     assert np.array_equal(pixels(resnet), draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
     assert np.array_equal(pixels(zero_shot), draw_heat(image, np.zeros((256, 256), np.float32)))
@@ -244,9 +246,9 @@ def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tm
 
 
 def test_a_report_holds_what_the_page_shows(pipeline, xray):
-    (files,) = app.Actions(ready(pipeline)).keep({"path": str(xray)})
+    (files,) = app.Actions(ready(pipeline)).keep(uploaded(xray))
     assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
-    steps = app.Actions(ready(pipeline)).keep({"path": str(xray)})
+    steps = app.Actions(ready(pipeline)).keep(uploaded(xray))
     pdf, told, overlay = next(steps)
     assert json.loads(Path(told).read_text())["infected_share"] == asdict(INVOLVEMENT)
     assert Path(pdf).read_bytes().startswith(b"%PDF")
@@ -256,7 +258,7 @@ def test_a_report_holds_what_the_page_shows(pipeline, xray):
 def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_report_names_the_file(tmp_path):
     deep = np.random.default_rng(0).integers(0, 65535, (64, 96)).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "anna.tif")
-    opening = app.Actions.open_file(str(tmp_path / "anna.tif"))
+    opening = app.Actions.open_file(uploaded(tmp_path / "anna.tif")["path"])
     shown = Path(next(opening))
     assert np.abs(read_image(shown) - read_image(tmp_path / "anna.tif")).max() < 3e-4
     assert "anna" not in str(shown)
@@ -266,7 +268,7 @@ def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_re
     assert not shown.exists()  # by now gradio has a copy of its own, which it deletes after an hour
     (tmp_path / "anna.tif").write_text("no picture")
     with pytest.raises(gr.Error, match="is not an image"):
-        next(app.Actions.open_file(str(tmp_path / "anna.tif")))
+        next(app.Actions.open_file(uploaded(tmp_path / "anna.tif")["path"]))
 
 
 def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
@@ -290,11 +292,11 @@ def test_the_address_opens_a_tab(query, opened):
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     page = app.Actions(ready(FakePipeline(tmp_path, lungs=False)))
-    _, outlined, classified = page.show({"path": str(xray)}, *DRAWN_AS)
-    assert "No lungs found." in outlined[2]
-    assert "%" not in outlined[2]
-    assert outlined[3] is None  # no files of masks that are not there
-    assert classified[4:8] == [None, None, PROBABILITIES["resnet"], None]
+    _, outlined, classified = page.show(uploaded(xray), *DRAWN_AS)
+    assert "No lungs found." in outlined[1]
+    assert "%" not in outlined[1]
+    assert outlined[2] is None  # no files of masks that are not there
+    assert classified[3:7] == [None, None, PROBABILITIES["resnet"], None]
 
 
 @pytest.mark.parametrize(
@@ -325,6 +327,7 @@ def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):
         raise CheckpointError("The folder /tmp/x is not a checkpoint: it has no config.json.")
 
     monkeypatch.setattr("hub_models.opening.open_pipeline", refuse)
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port()))
     monkeypatch.setattr(sys, "argv", ["app.py"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(app.__file__, run_name="__main__")
@@ -336,11 +339,12 @@ def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):
     [
         ({}, "127.0.0.1"),
         ({"SPACE_ID": "someone/xray"}, "0.0.0.0"),
-        ({"SPACE_ID": "someone/xray", "GRADIO_SERVER_NAME": "10.0.0.1"}, "10.0.0.1"),
+        ({"SPACE_ID": "someone/xray", "GRADIO_SERVER_NAME": "localhost"}, "localhost"),
     ],
 )
 def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pipeline, environment, address):
-    launched = {}
+    launched, port = {}, free_port()
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(port))
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -348,11 +352,16 @@ def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pi
     monkeypatch.setattr("hub_models.opening.open_pipeline", lambda: pipeline)
     small = draw_phantom(1, size=64)
     monkeypatch.setattr("hub_models.phantom.draw_phantom", lambda *_, **__: small)
-    monkeypatch.setattr(gr.Blocks, "launch", lambda demo, **options: launched.update(options))
+
+    def launch(demo: gr.Blocks, **options) -> tuple[None, str, None]:
+        launched.update(options)
+        return None, "", None
+
+    monkeypatch.setattr(gr.Blocks, "launch", launch)
     monkeypatch.setattr(sys, "argv", ["app.py"])
     runpy.run_path(app.__file__, run_name="__main__")
     assert launched["server_name"] == address
-    assert "server_port" not in launched  # gradio's own: GRADIO_SERVER_PORT, else 7860
+    assert launched["server_port"] == port
     assert not launched["mcp_server"]
 
 
@@ -385,45 +394,6 @@ def test_without_a_stand_in_there_is_nothing_to_try_again(real):
     assert "stand-in" not in table
 
 
-def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
-    tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
-    told = app.Actions(ready(real)).exchange("resnet", f" {tmp_path} ")
-    assert f"| resnet | `{tmp_path}` | folder | `-` |" in told[2]
-    assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
-    assert real.classifiers["resnet"].labels == ["Cat", "Dog"]
-
-
-def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
-    tiny.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
-    told = app.Actions(ready(real)).exchange("clip-zero-shot", str(tmp_path))
-    assert told[-1].startswith("Cat: a chest X-ray of Cat\n")
-
-
-@pytest.mark.parametrize(
-    ("wish", "reason"),
-    [
-        ("no such thing", "is not a checkpoint for unet"),
-        ("{resnet}", "holds a model of the kind resnet; unet takes Unet"),
-    ],
-)
-def test_a_checkpoint_that_cannot_be_used_leaves_the_one_in_use(real, checkpoints, wish, reason):
-    before, model = real.checkpoints["unet"], real.segmenter
-    with pytest.raises(gr.Error, match=rf"{reason}.*The unet in use stays\."):
-        app.Actions(ready(real)).exchange("unet", wish.format(**checkpoints))
-    assert real.checkpoints["unet"] is before
-    assert real.segmenter is model
-
-
-@pytest.mark.parametrize(("space", "offered"), [(None, True), ("someone/xray", False)])
-def test_the_exchange_is_not_offered_on_a_space_where_it_would_be_for_everyone(pipeline, monkeypatch, space, offered):
-    if space:
-        monkeypatch.setenv("SPACE_ID", space)
-    else:
-        monkeypatch.delenv("SPACE_ID", raising=False)
-    demo = app.build_demo(ready(pipeline))
-    assert any(event.fn.__name__ == "exchange" for event in demo.fns.values() if event.fn) == offered
-
-
 def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipeline, monkeypatch, tmp_path):
     (tmp_path / "spaces.py").write_text(
         "lent = []\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
@@ -435,19 +405,6 @@ def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipe
     names = ["analyse", "batch", "classify", "compare_prompts", "explain", "keep", "segment", "show"]
     assert sorted(set(spaces.lent)) == names
     del sys.modules["spaces"]
-
-
-def test_a_download_is_told_to_the_visitor(real, checkpoints, monkeypatch):
-    def resolve(role, wish, progress):
-        progress(5_000_000, 20_000_000)
-        return real.checkpoints[role]
-
-    told = []
-    monkeypatch.setattr(app, "resolve", resolve)
-    app.Actions(ready(real)).exchange(
-        "resnet", "someone/resnet", lambda done, **words: told.append((done, words["desc"]))
-    )
-    assert told == [((5_000_000, 20_000_000), "Downloading 20 MB"), (1.0, "Loading")]
 
 
 def test_the_page_is_imported_without_torch_which_takes_seconds():
@@ -463,16 +420,16 @@ def test_the_page_is_imported_without_torch_which_takes_seconds():
 
 def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_so(pipeline, xray):
     models = Future()
-    steps = app.Actions(models).show({"path": str(xray)}, *DRAWN_AS)
+    steps = app.Actions(models).show(uploaded(xray), *DRAWN_AS)
     next(steps)
-    assert "still being loaded" in next(steps)[2]
+    assert "still being loaded" in next(steps)[1]
     models.set_result(pipeline)
-    assert "12.3 %" in next(steps)[2]
+    assert "12.3 %" in next(steps)[1]
 
 
 def test_no_two_answers_share_a_file_that_one_may_fetch_while_the_other_is_written_or_deleted():
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    first, second = Path(app._served(picture)), Path(app._served(picture))
+    first, second = Path(serve_picture(picture)), Path(serve_picture(picture))
     assert first != second
     assert first.read_bytes() == second.read_bytes() == encode_png(picture)
     assert first.is_relative_to(get_upload_folder())

@@ -55,7 +55,9 @@ def test_the_modules_are_found_and_their_imports_are_read():
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "hub_models"], ids=str)
 def test_what_is_shared_imports_neither_the_training_nor_the_page(path):
-    assert not packages(path) & {"tests", "app", "gradio"}
+    own = {"gradio"} if path.parts[1] == "page" else set()
+    assert not packages(path) - own & {"tests", "app", "gradio"}
+    assert path.parts[1] == "page" or not {name for name in imported(path) if name.startswith("hub_models.page")}
     from_training = {name for name in imported(path) if name.split(".")[0] == "train"}
     allowed = {"train.quality", "train.quality.Quality"} if path in MEASURING else set()
     assert from_training <= allowed
@@ -65,6 +67,7 @@ def test_what_is_shared_imports_neither_the_training_nor_the_page(path):
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "train"], ids=str)
 def test_the_training_does_not_import_the_page(path):
     assert not packages(path) & {"tests", "app", "gradio"}
+    assert not {name for name in imported(path) if name.startswith("hub_models.page")}
 
 
 def test_the_page_does_not_import_the_training():

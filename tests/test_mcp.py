@@ -32,7 +32,7 @@ def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
 @pytest.fixture(scope="module")
 def tools_address(pipeline: XrayPipeline) -> Iterator[str]:
     """Where the page serves its tools."""
-    with serve(pipeline, mcp_server=True) as url:
+    with serve(pipeline, mcp=True) as url:
         yield f"{url}gradio_api/mcp/"
 
 

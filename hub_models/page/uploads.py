@@ -1,0 +1,86 @@
+"""The files of visitors: which of them an event may read, and where pictures for them are put."""
+
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.utils import get_upload_folder
+
+from hub_models.images import ImageRefused, read_image
+from hub_models.overlay import encode_png
+
+NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
+"""What is said of every path that is not admitted, whatever is there."""
+CHOOSE_FIRST = "Drop a chest X-ray first, or choose one of the examples."
+
+
+def refusal(sentence: str) -> gr.Error:
+    """The error that shows a visitor one sentence, and nothing in the log but that."""
+    return gr.Error(sentence, print_exception=False)
+
+
+def admit(file: Mapping[str, Any] | str | None) -> Path:
+    """Find the file that a client names, if this page stored it for a visitor.
+
+    Args:
+        file: its path, or gradio's description of a file, which holds its "path".
+
+    Returns:
+        The path with all links resolved: a regular file in a folder of its own inside the page's uploads.
+
+    Raises:
+        gr.Error: with `NOT_HERE` for anything else, so that nobody learns what else is there.
+    """
+    path = file.get("path") if isinstance(file, Mapping) else file
+    uploads = Path(get_upload_folder())
+    try:
+        found = Path(path).resolve(strict=True)
+        admitted = stat.S_ISREG(found.stat().st_mode) and len(found.relative_to(uploads.resolve()).parts) > 1
+    except (OSError, ValueError, TypeError, RuntimeError):  # not there, not inside, not a path, a loop of links
+        admitted = False
+    if not admitted or found.name.startswith("."):
+        raise refusal(NOT_HERE)
+    return found
+
+
+def named_files(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Everything in the inputs of an event that gradio might take for a file, however deep."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("path"), str) or isinstance(value.get("url"), str):
+            yield value
+        for part in value.values():
+            yield from named_files(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from named_files(part)
+
+
+def read_upload(file: Mapping[str, Any] | str | None) -> np.ndarray:
+    """Read the X-ray that a client names, float32 (H, W) in 0..1.
+
+    Raises:
+        gr.Error: if there is none, it is not admitted, or it cannot be read; no path of the server is in the sentence.
+    """
+    if file is None or not (file.get("path") if isinstance(file, Mapping) else file):
+        raise refusal(CHOOSE_FIRST)
+    path = admit(file)
+    try:
+        return read_image(path)
+    except ImageRefused as refused:
+        raise refusal(str(refused).replace(str(path), path.name)) from None
+
+
+def serve_picture(picture: np.ndarray) -> str:
+    """Write a picture, uint8 (h, w, 3), as a file that gradio serves; gradio's own writing is slower.
+
+    Each has a name of its own: others may be fetching, or deleting, one that looks the same.
+    """
+    uploads = Path(get_upload_folder())
+    uploads.mkdir(parents=True, exist_ok=True)
+    file = Path(tempfile.mkdtemp(dir=uploads), "image.png")
+    file.write_bytes(encode_png(picture))
+    return str(file)

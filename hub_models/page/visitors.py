@@ -1,0 +1,170 @@
+"""The page's own Blocks and queue: whose request may wait, whose is next, and what is logged of one that fails."""
+
+import asyncio
+import errno
+import itertools
+import logging
+import os
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import gradio as gr
+from fastapi import Request
+from gradio import queueing
+from gradio.data_classes import PredictBodyInternal
+from gradio.exceptions import InvalidPathError
+from gradio.server_messages import ProcessCompletedMessage
+from gradio.utils import error_payload
+from pydantic import ValidationError
+
+from hub_models.page import limits
+from hub_models.page.uploads import NOT_HERE, admit, named_files, refusal
+
+logger = logging.getLogger(__name__)
+
+BATCHES = "batches"
+"""The `concurrency_id` of events that answer many X-rays; they wait in a queue of their own."""
+NOT_UNDERSTOOD = "The inputs are not of the kinds that this event takes; the page's API description tells them."
+FAILED = "Something went wrong on the page's side. Try again; the owner of the page finds the reason in its log."
+
+
+class Page(gr.Blocks):
+    """Blocks whose events answer every visitor with a sentence, and log no value that a visitor sent."""
+
+    def queue(self, *args, **options) -> "Page":
+        """Set up gradio's queue, and put `VisitorQueue` in its place."""
+        super().queue(*args, api_open=False, **options)
+        self._queue = VisitorQueue(
+            live_updates=True,
+            concurrency_count=self.max_threads,
+            update_intervals=1,
+            max_size=None,
+            blocks=self,
+            default_concurrency_limit=options.get("default_concurrency_limit", "not_set"),
+        )
+        return self
+
+    async def process_api(self, block_fn: Any, *args, **options) -> dict[str, Any]:
+        """Run an event.
+
+        Raises:
+            gr.Error: with the sentence that the visitor sees, whatever happened.
+        """
+        try:
+            return await super().process_api(block_fn, *args, **options)
+        except Exception as error:  # every kind: gradio would print values that visitors sent
+            raise told_to_visitor(error, _name(block_fn)) from None
+
+
+class VisitorQueue(queueing.Queue):
+    """Gradio's queue with a bound for each visitor, and a turn for each address.
+
+    An event that is refused ends at once, with a sentence, in the way that every client of gradio understands.
+    """
+
+    def __init__(self, **options) -> None:
+        super().__init__(**options)
+        self._served: Counter[str] = Counter()
+        self._clock = itertools.count(1)
+
+    async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> tuple[bool, Any, str]:
+        """Let an event wait, or answer it with why not."""
+        fn = self.blocks.fns.get(body.fn_index)
+        if fn is None:
+            return False, "There is no such event on this page.", "error"
+        if problem := self._problem(fn.concurrency_id, address_of(request)) or _file_problem(body.data):
+            logger.info("The page refused %s: %s", _name(fn), problem)
+            return await self._refuse(body, queueing.Event(body.session_hash, fn, request, username), problem)
+        return await super().push(body, request, username)
+
+    def get_events(self) -> tuple[list[queueing.Event], bool, str] | None:
+        """Choose what runs next: in each queue, of the address that was served the longest ago."""
+        for waiting in self.event_queue_per_concurrency_id.values():
+            if waiting.queue:
+                first = min(waiting.queue, key=lambda event: self._served[address_of(event.request)])
+                waiting.queue.remove(first)
+                waiting.queue.insert(0, first)
+        chosen = super().get_events()
+        if chosen:
+            self._served[address_of(chosen[0][0].request)] = next(self._clock)
+            if len(self._served) > limits.SESSIONS:
+                del self._served[min(self._served, key=self._served.get)]
+        return chosen
+
+    def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
+        """Return the summary for gradio's monitoring, which is off: making it costs more than a refused request."""
+        return self.cached_event_analytics_summary
+
+    def _problem(self, concurrency_id: str, address: str) -> str | None:
+        """Return why an event of an address may not wait, else None."""
+        queues = self.event_queue_per_concurrency_id
+        if concurrency_id == BATCHES:
+            count, own = _waiting([queues[BATCHES]] if BATCHES in queues else [], address)
+            if own >= limits.WAITING_BATCHES_OF_ONE:
+                return limits.YOUR_BATCHES.format(own)
+            return limits.BATCHES_BUSY.format(count) if count >= limits.WAITING_BATCHES else None
+        count, own = _waiting([queue for name, queue in queues.items() if name != BATCHES], address)
+        if count >= limits.WAITING_EVENTS:
+            return limits.BUSY.format(count)
+        return limits.BUSY_WITH_YOURS.format(own) if own >= limits.WAITING_EVENTS_OF_ONE else None
+
+    async def _refuse(self, body: PredictBodyInternal, event: queueing.Event, problem: str) -> tuple[bool, str, str]:
+        body.session_hash = event.session_hash
+        async with self.pending_message_lock:
+            self.pending_event_ids_session.setdefault(event.session_hash, set()).add(event._id)
+            if event.session_hash not in self.pending_messages_per_session:
+                self.pending_messages_per_session[event.session_hash] = asyncio.Queue()
+        output = error_payload(refusal(problem), show_error=True)
+        self.send_message(event, ProcessCompletedMessage(output=output, title="Error", success=False))
+        return True, event._id, "success"
+
+
+def address_of(request: Any) -> str:
+    """Return the address of whoever sent a request; on a Space, what its proxy says that it is."""
+    forwarded = request.headers.get("x-forwarded-for") if "SPACE_ID" in os.environ else None
+    if forwarded:
+        return forwarded.rpartition(",")[2].strip()  # what comes before is the visitor's own word
+    return request.client.host if request.client else "unknown"
+
+
+def told_to_visitor(error: Exception, event: str) -> gr.Error:
+    """Turn what an event raised into the sentence for its visitor, and log it without a value that they sent."""
+    match error:
+        case gr.Error():
+            error.print_exception = False
+            logger.info("The page refused %s.", event)
+            return error
+        case ValidationError():
+            logger.info("The page refused %s: its inputs are of other kinds.", event)
+            return refusal(NOT_UNDERSTOOD)
+        case InvalidPathError():
+            logger.info("The page refused %s: %s", event, NOT_HERE)
+            return refusal(NOT_HERE)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            logger.error("The disk is full: %s was not answered.", event)
+            return refusal(limits.DISK_FULL)
+    where = "".join(traceback.format_tb(error.__traceback__))  # lines of code, no values
+    logger.error("%s failed with %s at\n%s", event, type(error).__name__, where)
+    return refusal(FAILED)
+
+
+def _file_problem(inputs: Any) -> str | None:
+    """Return why the files in the inputs of an event are not admitted, else None."""
+    try:
+        for file in named_files(inputs):
+            admit(file)
+    except gr.Error as error:
+        return error.message
+    return None
+
+
+def _waiting(queues: Iterable[queueing.EventQueue], address: str) -> tuple[int, int]:
+    """Count the events that wait, of all addresses and of one."""
+    addresses = Counter(address_of(event.request) for queue in queues for event in queue.queue)
+    return addresses.total(), addresses[address]
+
+
+def _name(fn: Any) -> str:
+    return str(getattr(fn, "api_name", None) or getattr(fn, "name", None) or "an event")

@@ -27,9 +27,10 @@ from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, v
 from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
-TOP = ("app.py", "requirements.txt", "LICENSE")
+TOP = ("app.py", "requirements.txt", "LICENSE", "SECURITY.md")
 PATTERNS = (
     *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
+    "hub_models/page/*.py",
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )

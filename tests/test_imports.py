@@ -90,7 +90,7 @@ def test_importing_a_module_does_nothing(path):
     """Its top holds imports, definitions and constants; a constant is no answer of the network, a file or the user."""
     for statement in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
         match statement:
-            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.ClassDef():
+            case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 continue
             case ast.Expr(value=ast.Constant(value=str())):  # the docstring of the module or of a constant
                 continue

@@ -27,7 +27,11 @@ from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, v
 from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
-TOP = ("app.py", "requirements.txt", "LICENSE")
+TOP = ("app.py", "LICENSE")
+# A Space installs its requirements.txt together with gradio (sdk_version in its README), uvicorn, websockets and the
+# package `spaces`. It gets the lock under that name, so that it runs the versions that were tested: gradio is pinned to
+# the sdk_version there, and the other packages are resolvable beside the lock.
+REQUIREMENTS = {"requirements.txt": PROJECT / "requirements.lock"}
 PATTERNS = (
     *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
     "hub_models/embedded/*/*",
@@ -112,7 +116,7 @@ def space_files() -> dict[str, Path]:
     found = [PROJECT / name for name in TOP]
     for pattern in PATTERNS:
         found += sorted(path for path in PROJECT.glob(pattern) if path.is_file())
-    return {path.relative_to(PROJECT).as_posix(): path for path in found}
+    return REQUIREMENTS | {path.relative_to(PROJECT).as_posix(): path for path in found}
 
 
 def space_card(pins: dict[str, str]) -> str:

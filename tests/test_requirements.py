@@ -7,7 +7,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-LOCKS = sorted(path.relative_to(PROJECT) for path in PROJECT.glob("**/*requirements*.lock") if ".venv" not in path.parts)
+FOLDERS = (PROJECT, *(PROJECT / name for name in ("hub_models", "tests", "train")))
+LOCKS = [path.relative_to(PROJECT) for folder in FOLDERS for path in sorted(folder.glob("requirements*.lock"))]
 
 
 def required(path: Path) -> list[Requirement]:
@@ -40,8 +41,8 @@ def pin(requirement: Requirement) -> str:
 
 
 def test_every_requirements_file_has_its_lock():
-    files = [path for path in PROJECT.glob("**/*requirements*.txt") if ".venv" not in path.parts]
-    assert [path.relative_to(PROJECT).with_suffix(".lock") for path in sorted(files)] == LOCKS
+    files = [path for folder in FOLDERS for path in sorted(folder.glob("requirements*.txt"))]
+    assert [path.relative_to(PROJECT).with_suffix(".lock") for path in files] == LOCKS
     assert len(LOCKS) == 5
 
 

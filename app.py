@@ -45,6 +45,7 @@ from hub_models.mask_files import describe_masks, write_masks
 from hub_models.masks import Masks
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.phantom import draw_phantom
+from hub_models.quiet import no_telemetry
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.texts import (
     BATCH,
@@ -682,6 +683,7 @@ def load() -> "XrayPipeline":
 
 def main() -> None:
     """Serve the page until it is stopped; it opens before the models are loaded."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
     mcp = parser.parse_args().mcp

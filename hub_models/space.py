@@ -25,6 +25,7 @@ from huggingface_hub import (
 
 from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, variable
 from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
+from hub_models.quiet import no_telemetry
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "LICENSE")
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> CommitInfo | None:
     Raises:
         SystemExit: With one sentence (exit code 1) when it could not be deployed.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["deploy"])
     parser.add_argument("--space_id", required=True, help="USER/NAME of the Space; created if it does not exist")

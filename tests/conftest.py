@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from PIL import Image
 from hub_models import export
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
+from hub_models.quiet import no_telemetry
 from tests import tiny
+
+LOCAL = (None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="xray-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported, too
+    no_telemetry()
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +33,24 @@ def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees a checkpoint or an engine that the person who runs it has chosen."""
     for name in (*map(variable, ROLES), "XRAY_ENGINE", "XRAY_PRECISION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_other_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test looks up the name of another host: it would wait for a network, or pass with one only."""
+    looked_up = []
+    look_up = socket.getaddrinfo
+
+    def local_only(host: str | bytes | None, *args, **kwargs) -> list[tuple]:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in LOCAL:
+            looked_up.append(name)
+            raise socket.gaierror(socket.EAI_NONAME, f"tests look up no {name}")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", local_only)
+    yield
+    assert looked_up == []
 
 
 @pytest.fixture(scope="session")

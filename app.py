@@ -49,6 +49,7 @@ from hub_models.page.turns import Turns
 from hub_models.page.uploads import admit, read_upload, refusal, serve_picture
 from hub_models.page.visitors import BATCHES, Page
 from hub_models.phantom import draw_phantom
+from hub_models.quiet import no_telemetry
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.texts import (
     BATCH,
@@ -67,11 +68,13 @@ from hub_models.texts import (
 )
 from hub_models.wording import (
     NOT_A_RISK,
-    card_text,
+    card_html,
     checkpoints_table,
     control_text,
     heat_text,
     likely_text,
+    plain,
+    plain_html,
     problems_html,
     shares_html,
     strange_html,
@@ -239,7 +242,9 @@ class Actions:
         path = admit(file)
         image, data = read_upload(file), path.read_bytes()
         if (view := view_position(data)) is not None:
-            gr.Info(f"View position that the file tells: {view}. The models know frontal views (PA, AP) only.")
+            gr.Info(
+                f"View position that the file tells: {plain_html(view)}. The models know frontal views (PA, AP) only."
+            )
         source = Source.of(path.name, data)
         with tempfile.TemporaryDirectory(prefix="xray-opened-") as folder:  # until gradio has copied the file
             shown = Path(folder, f"{source.sha256}{source.extension}.png")
@@ -305,7 +310,7 @@ class Actions:
             problems_html(checkpoints),
             gr.update(visible=any(checkpoint.problem for checkpoint in checkpoints.values())),
             checkpoints_table(checkpoints, self.pipeline.engines),
-            *(card_text(checkpoints[role]) for role in ROLES),
+            *(card_html(checkpoints[role]) for role in ROLES),
             *views,
             write_prompts(classifiers["clip-zero-shot"].prompts),
         ]
@@ -329,8 +334,8 @@ class Actions:
             with self.turns.single:
                 self.allowed.put_in_place(self.pipeline, checkpoint)
         except CheckpointError as error:
-            raise refusal(f"{error} The {role} in use stays.") from None
-        gr.Info(f"{role} is now {self.pipeline.checkpoints[role].name}.")
+            raise refusal(f"{plain_html(str(error))} The {role} in use stays.") from None
+        gr.Info(f"{role} is now {plain_html(self.pipeline.checkpoints[role].name)}.")
         told = self.tell()
         return told if role == "clip-zero-shot" else [*told[:-1], gr.skip()]  # a visitor's own sentences stay
 
@@ -418,7 +423,7 @@ def _within_limits(prompts: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _bullets(notes: list[str]) -> str:
-    return "\n".join(f"- {note}" for note in notes)
+    return "\n".join(f"- {plain(note)}" for note in notes)
 
 
 def _batch_table(rows: list[dict]) -> pd.DataFrame:
@@ -563,12 +568,12 @@ def _compare_tab(actions: Actions, tab: gr.Tab) -> None:
     gr.on([tab.select, label.input, role.input], actions.figures, [label, role], shown, **PRIVATE)
 
 
-def _models_tab() -> tuple[gr.Markdown, list[gr.Markdown]]:
+def _models_tab() -> tuple[gr.Markdown, list[gr.HTML]]:
     table = gr.Markdown(elem_id="checkpoints")
     cards = []
     for role in ROLES:
         with gr.Accordion(f"Model card: {role}", open=False):
-            cards.append(gr.Markdown())
+            cards.append(gr.HTML(padding=False))
     return table, cards
 
 
@@ -666,6 +671,7 @@ def load() -> "XrayPipeline":
 
 def main() -> None:
     """Serve the page until it is stopped; it opens before the models are loaded."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mcp", action="store_true", help="serve the endpoints as tools for assistants, too")
     parser.add_argument(

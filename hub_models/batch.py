@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from hub_models.archives import Given, Item, find
+from hub_models.cells import as_cell
 from hub_models.images import ImageRefused, read_image
 from hub_models.lungs import grade_extent
 from hub_models.overlay import draw_overlay, encode_png, sketch
@@ -45,7 +46,6 @@ _FIRST = (
     "extent_grade left",
 )
 _LAST = ("strangeness", "note")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # no names on Windows
 
 
@@ -222,8 +222,9 @@ def table_csv(rows: Sequence[dict]) -> bytes:
     columns = [*_FIRST, *answers, *_LAST]
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerows([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
-    return stream.getvalue().encode("utf-8-sig")
+    writer.writerow(map(as_cell, columns))
+    writer.writerows([as_cell(row.get(column)) for column in columns] for row in rows)
+    return stream.getvalue().encode("utf-8-sig", "backslashreplace")
 
 
 def write_zip(path: Path, results: Iterable[Result]) -> Iterator[dict]:
@@ -250,11 +251,6 @@ def _pack(archive: ZipFile, taken: set[str], result: Result) -> dict:
     for name, picture in pictures(result.report).items():
         archive.writestr(ZipInfo(f"{folder}/{name}"), encode_png(picture))  # stored: it is compressed already
     return table_row(result, folder)
-
-
-def _cell(value: str | float | int | None) -> str | float | int | None:
-    """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _open(item: Item) -> "Result | Opened":

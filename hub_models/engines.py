@@ -23,6 +23,7 @@ from torch import nn
 
 from hub_models.device import best_device, device_of, threads
 from hub_models.digest import WEIGHTS_FILE, weights_digest
+from hub_models.quiet import no_telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -189,6 +190,7 @@ class OnnxRuntimeNetwork:
     """An ONNX file in ONNX Runtime; calls may overlap."""
 
     def __init__(self, file: Path) -> None:
+        no_telemetry()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -229,6 +231,7 @@ _OPEN = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
 
 @cache
 def _core() -> Any:
+    no_telemetry()
     import openvino
 
     core = openvino.Core()

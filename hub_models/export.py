@@ -22,6 +22,7 @@ from hub_models.float32_files import Exported, ExportError, Model, write_float32
 from hub_models.fusion import FusionClassifier
 from hub_models.int8_files import write_int8
 from hub_models.pipeline import load_model
+from hub_models.quiet import no_telemetry
 
 
 def lacks_vnni() -> bool:
@@ -49,6 +50,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     Raises:
         SystemExit: with one sentence (exit code 1) when it cannot be exported.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the checkpoint")
     parser.add_argument("--parts", nargs="+", help="which of its networks; all if not given")

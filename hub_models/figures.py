@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.cards import AVERAGES, FACTS_FILE, OVERLAPS, RECORD_FILE, CardFacts, number, with_interval
+from hub_models.cells import from_cells
 from hub_models.checkpoints import Checkpoint
 
 BINS = 15
@@ -100,7 +101,7 @@ def answers(checkpoint: Checkpoint, labels: list[str]) -> tuple[np.ndarray, np.n
     path = checkpoint.folder / RECORD_FILE
     if not path.is_file():
         return None
-    record = pd.read_csv(path)
+    record = from_cells(pd.read_csv(path))
     if "label" not in record or not {f"p {label}" for label in labels} <= set(record):
         return None
     return record[[f"p {label}" for label in labels]].to_numpy(), record["label"].map(labels.index).to_numpy()

@@ -28,6 +28,7 @@ from hub_models.clip import Prompts
 from hub_models.labels import read_prompts
 from hub_models.overlay import encode_png
 from hub_models.pipeline import Report, XrayPipeline
+from hub_models.quiet import no_telemetry
 from hub_models.report import describe, fitting_calibrations
 from hub_models.report_pdf import write_pdf
 
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         SystemExit: With code 2 and one sentence when nothing could be done.
     """
+    no_telemetry()
     parser = _parser()
     args = parser.parse_args(argv)
     given = [(name, Path(name)) for name in args.images]

@@ -18,6 +18,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_session, 
 
 from hub_models.check import UnfitError, check_folder, files_of
 from hub_models.checkpoints import HUB_ERRORS, ROLES, CheckpointError, hub_failure, repository, resolve
+from hub_models.quiet import no_telemetry
 
 ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # how long the Hub may stay silent, before and during the upload
 
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> list[CommitInfo]:
     Raises:
         SystemExit: With one sentence (exit code 1) when something could not be published.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", help=f"a checkpoint folder, a role ({', '.join(ROLES)}), or all")
     target = parser.add_mutually_exclusive_group(required=True)

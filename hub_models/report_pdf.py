@@ -41,6 +41,7 @@ def write_pdf(path: Path, description: dict, overlay: np.ndarray) -> None:
 
 def _lay_out(told: dict, picture: Image.Image, height: float) -> FPDF:
     pdf = FPDF(format="A4")
+    pdf.alias_nb_pages(None)  # else {nb} in somebody's text becomes the number of pages
     pdf.set_creation_date(datetime.fromisoformat(told["made"]))
     pdf.set_title(TITLE)
     pdf.set_lang("en")

@@ -25,9 +25,14 @@ from huggingface_hub import (
 
 from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, variable
 from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
+from hub_models.quiet import no_telemetry
 
 PROJECT = Path(__file__).parents[1]
-TOP = ("app.py", "requirements.txt", "LICENSE", "SECURITY.md")
+TOP = ("app.py", "LICENSE", "SECURITY.md")
+# A Space installs its requirements.txt together with gradio (sdk_version in its README), uvicorn, websockets and the
+# package `spaces`. It gets the lock under that name, so that it runs the versions that were tested: gradio is pinned to
+# the sdk_version there, and the other packages are resolvable beside the lock.
+REQUIREMENTS = {"requirements.txt": PROJECT / "requirements.lock"}
 PATTERNS = (
     *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
     "hub_models/page/*.py",
@@ -42,6 +47,7 @@ def main(argv: list[str] | None = None) -> CommitInfo | None:
     Raises:
         SystemExit: With one sentence (exit code 1) when it could not be deployed.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=["deploy"])
     parser.add_argument("--space_id", required=True, help="USER/NAME of the Space; created if it does not exist")
@@ -113,7 +119,7 @@ def space_files() -> dict[str, Path]:
     found = [PROJECT / name for name in TOP]
     for pattern in PATTERNS:
         found += sorted(path for path in PROJECT.glob(pattern) if path.is_file())
-    return {path.relative_to(PROJECT).as_posix(): path for path in found}
+    return REQUIREMENTS | {path.relative_to(PROJECT).as_posix(): path for path in found}
 
 
 def space_card(pins: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -13,7 +14,10 @@ from PIL import Image
 from hub_models import export
 from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
+from hub_models.quiet import no_telemetry
 from tests import tiny
+
+LOCAL = (None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,6 +25,22 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="xray-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported, too
+    no_telemetry()
+    config.add_cleanup(_refuse_other_hosts())
+
+
+def _refuse_other_hosts() -> Callable[[], None]:
+    """Let no test look up the name of another host, which would wait for a network; returns what undoes that."""
+    patch, look_up = pytest.MonkeyPatch(), socket.getaddrinfo
+
+    def local_only(host: str | bytes | None, *args, **kwargs) -> list[tuple]:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in LOCAL:
+            raise socket.gaierror(socket.EAI_NONAME, f"tests look up no {name}")
+        return look_up(host, *args, **kwargs)
+
+    patch.setattr(socket, "getaddrinfo", local_only)
+    return patch.undo
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ from hub_models.page.uploads import serve_picture
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
-from hub_models.wording import card_text, percent, shares_html
+from hub_models.wording import card_html, percent, shares_html
 from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, free_port, masks_for, ready, serve, uploaded
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
@@ -318,8 +318,8 @@ def test_each_share_stands_beside_its_own_lung():
 
 
 def test_a_card_is_shown_without_its_front_matter_and_may_be_missing(pipeline):
-    assert card_text(pipeline.checkpoints["resnet"]).startswith("# Card of the ResNet\n")
-    assert card_text(pipeline.checkpoints["unet"]) == "This checkpoint has no model card."
+    assert card_html(pipeline.checkpoints["resnet"]).startswith("<h1>Card of the ResNet</h1>\n")
+    assert card_html(pipeline.checkpoints["unet"]) == "<p>This checkpoint has no model card.</p>"
 
 
 def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):

@@ -237,3 +237,30 @@ def test_with_many_classes_the_picture_makes_room_and_no_figure_is_lost(origins,
     pages, text = page(tmp_path, told(origins, replace(REPORT, classifiers={"resnet": many})))
     assert pages > 1
     assert "finding 39 39.0 %" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "**bold** __u__ <b>x</b> [l](https://x.invalid) {nb}",
+        "a\n\tb\x00\x1b[31m\x7f",
+        "\u202egnp\u2066 \u200b\ufeff",
+        "\ud800 \U0001fac1 \u0301",
+        "(a) \\ ) Tj ET endstream",
+        "=1+1;@x",
+        " ",
+    ],
+    ids=ascii,
+)
+def test_typed_text_of_any_kind_is_kept_in_json_and_shown_or_escaped_on_the_page(origins, tmp_path, name):
+    answers = {"resnet": {name: 0.75, "Well": 0.25}}
+    found = replace(REPORT, classifiers=answers, notes=[f"No prompt for {name} was given."])
+    description = told(origins, found, prompts={name: [name, f"a chest with {name}"], "Well": ["well"]})
+    kept = json.loads(json.dumps(description).encode("utf-8"))
+    assert kept["prompts"] == {name: [name, f"a chest with {name}"], "Well": ["well"]}
+    assert kept["classifiers"]["resnet"]["probabilities"] == answers["resnet"]
+    assert kept["notes"][-1] == f"No prompt for {name} was given."
+    pages, text = page(tmp_path, description)
+    assert pages == 1
+    assert " ".join(printable(name, "latin-1").split()) in text
+    assert "75.0 %" in text

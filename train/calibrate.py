@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hub_models.cards import CardFacts
 from hub_models.pipeline import MODELS
+from hub_models.quiet import no_telemetry
 from train.arguments import DataArguments, run
 from train.classification import SCORED, ClassifierArguments, finish, segment_splits
 from train.data import load_splits
@@ -22,6 +23,7 @@ ROLES = ("resnet", "clip-zero-shot", "clip-finetuned")
 
 def main(argv: list[str] | None = None) -> dict:
     """Calibrate, save and measure; returns the results that the card is told."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--role", required=True, choices=ROLES, help="what the checkpoint is")

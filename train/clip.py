@@ -34,6 +34,7 @@ from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
 from hub_models.checkpoints import resolve
 from hub_models.clip import ClipClassifier
+from hub_models.quiet import no_telemetry
 from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import (
@@ -179,6 +180,7 @@ def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, 
 
 def main(argv: list[str] | None = None) -> dict:
     """Train, measure and save a CLIP; returns its scores on the test split."""
+    no_telemetry()
     data_args, clip_args, training_args = parse_arguments(
         ClipArguments,
         argv,

@@ -23,10 +23,12 @@ import numpy as np
 import pandas as pd
 
 from hub_models.calibration import Calibration
+from hub_models.cells import as_cells
 from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
+from hub_models.quiet import no_telemetry
 from hub_models.views import NoLungs
 from train.arguments import DataArguments, run
 from train.class_metrics import mcnemar
@@ -122,6 +124,7 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> dict:
     """Measure, write the output folder, print the tables; returns what metrics.json holds."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--output_dir", required=True, type=Path)
@@ -173,9 +176,9 @@ def main(argv: list[str] | None = None) -> dict:
     (args.output_dir / "report.md").write_text(text, encoding="utf-8")
     columns = {f"{role}: {label}": answer[:, i] for role, answer in answers.items() for i, label in enumerate(labels)}
     truth = {"file": rows["file"][:], "label": [labels[i] for i in rows["label"]]}
-    pd.DataFrame(truth | columns).to_csv(args.output_dir / "predictions.csv", index=False)
+    as_cells(pd.DataFrame(truth | columns)).to_csv(args.output_dir / "predictions.csv", index=False)
     for name, record in records.items():
-        record.to_csv(args.output_dir / f"outlines-{name}.csv", index=False)
+        as_cells(record).to_csv(args.output_dir / f"outlines-{name}.csv", index=False)
     title, references = f"{args.split} split ({len(rows)} images)", np.array(rows["label"])
     for role, scores in classes.items():
         save_confusion(scores["confusion"], labels, f"{role}, {title}", args.output_dir / f"confusion-{role}.png")

@@ -20,6 +20,7 @@ import datasets
 from hub_models.cards import CardFacts, with_interval
 from hub_models.checkpoints import resolve
 from hub_models.pipeline import XrayPipeline
+from hub_models.quiet import no_telemetry
 from hub_models.unet import Segmenter
 from train.arguments import DataArguments, run
 from train.data import load_splits
@@ -126,6 +127,7 @@ def note(folder: Path, shipped: dict[str, dict], trained: dict[str, dict]) -> No
 
 def main(argv: list[str] | None = None) -> dict:
     """Train and measure the controls; returns what controls.json holds."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")

@@ -17,6 +17,8 @@ import datasets
 import pandas as pd
 from huggingface_hub.errors import HFValidationError
 
+from hub_models.cells import as_cells
+from hub_models.quiet import no_telemetry
 from train.arguments import DataArguments, run
 from train.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides, report_patients
 from train.boxes import add_boxes, read_boxes
@@ -147,6 +149,7 @@ def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
 
 def main(argv: list[str] | None = None) -> pd.DataFrame:
     """Print what a data set holds; write its manifest, save it or push it where asked. Returns the table of counts."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")
@@ -199,7 +202,7 @@ def _write_manifest(splits: datasets.DatasetDict, path: str) -> None:
         for name in IMAGES:
             table[name] = [image and image["path"] for image in table[name]]
         tables.append(table.assign(split=split))
-    pd.concat(tables).to_csv(path, index=False)
+    as_cells(pd.concat(tables)).to_csv(path, index=False)
     print(f"Wrote {sum(map(len, tables))} rows to {path}")
 
 

@@ -25,6 +25,7 @@ from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
 from hub_models.images import read_image
 from hub_models.looks import Looks
+from hub_models.quiet import no_telemetry
 from hub_models.resnet import ResnetClassifier
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits
@@ -74,6 +75,7 @@ def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Datas
 
 def main(argv: list[str] | None = None) -> dict:
     """Train, measure and save a fusion; returns its scores on the test split."""
+    no_telemetry()
     data_args, fusion_args, training_args = parse_arguments(
         FusionArguments,
         argv,

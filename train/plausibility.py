@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from hub_models.cards import CardFacts
 from hub_models.images import read_image
 from hub_models.plausibility import Plausibility
+from hub_models.quiet import no_telemetry
 from hub_models.unet import Segmenter
 from train.arguments import DataArguments, run
 from train.data import load_splits
@@ -51,6 +52,7 @@ def fit(train: np.ndarray, validation: np.ndarray) -> Plausibility:
 
 def main(argv: list[str] | None = None) -> dict:
     """Fit, measure and save; returns what the card is told."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")

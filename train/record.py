@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from hub_models.calibration import Calibration
 from hub_models.cards import RECORD_FILE
+from hub_models.cells import as_cells, from_cells
 from hub_models.images import read_image
 from hub_models.labels import HEALTHY, MASKS
 from hub_models.unet import Masks, Segmenter
@@ -181,14 +182,14 @@ def intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict
 
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Write a record into a checkpoint folder, and read it back as others will."""
-    record.to_csv(folder / RECORD_FILE, index=False)
+    as_cells(record).to_csv(folder / RECORD_FILE, index=False)
     return load_record(folder)
 
 
 def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
     """Read a record from a checkpoint's folder."""
     texts = {"file": str, "label": str} | {f"{mask} {side}": str for mask in MASKS for side in SIDES}
-    record = pd.read_csv(folder / name, dtype=texts)
+    record = from_cells(pd.read_csv(folder / name, dtype=texts))
     return record.fillna({name: "" for name in texts if name in record})
 
 

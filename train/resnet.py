@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
+from hub_models.quiet import no_telemetry
 from hub_models.resnet import DEPTHS, ResnetClassifier
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
@@ -74,6 +75,7 @@ def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
 
 def main(argv: list[str] | None = None) -> dict:
     """Train, measure and save a ResNet; returns its scores on the test split."""
+    no_telemetry()
     data_args, resnet_args, training_args = parse_arguments(
         ResnetArguments,
         argv,

@@ -15,6 +15,7 @@ import json
 from pathlib import Path
 
 from hub_models.cards import CardFacts, with_interval
+from hub_models.quiet import no_telemetry
 from train.arguments import run
 from train.subruns import train_once
 from train.tables import table
@@ -119,6 +120,7 @@ def report(trained: dict[str, dict[str, CardFacts]], shared: dict) -> str:
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
     """Run the studies that are named; returns study -> training -> what it gave."""
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("studies", nargs="+", choices=STUDIES, help="which to run")
     parser.add_argument("--dataset", required=True, help="as train.unet takes it")

@@ -16,6 +16,7 @@ from transformers import Trainer, set_seed
 
 from hub_models.checkpoints import resolve
 from hub_models.labels import MASKS
+from hub_models.quiet import no_telemetry
 from hub_models.unet import Segmenter
 from train import original
 from train.arguments import last_complete_checkpoint, parse_arguments, run
@@ -148,6 +149,7 @@ def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -
 
 def main(argv: list[str] | None = None) -> dict:
     """Train, measure and save a UNet; returns the scores on the test split."""
+    no_telemetry()
     data_args, unet_args, training_args = parse_arguments(
         UnetArguments,
         argv,

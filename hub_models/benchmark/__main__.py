@@ -29,6 +29,7 @@ from hub_models.checkpoints import CheckpointError, variable
 from hub_models.device import best_device
 from hub_models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
+from hub_models.quiet import no_telemetry
 
 DIFFERENT = 4
 """How many different X-rays are drawn."""
@@ -40,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 and one sentence when nothing was measured.
     """
+    no_telemetry()
     parser = _parser()
     args = parser.parse_args(argv)
     if args.startup:

@@ -10,7 +10,7 @@ from hub_models.cards import CARD_FILE
 from hub_models.checkpoints import Checkpoint, CheckpointError, Progress, resolve
 from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
-from hub_models.wording import card_text, control_text
+from hub_models.wording import card_html, control_text
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.pipeline import XrayPipeline
@@ -88,7 +88,7 @@ def read_record(checkpoint: Checkpoint) -> None:
     try:
         if card.is_file() and card.stat().st_size > MAX_CARD_BYTES:
             raise ValueError(f"its card has more than {MAX_CARD_BYTES / 1e6:.0f} MB")
-        card_text(checkpoint)
+        card_html(checkpoint)
         control_text(checkpoint)
         facts = figures.recorded(one)
         figures.class_scores(facts)

@@ -113,10 +113,6 @@ def test_without_a_list_a_folder_is_refused_even_if_it_is_named_like_a_hub_id(re
         page.exchange("resnet", "someone/resnet")
 
 
-def damage_card(folder: Path) -> None:
-    (folder / "README.md").write_bytes(b"\xff\xfe not UTF-8 \xff")
-
-
 def damage_record(folder: Path) -> None:
     facts = json.loads((folder / "metrics.json").read_text())
     facts["results"]["controls"] = {"shown its own view": {}, "shown lungs hidden": {}}
@@ -139,7 +135,7 @@ def damage_config(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize("damage", [damage_card, damage_record, damage_confusion, swell_card, damage_config])
+@pytest.mark.parametrize("damage", [damage_record, damage_confusion, swell_card, damage_config])
 def test_whatever_is_wrong_with_it_all_is_as_it_was_and_the_tabs_go_on(real, tmp_path, damage):
     folder = release(tmp_path / "resnet")
     damage(Path(folder))

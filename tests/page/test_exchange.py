@@ -68,7 +68,7 @@ def test_a_page_without_it_has_no_event_for_it(real, monkeypatch, space):
 def test_another_checkpoint_that_the_owner_named_is_used_from_then_on(real, tmp_path):
     folder = release(tmp_path / "resnet")
     told = app.Actions(ready(real), Exchange((folder,))).exchange("resnet", f" {folder} ")
-    assert f"| resnet | `{folder}` | folder | `-` |" in told[2]
+    assert f"| resnet | <code>{folder}</code> | folder | <code>-</code> |" in told[2]
     assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
     assert real.classifiers["resnet"].labels == ["COVID-19", "Normal"]
 

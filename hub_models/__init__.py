@@ -1,1 +1,36 @@
-"""Models for lung X-rays: everything that makes a checkpoint usable, shared by the page and the training scripts."""
+"""Models for lung X-rays: everything that makes a checkpoint usable, shared by the page and the training scripts.
+
+The names in `__all__` are the public ones. Each is imported when it is first asked for, so that importing the package
+takes no time; modules deeper down may move.
+"""
+
+import importlib
+
+_HOMES = {
+    "CardFacts": "hub_models.cards",
+    "CheckpointError": "hub_models.checkpoints",
+    "ClipClassifier": "hub_models.clip",
+    "FusionClassifier": "hub_models.fusion",
+    "ImageRefused": "hub_models.images",
+    "ResnetClassifier": "hub_models.resnet",
+    "Segmenter": "hub_models.unet",
+    "XrayPipeline": "hub_models.pipeline",
+    "draw_phantom": "hub_models.phantom",
+    "read_image": "hub_models.images",
+    "resolve": "hub_models.checkpoints",
+    "weights_digest": "hub_models.digest",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from the module that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names beside what the module holds."""
+    return sorted({*globals(), *_HOMES})

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 from hub_models import mask_files
-from tests.fakes import INVOLVEMENT, PROBABILITIES, FakePipeline, serve
+from tests.support.fake_pipeline import INVOLVEMENT, PROBABILITIES, FakePipeline, serve
 
 DOCUMENT = Path(mask_files.__file__).with_name("API.md").read_text(encoding="utf-8")
 USUAL = "http://127.0.0.1:7860"

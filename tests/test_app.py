@@ -32,8 +32,8 @@ from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
 from hub_models.wording import card_text, percent, shares_html
-from tests import tiny
-from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
+from tests.support import tiny_models
+from tests.support.fake_pipeline import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
@@ -386,7 +386,7 @@ def test_without_a_stand_in_there_is_nothing_to_try_again(real):
 
 
 def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
-    tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
+    tiny_models.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
     told = app.Actions(ready(real)).exchange("resnet", f" {tmp_path} ")
     assert f"| resnet | `{tmp_path}` | folder | `-` |" in told[2]
     assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
@@ -394,7 +394,7 @@ def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
 
 
 def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
-    tiny.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
+    tiny_models.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
     told = app.Actions(ready(real)).exchange("clip-zero-shot", str(tmp_path))
     assert told[-1].startswith("Cat: a chest X-ray of Cat\n")
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests import tiny
-from tests.drawn import dataset, rectangle
+from tests.support import tiny_models
+from tests.support.datasets import dataset, rectangle
 from train.audit import (
     count_table,
     describe,
@@ -41,7 +41,7 @@ def leaky(tmp_path_factory: pytest.TempPathFactory) -> datasets.DatasetDict:
     }.items():
         for number, place in enumerate(places):
             split, name = place.split("/")
-            tiny.write_row(folder / PART / split / "Normal", name, tiny.draw_xray(seed))
+            tiny_models.write_row(folder / PART / split / "Normal", name, tiny_models.draw_xray(seed))
             if number:  # not the same bytes
                 path = folder / PART / split / "Normal" / "images" / name
                 Image.open(path).resize((96, 96)).save(path)
@@ -124,7 +124,7 @@ def test_a_description_counts_what_the_table_counts(covid_qu_ex):
 def test_the_fingerprint_is_that_of_the_rows_wherever_they_lie(covid_qu_ex, tmp_path):
     original = describe(load(str(covid_qu_ex)))["fingerprint"]
     assert len(bytes.fromhex(original)) == 8
-    elsewhere = tiny.write_covid_qu_ex(tmp_path / "flat", doubled=False, metadata=False)
+    elsewhere = tiny_models.write_covid_qu_ex(tmp_path / "flat", doubled=False, metadata=False)
     assert describe(load(str(elsewhere)))["fingerprint"] == original
 
     changes = {

@@ -39,7 +39,7 @@ from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks
-from tests.fakes import FakePipeline, serve
+from tests.support.fake_pipeline import FakePipeline, serve
 from train import quality
 
 PARTS = {"unet": ["network"], "resnet": ["network"], "clip-zero-shot": ["image", "text"]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.drawn import dataset, rectangle
+from tests.support.datasets import dataset, rectangle
 from train.boxes import MOST, add_boxes, box_tensor, component_boxes, read_boxes, without_outlines
 from train.rows import read_mask
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 import app
 from hub_models.cards import CardFacts
 from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint
-from tests.fakes import FakePipeline, serve
+from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 TABLE = "virtual-table-viewport"  # of gradio: scrolls with the arrow keys while the grid around it has the focus

@@ -8,16 +8,16 @@ from hub_models.calibration import Calibration
 from hub_models.cards import CardFacts
 from hub_models.labels import LABELS
 from hub_models.resnet import ResnetClassifier
-from tests import tiny
+from tests.support import tiny_models
 from train import calibrate
 
 
 def test_a_finished_checkpoint_is_calibrated_and_measured_anew(covid_qu_ex, checkpoints, folder, tmp_path):
-    classifier = tiny.resnet()
+    classifier = tiny_models.resnet()
     Calibration(temperature=2.0).write(classifier.model.config)
     classifier.save_pretrained(tmp_path / "bare")
     facts = replace(CardFacts.load(folder), labels=list(LABELS))
-    mine = tiny.write_release("resnet", tmp_path / "bare", facts, tmp_path / "mine")
+    mine = tiny_models.write_release("resnet", tmp_path / "bare", facts, tmp_path / "mine")
 
     words = [f"--dataset={covid_qu_ex}", "--role=resnet", f"--checkpoint={mine}", f"--unet={checkpoints['unet']}"]
     results = calibrate.main(words)

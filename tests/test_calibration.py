@@ -6,7 +6,7 @@ import torch
 
 from hub_models.calibration import Calibration
 from hub_models.phantom import draw_phantom
-from tests import tiny
+from tests.support import tiny_models
 from train.calibration import LEVEL, calibration_results, cooled, fit_calibration
 
 PHANTOM = draw_phantom(2, size=128)
@@ -71,7 +71,7 @@ def test_a_set_lists_the_likely_classes_first_and_is_never_empty():
     assert calibration_results(np.array([[0.5, 0.5]]), [0], Calibration()) == {}
 
 
-@pytest.mark.parametrize("build", [tiny.resnet, tiny.clip])
+@pytest.mark.parametrize("build", [tiny_models.resnet, tiny_models.clip])
 def test_divided_logits_and_the_calibration_are_saved_with_a_classifier(build, tmp_path):
     classifier = build()
     before = np.array([list(classifier(IMAGE, PHANTOM.lungs).values())])

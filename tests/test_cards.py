@@ -15,7 +15,7 @@ from hub_models.checkpoints import ROLES, variable
 from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
-from tests import tiny
+from tests.support import tiny_models
 
 MASK_SCORES = {
     "lungs": {"images": 17, "iou_pooled": 0.9012, "iou_mean_per_image": 0.8923, "dice_mean_per_image": 0.9434},
@@ -254,12 +254,12 @@ def test_the_examples_of_a_card_run_and_agree(role, tmp_path, monkeypatch):
     if role == "resnet":
         ResnetClassifier.new(10, recorded.labels, "full", 32).save_pretrained(folder)
     elif role == "fusion":
-        made = tiny.write_checkpoints(tmp_path / "all")
+        made = tiny_models.write_checkpoints(tmp_path / "all")
         folder = made["fusion"].rename(folder)
         for part in ("resnet", "clip-finetuned"):
             monkeypatch.setenv(variable(part), str(made[part]))
     elif role != "unet":
-        classifier = tiny.clip(recorded.labels, "full")
+        classifier = tiny_models.clip(recorded.labels, "full")
         # One sentence a class: the public example reads the first only, ours averages them all.
         classifier.model.config.prompts = {label: [f"a chest X-ray of {label}"] for label in recorded.labels}
         classifier.save_pretrained(folder)

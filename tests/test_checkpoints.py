@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from hub_models import checkpoints
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.pipeline import load_model
-from tests.loopback_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
+from tests.support.fake_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
 
 REPO = "someone/chest-xray-unet"
 FILES = {

@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoProcessor
 from hub_models.clip import ClipClassifier
 from hub_models.labels import LABELS
 from hub_models.phantom import draw_phantom
-from tests import tiny
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(1, size=128)
 XRAY = (PHANTOM.image.astype(np.float32) / 255, PHANTOM.lungs)
@@ -38,7 +38,7 @@ def zero_shot(folder: Path, picture: np.ndarray, prompts: dict[str, list[str]]) 
 
 
 def test_free_sentences_are_answered_by_the_formula_in_the_order_they_are_given(tmp_path):
-    tiny.clip(view="full").save_pretrained(tmp_path)
+    tiny_models.clip(view="full").save_pretrained(tmp_path)
     drawn = draw_phantom(2, size=32).image  # the model's own size: nothing is resized
     prompts = {"ill": ["COVID-19 lungs", "a chest X-ray of COVID-19"], "well": ["Normal"], "a dog": ["or a dog"]}
     answered = ClipClassifier.from_pretrained(tmp_path)(drawn.astype(np.float32) / 255, prompts=prompts)
@@ -47,13 +47,13 @@ def test_free_sentences_are_answered_by_the_formula_in_the_order_they_are_given(
 
 
 def test_the_models_own_prompts_are_used_when_none_are_given():
-    model = tiny.clip()
+    model = tiny_models.clip()
     assert model(*XRAY) == model(*XRAY, model.prompts)
     assert model(*XRAY) != model(*XRAY, {label: [label] for label in LABELS})
 
 
 def test_edited_prompts_are_saved_with_the_model(tmp_path):
-    model = tiny.clip(("well", "ill"))
+    model = tiny_models.clip(("well", "ill"))
     model.model.config.prompts = {"well": ["Normal lungs"], "ill": ["COVID-19", "Non-COVID"]}
     model.save_pretrained(tmp_path)
     prompts = ClipClassifier.from_pretrained(tmp_path).prompts
@@ -61,14 +61,14 @@ def test_edited_prompts_are_saved_with_the_model(tmp_path):
 
 
 def test_a_model_that_names_no_classes_gets_the_default_ones_and_the_whole_image():
-    plain = tiny.clip(("well", "ill"))
+    plain = tiny_models.clip(("well", "ill"))
     del plain.model.config.prompts, plain.model.config.view
     assert plain.labels == list(LABELS)
     assert plain.view == "full"
 
 
 def test_a_long_sentence_is_cut_at_the_towers_length_and_still_ends():
-    model = tiny.clip()
+    model = tiny_models.clip()
     (ids,) = model.tokens(["lungs " * 500])["input_ids"]
     assert len(ids) == model.model.config.text_config.max_position_embeddings == 77
     assert ids[-1] == model.processor.tokenizer.eos_token_id
@@ -79,17 +79,17 @@ def test_a_long_sentence_is_cut_at_the_towers_length_and_still_ends():
 @pytest.mark.parametrize("prompts", [{}, {"ill": [], "well": ["lungs"]}, {"ill": ["lungs"], "well": [" ", ""]}])
 def test_a_class_without_a_sentence_is_refused(prompts):
     with pytest.raises(ValueError, match="Every class needs at least one prompt"):
-        tiny.clip()(*XRAY, prompts)
+        tiny_models.clip()(*XRAY, prompts)
 
 
 def test_a_blank_line_among_the_sentences_counts_for_nothing():
-    model = tiny.clip()
+    model = tiny_models.clip()
     with_blank, without = ({"a": lines, "b": ["COVID-19"]} for lines in (["lungs", "  "], ["lungs"]))
     assert model(*XRAY, with_blank) == model(*XRAY, without)
 
 
 def test_remembered_prompts_give_the_answers_of_a_classifier_that_was_never_asked():
-    model = tiny.clip()
+    model = tiny_models.clip()
     one, other = {"a": ["lungs", "COVID-19"], "b": ["Normal"]}, {"a": ["Normal"], "b": ["chest"]}
     many = {str(number): [f"lungs {number}"] for number in range(300)}  # more than are remembered
     for prompts in (one, other, one, many, one, other):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
 from hub_models.phantom import draw_phantom
-from tests import tiny
+from tests.support import tiny_models
 from train import clip
 from train.arguments import XrayTrainingArguments
 from train.augment import Augmentation
@@ -23,7 +23,7 @@ from train.evaluation import outline_lungs
 
 @pytest.fixture
 def classifier():
-    return tiny.clip()
+    return tiny_models.clip()
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_captions_of_one_finding_are_no_negatives_of_one_another(classifier, pix
 
 
 def test_training_sometimes_shortens_a_caption_to_its_finding_and_evaluation_never(classifier, covid_qu_ex):
-    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny.unet())
+    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny_models.unet())
     batch = rows[:]
     whole = CaptionRows(classifier)(batch)
     assert whole["caption"] == batch["caption"]
@@ -102,7 +102,7 @@ def test_a_batch_of_captions_carries_tokens_and_finding_positions(classifier):
 
 
 def test_each_tower_has_its_own_learning_rate_and_nothing_is_left_out(classifier, covid_qu_ex, tmp_path):
-    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny.unet())
+    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny_models.unet())
     training_args = XrayTrainingArguments(output_dir=str(tmp_path), learning_rate=0.1, metric_for_best_model="accuracy")
     arguments = ClipArguments(method="full", text_learning_rate=0.01)
     trainer = make_trainer(classifier, {"train": rows, "validation": rows}, arguments, training_args)
@@ -207,7 +207,7 @@ def test_the_running_average_of_the_weights_answers_in_evaluation_and_is_what_is
 
 
 def test_a_running_average_is_refused_for_methods_that_keep_none(classifier, covid_qu_ex, tmp_path):
-    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny.unet())
+    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny_models.unet())
     training_args = XrayTrainingArguments(output_dir=str(tmp_path), metric_for_best_model="accuracy")
     arguments = ClipArguments(method="probe", average_decay=0.9)
     with pytest.raises(ValueError, match=r"^--average_decay is for --method full, and the method is probe"):

@@ -11,7 +11,7 @@ from hub_models.images import read_image
 from hub_models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
 from hub_models.unet import Segmenter
-from tests import tiny
+from tests.support import tiny_models
 from train import compare
 from train.original import new_segmenter
 from train.record import load_record, outlines_scores
@@ -144,7 +144,7 @@ def test_curves_of_all_classifiers_are_drawn_together(output, name, size):
 
 
 def test_a_classifier_of_other_classes_is_named_and_left_out(tmp_path, covid_qu_ex, checkpoints, caplog):
-    tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path / "pets")
+    tiny_models.resnet(["Cat", "Dog"]).save_pretrained(tmp_path / "pets")
     named = words(checkpoints | {"resnet": tmp_path / "pets"}, covid_qu_ex, tmp_path)
     metrics = compare.main([*named, "--max_eval_samples", "3", "--split", "validation"])
     left = [*CLASSIFIERS[1:3], "clip_zero_shot_one_prompt"]
@@ -155,7 +155,7 @@ def test_a_classifier_of_other_classes_is_named_and_left_out(tmp_path, covid_qu_
 
 
 def test_probabilities_are_put_in_the_order_of_the_data(tmp_path, covid_qu_ex, checkpoints):
-    swapped = tiny.resnet(["Normal", "COVID-19", "Non-COVID"])  # the same weights under other names
+    swapped = tiny_models.resnet(["Normal", "COVID-19", "Non-COVID"])  # the same weights under other names
     swapped.save_pretrained(tmp_path / "swapped")
     named = words(checkpoints | {"resnet": tmp_path / "swapped"}, covid_qu_ex, tmp_path)
     compare.main([*named, "--max_eval_samples", "2"])

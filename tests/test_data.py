@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests import tiny
-from tests.loopback_hub import WRITE_TOKEN, LoopbackHub, Repository, start, used
+from tests.support import tiny_models
+from tests.support.fake_hub import WRITE_TOKEN, LoopbackHub, Repository, start, used
 from train import data
 from train.arguments import DataArguments, run
 from train.data import load, load_splits
@@ -31,7 +31,7 @@ def leaky(tmp_path: Path) -> Path:
     """A training image and a test image that are copies, one of each that is not, and one that cannot be read."""
     for seed, place in ((1, "Train/a.png"), (2, "Train/b.png"), (1, "Test/c.png"), (3, "Test/d.png")):
         split, name = place.split("/")
-        tiny.write_row(tmp_path / "leaky" / PART / split / "Normal", name, tiny.draw_xray(seed))
+        tiny_models.write_row(tmp_path / "leaky" / PART / split / "Normal", name, tiny_models.draw_xray(seed))
     (tmp_path / "leaky" / PART / "Train" / "Normal" / "images" / "e.png").write_bytes(b"no image")
     return tmp_path / "leaky"
 
@@ -77,7 +77,7 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
 
 
 def test_the_splits_are_those_that_the_folder_has(tmp_path):
-    tiny.write_row(tmp_path / PART / "Test" / "Asthma", "a.png", tiny.draw_xray(1, 64))
+    tiny_models.write_row(tmp_path / PART / "Test" / "Asthma", "a.png", tiny_models.draw_xray(1, 64))
     splits = load(str(tmp_path))
     assert list(splits) == ["test"]
     assert splits["test"].features["label"].names == ["Asthma"]
@@ -154,7 +154,7 @@ def test_a_wrong_data_set_gets_a_sentence_and_no_traceback(hub, monkeypatch, nam
 
 
 def test_a_data_set_without_images_or_class_names_is_refused(tmp_path):
-    picture = Image.fromarray(tiny.draw_xray(1, 64).image)
+    picture = Image.fromarray(tiny_models.draw_xray(1, 64).image)
     for number, columns in enumerate(({"image": [picture], "label": ["Normal"]}, {"label": [0]}, {"image": [picture]})):
         rows = datasets.Dataset.from_dict(columns)
         datasets.DatasetDict(train=rows).save_to_disk(tmp_path / str(number))
@@ -164,7 +164,7 @@ def test_a_data_set_without_images_or_class_names_is_refused(tmp_path):
 
 def test_columns_that_a_data_set_lacks_are_added_without_a_guess(tmp_path):
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["Normal"])})
-    picture = Image.fromarray(tiny.draw_xray(1, 64).image)
+    picture = Image.fromarray(tiny_models.draw_xray(1, 64).image)
     rows = datasets.Dataset.from_dict({"image": [picture] * 2, "label": [0, 0]}, features, split="train")
     datasets.DatasetDict(train=rows).save_to_disk(tmp_path)
     loaded = contents(load(str(tmp_path)))

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from hub_models.clip import ClipClassifier
 from hub_models.labels import LABELS
-from tests import tiny
+from tests.support import tiny_models
 from train.clip_tasks import PromptTask
 from train.distillation import Teacher
 from train.resnet import ClassificationTask
@@ -42,7 +42,7 @@ def test_a_teacher_says_what_its_checkpoint_does_in_the_order_that_is_asked(fold
 
 
 def test_several_teachers_say_the_mean_of_what_they_say_alone(folder, pixels, tmp_path):
-    other = tiny.clip()
+    other = tiny_models.clip()
     with torch.no_grad():
         other.model.visual_projection.weight.mul_(-1)
     other.save_pretrained(tmp_path)
@@ -65,9 +65,9 @@ def test_a_teacher_of_other_classes_or_another_view_is_refused(folder):
 def test_a_taught_pupil_weighs_the_teacher_and_the_true_classes_while_it_trains_only(folder, pixels, pupil):
     teacher = Teacher([folder], list(LABELS), "lungs")
     if pupil == "resnet":
-        task = ClassificationTask(tiny.resnet(), 0.0, teacher)
+        task = ClassificationTask(tiny_models.resnet(), 0.0, teacher)
     else:
-        task = PromptTask(tiny.clip(), teacher=teacher)
+        task = PromptTask(tiny_models.clip(), teacher=teacher)
     given = task.train()(pixels, TRUE)
     hard, soft = (F.cross_entropy(given["logits"], target).item() for target in (TRUE, teacher(pixels)))
     assert given["loss"].item() == pytest.approx(0.3 * hard + 0.7 * soft, rel=1e-5)

@@ -18,7 +18,7 @@ from hub_models.labels import LABELS, MASKS
 from hub_models.mask_files import describe_masks
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
-from tests.fakes import serve
+from tests.support.fake_pipeline import serve
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from hub_models.images import read_image
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier
-from tests import tiny
+from tests.support import tiny_models
 
 EXPORTED = ("unet", "resnet", "clip-finetuned")
 FAST = ("onnxruntime", "openvino")
@@ -211,7 +211,7 @@ def test_a_part_without_a_file_runs_in_pytorch(exported, tmp_path):
 def test_a_file_that_was_made_of_other_weights_is_not_used_and_the_engine_says_so(folder, monkeypatch, name):
     monkeypatch.setenv("XRAY_ENGINE", name)
     assert load(folder).engine.problem is None
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     model = load(folder)
     assert str(model.engine) == "torch, float32"
     problem = "network.onnx was not made of these weights; export it anew, or delete it."
@@ -265,7 +265,7 @@ def test_on_a_graphics_card_pytorch_runs_the_networks_unless_another_engine_is_n
 
 
 def test_a_clip_reads_its_sentences_anew_when_another_engine_runs_it():
-    model = tiny.clip()
+    model = tiny_models.clip()
     before = model.embed_classes()[1]
     model.engine = Engine(networks={"text": lambda ids, mask: (torch.ones(len(ids), 4) / 2,)})
     assert torch.equal(model.embed_classes()[1], torch.full((3, 4), 0.5))

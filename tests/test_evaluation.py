@@ -6,8 +6,8 @@ import pytest
 
 from hub_models.images import read_image
 from hub_models.views import NoLungs
-from tests import tiny
-from tests.drawn import halves, rectangle
+from tests.support import tiny_models
+from tests.support.datasets import halves, rectangle
 from train.data import load
 from train.evaluation import (
     class_probabilities,
@@ -37,7 +37,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
     """Four X-rays of four sizes."""
     folder = tmp_path_factory.mktemp("rows")
     for seed, (name, side) in enumerate(SIDES.items()):
-        tiny.write_row(folder / "Lung Segmentation Data" / "Test" / "COVID-19", name, tiny.draw_xray(seed, side))
+        tiny_models.write_row(
+            folder / "Lung Segmentation Data" / "Test" / "COVID-19", name, tiny_models.draw_xray(seed, side)
+        )
     return load(str(folder))["test"]
 
 
@@ -52,7 +54,7 @@ def test_the_lungs_are_outlined_at_the_size_of_every_image(rows):
 
 
 def test_outlines_are_what_the_saved_segmenter_says_of_the_file(covid_qu_ex):
-    segmenter, rows = tiny.unet(), load(str(covid_qu_ex))["train"].select(range(2, 5))
+    segmenter, rows = tiny_models.unet(), load(str(covid_qu_ex))["train"].select(range(2, 5))
     folders = {"COVID-19": covid_qu_ex / "Lung Segmentation Data" / "Lung Segmentation Data" / "Train" / "COVID-19"}
     for row in outline_lungs(rows, segmenter).select([0, 1]):
         path = Path(folders["COVID-19"], "images", row["file"])

@@ -26,7 +26,7 @@ from hub_models.labels import LABELS
 from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.views import NoLungs, apply_view, crop_box, view_box
-from tests import tiny
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(1, size=128)
 IMAGE, LUNGS = PHANTOM.image.astype(np.float32) / 255, PHANTOM.lungs
@@ -39,12 +39,12 @@ def processor(size: int) -> ViTImageProcessor:
 
 def resnet() -> ResnetClassifier:
     """Of 64 pixels: at 32, its last map would be one place."""
-    return ResnetClassifier(tiny.resnet().model, processor(64))
+    return ResnetClassifier(tiny_models.resnet().model, processor(64))
 
 
 def dual_encoder(architecture: str, width: int) -> ClipClassifier:
     """A tower of timm beside a tiny BERT, as the embedded CLIPs are built, with random weights."""
-    clip = tiny.clip()
+    clip = tiny_models.clip()
     vision = TimmWrapperConfig(architecture=architecture, do_pooling=True)
     vision.hidden_size = width
     layers = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -61,7 +61,7 @@ def lite() -> ClipClassifier:
 
 def siglip() -> ClipClassifier:
     """A tower without a class token: an attention pools its patches."""
-    clip = tiny.clip()
+    clip = tiny_models.clip()
     layers = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = {**layers, "vocab_size": len(clip.processor.tokenizer), "max_position_embeddings": 77, "projection_size": 16}
     config = SiglipConfig(text_config=text, vision_config={**layers, "image_size": 64, "patch_size": 16})
@@ -72,7 +72,7 @@ def siglip() -> ClipClassifier:
 TOWERS = {
     "resnet": (resnet, "resnet.encoder.stages.3"),
     "efficientnet": (lite, "vision_model.timm_model.bn2"),
-    "vit": (tiny.clip, "vision_model.encoder.layers.0.layer_norm1"),
+    "vit": (tiny_models.clip, "vision_model.encoder.layers.0.layer_norm1"),
     "siglip": (siglip, "vision_model.encoder.layers.1.layer_norm1"),
 }
 
@@ -216,7 +216,7 @@ def hooks(model: nn.Module) -> list[int]:
     return [len(layer._forward_hooks) + len(layer._backward_hooks) for layer in model.modules()]
 
 
-@pytest.mark.parametrize("build", [resnet, lite, tiny.clip])
+@pytest.mark.parametrize("build", [resnet, lite, tiny_models.clip])
 @pytest.mark.parametrize("inference", [False, True])
 def test_nothing_is_left_behind_on_the_model(build, inference):
     classifier = build()
@@ -237,7 +237,7 @@ def test_nothing_is_left_behind_on_the_model(build, inference):
     assert classifier(IMAGE, LUNGS) == answer
 
 
-@pytest.mark.parametrize("build", [resnet, tiny.clip])
+@pytest.mark.parametrize("build", [resnet, tiny_models.clip])
 def test_frozen_weights_give_the_same_heat(build):
     classifier = build()
     explained = explain(classifier, IMAGE, LUNGS)
@@ -245,7 +245,7 @@ def test_frozen_weights_give_the_same_heat(build):
     assert np.array_equal(explain(classifier, IMAGE, LUNGS).heat, explained.heat)
 
 
-@pytest.mark.parametrize("build", [resnet, tiny.clip])
+@pytest.mark.parametrize("build", [resnet, tiny_models.clip])
 def test_the_most_probable_class_is_explained_when_none_is_named(build):
     classifier = build()
     answer = classifier(IMAGE, LUNGS)
@@ -254,20 +254,20 @@ def test_the_most_probable_class_is_explained_when_none_is_named(build):
     assert np.array_equal(explained.heat, explain(classifier, IMAGE, LUNGS, explained.label).heat)
 
 
-@pytest.mark.parametrize("build", [resnet, tiny.clip])
+@pytest.mark.parametrize("build", [resnet, tiny_models.clip])
 def test_a_label_that_is_no_class_is_refused_with_those_that_are(build):
     with pytest.raises(ValueError, match=r"^'Flu' is not a class of this model; choose one of COVID-19, Non-COV"):
         explain(build(), IMAGE, LUNGS, "Flu")
 
 
-@pytest.mark.parametrize("build", [resnet, tiny.clip])
+@pytest.mark.parametrize("build", [resnet, tiny_models.clip])
 def test_a_view_of_lungs_has_no_explanation_without_them(build):
     with pytest.raises(NoLungs, match="No lungs were outlined"):
         explain(build(), IMAGE, np.zeros_like(LUNGS))
 
 
 def test_a_clip_is_explained_for_the_sentences_it_is_given():
-    classifier, own = tiny.clip(), {"ill": ["COVID-19 lungs"], "well": ["Normal", "a chest X-ray"]}
+    classifier, own = tiny_models.clip(), {"ill": ["COVID-19 lungs"], "well": ["Normal", "a chest X-ray"]}
     answer, labels = classifier(IMAGE, LUNGS, own), [None, "ill", "well"]
     given = [explain(classifier, IMAGE, LUNGS, label, own) for label in labels]
     assert [explained.label for explained in given] == [max(answer, key=answer.get), "ill", "well"]

@@ -16,8 +16,8 @@ from hub_models.checkpoints import Checkpoint, variable
 from hub_models.digest import weights_digest
 from hub_models.engines import graph_file, open_engine
 from hub_models.pipeline import load_model
-from tests import tiny
-from tests.drawn import rectangle
+from tests.support import tiny_models
+from tests.support.datasets import rectangle
 from train import quality
 
 FILES = {
@@ -64,7 +64,7 @@ def worth(monkeypatch):
                 self.left = iter(figures)
 
             def shown(self, count):
-                drawn = [tiny.draw_xray(seed, size=64) for seed in range(3)]
+                drawn = [tiny_models.draw_xray(seed, size=64) for seed in range(3)]
                 return [(one.image.astype(np.float32) / 255, rectangle(64)) for one in drawn]
 
             def measure(self, model) -> dict[str, float]:
@@ -121,7 +121,9 @@ def test_a_file_does_not_tell_where_it_was_made(exported, role):
 
 
 def test_the_parts_that_are_named_are_exported_alone(checkpoints, tmp_path, capsys):
-    folder = tiny.write_release("clip-finetuned", checkpoints["clip-finetuned"], tiny.facts(), tmp_path / "clip")
+    folder = tiny_models.write_release(
+        "clip-finetuned", checkpoints["clip-finetuned"], tiny_models.facts(), tmp_path / "clip"
+    )
     (one,) = export.main([str(folder), "--parts", "image"])
     assert [path.name for path in folder.glob("*.onnx")] == ["image.onnx"]
     assert (one.file, one.measured.keys()) == (folder / "image.onnx", {"embeddings"})
@@ -147,7 +149,9 @@ def test_outputs_that_are_not_pytorchs_are_refused_and_earlier_files_stay(folder
 
 
 def test_an_export_that_is_interrupted_leaves_nothing(checkpoints, tmp_path, monkeypatch):
-    folder = tiny.write_release("clip-finetuned", checkpoints["clip-finetuned"], tiny.facts(), tmp_path / "clip")
+    folder = tiny_models.write_release(
+        "clip-finetuned", checkpoints["clip-finetuned"], tiny_models.facts(), tmp_path / "clip"
+    )
     before = contents(folder)
 
     def interrupt(*_):
@@ -271,7 +275,7 @@ def test_a_folder_that_does_not_say_what_it_is_is_refused(checkpoints, tmp_path)
 
 
 def test_a_fusion_has_nothing_to_export(checkpoints, tmp_path):
-    folder = tiny.write_release("fusion", checkpoints["fusion"], tiny.facts(), tmp_path / "fusion")
+    folder = tiny_models.write_release("fusion", checkpoints["fusion"], tiny_models.facts(), tmp_path / "fusion")
     assert refusal(folder).startswith("A fusion has no network to export: it is one small layer between")
     assert not [*folder.glob("*.onnx")]
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests import tiny
+from tests.support import tiny_models
 from train.folder import COLUMNS, MASK_FOLDERS, PARTS, class_names, read_folder
 
 LUNGS, INFECTION = PARTS
@@ -18,7 +18,7 @@ def masks(manifest: pd.DataFrame) -> dict[str, str]:
 
 
 def write(folder: Path, part: str, place: str, seed: int, name: str = "a.png", **drawn: bool) -> None:
-    tiny.write_row(folder / part / place, name, tiny.draw_xray(seed, 64, opacities=3), **drawn)
+    tiny_models.write_row(folder / part / place, name, tiny_models.draw_xray(seed, 64, opacities=3), **drawn)
 
 
 def write_metadata(folder: Path, *rows: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ def test_a_mask_that_nobody_drew_is_none_and_one_that_was_drawn_blank_is_not(cov
 
 
 def test_the_parts_may_lie_in_a_folder_of_the_same_name_or_not(covid_qu_ex, tmp_path):
-    flat, doubled = read_folder(tiny.write_covid_qu_ex(tmp_path, doubled=False)), read_folder(covid_qu_ex)
+    flat, doubled = read_folder(tiny_models.write_covid_qu_ex(tmp_path, doubled=False)), read_folder(covid_qu_ex)
     facts = ["file", "label", "split", "patient", "source", "finding", "caption"]
     pd.testing.assert_frame_equal(flat[facts], doubled[facts])
     assert masks(flat) == masks(doubled)

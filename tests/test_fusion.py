@@ -10,7 +10,7 @@ from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.labels import LABELS
 from hub_models.phantom import draw_phantom
-from tests import tiny
+from tests.support import tiny_models
 from train import fusion as script
 from train.fusion import FusionTask
 
@@ -21,7 +21,7 @@ PARTS = {"resnet": "a" * 64, "clip-finetuned": "b" * 64}
 
 @pytest.fixture
 def parts() -> tuple:
-    return tiny.resnet(), tiny.clip()
+    return tiny_models.resnet(), tiny_models.clip()
 
 
 @pytest.fixture

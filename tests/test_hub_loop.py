@@ -23,9 +23,9 @@ from hub_models.opening import open_pipeline
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier
-from tests import tiny
-from tests.fakes import serve
-from tests.loopback_hub import WRITE_TOKEN, start, used
+from tests.support import tiny_models
+from tests.support.fake_hub import WRITE_TOKEN, start, used
+from tests.support.fake_pipeline import serve
 from train import data
 
 REPO = "someone/chest-xray-resnet"
@@ -41,7 +41,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     monkeypatch,
 ):
     facts = CardFacts.load(folder)
-    local = {role: tiny.write_release(role, checkpoints[role], facts, tmp_path / "all" / role) for role in ROLES}
+    local = {role: tiny_models.write_release(role, checkpoints[role], facts, tmp_path / "all" / role) for role in ROLES}
     with start() as hub:
         with used(hub.url, tmp_path / "mine", WRITE_TOKEN), monkeypatch.context() as chosen:
             for role in ROLES:
@@ -84,7 +84,7 @@ def test_onnx_files_come_back_and_run_unless_they_were_made_of_other_weights(exp
             assert (pulled.folder / "network.onnx").read_bytes() == (exported("resnet") / "network.onnx").read_bytes()
             assert (str(fast.engine), fast.engine.problem) == ("openvino, float32", None)
             other = shutil.copytree(exported("resnet"), tmp_path / "other")
-            tiny.change_weights(other)
+            tiny_models.change_weights(other)
             hub.repositories[REPO].commit({WEIGHTS_FILE: (other / WEIGHTS_FILE).read_bytes()})
             slow = load_model(resolve("resnet", REPO))
     assert str(slow.engine) == "torch, float32"
@@ -146,7 +146,7 @@ def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
         publish.main([str(folder), "--repo_id", REPO])
         before = list(hub.repositories[REPO].commits)
-        tiny.change_weights(folder)
+        tiny_models.change_weights(folder)
         config = folder / "config.json"
         config.write_text(config.read_text().replace("{", '{"remark": "other",', 1))
         expected = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -19,7 +19,7 @@ from PIL import Image
 from hub_models.images import read_image
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
-from tests.fakes import serve
+from tests.support.fake_pipeline import serve
 
 PROMPTS = {"Ill": ["COVID-19 lungs"], "Well": ["Normal lungs", "a chest X-ray"]}
 

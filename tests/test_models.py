@@ -18,7 +18,7 @@ from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs, apply_view
-from tests import tiny
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(1, size=128)
 IMAGE = PHANTOM.image.astype(np.float32) / 255
@@ -36,9 +36,11 @@ class Kind:
 
 WEIGHTS = {"config.json", "model.safetensors"}
 KINDS = {
-    "unet": Kind(tiny.unet, "network", {*WEIGHTS, "preprocessor_config.json", "README.md"}),
-    "resnet": Kind(tiny.resnet, "model", {*WEIGHTS, "preprocessor_config.json"}),
-    "clip": Kind(tiny.clip, "model", {*WEIGHTS, "processor_config.json", "tokenizer.json", "tokenizer_config.json"}),
+    "unet": Kind(tiny_models.unet, "network", {*WEIGHTS, "preprocessor_config.json", "README.md"}),
+    "resnet": Kind(tiny_models.resnet, "model", {*WEIGHTS, "preprocessor_config.json"}),
+    "clip": Kind(
+        tiny_models.clip, "model", {*WEIGHTS, "processor_config.json", "tokenizer.json", "tokenizer_config.json"}
+    ),
 }
 
 
@@ -108,7 +110,7 @@ class TestContract:
             type(model).from_pretrained(folder)
 
 
-@pytest.mark.parametrize("build", [tiny.resnet, tiny.clip])
+@pytest.mark.parametrize("build", [tiny_models.resnet, tiny_models.clip])
 class TestClassifiers:
     def test_classes_keep_their_order_and_the_view_its_name_in_a_saved_folder(self, build, tmp_path):
         model = build(UNSORTED)

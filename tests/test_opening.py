@@ -15,7 +15,7 @@ from hub_models import opening
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.opening import open_pipeline, try_again
 from hub_models.wording import problems_html
-from tests.loopback_hub import CORRUPT, RESET, SILENCE, TRUNCATED, LoopbackHub, Repository, start, used
+from tests.support.fake_hub import CORRUPT, RESET, SILENCE, TRUNCATED, LoopbackHub, Repository, start, used
 
 REPO = "someone/chest-xray-resnet"
 IMAGE = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)

@@ -11,7 +11,7 @@ from torch import nn
 
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter, new_processor
-from tests import tiny
+from tests.support import tiny_models
 from train.arguments import DataArguments, XrayTrainingArguments, parse_arguments
 from train.original import NAME, RECIPE, OriginalUnet, load_segmenter, new_segmenter
 from train.unet import RECIPES, UnetArguments
@@ -51,7 +51,7 @@ def test_a_new_one_is_told_its_size_and_answers_with_probabilities():
     segmenter = new_segmenter(32)
     assert segmenter.image_size == 32
     assert segmenter.thresholds == {"lungs": 0.5, "infection": 0.5}
-    (found,) = segmenter.probability_maps([tiny.draw_xray(1, 48).image.astype(np.float32) / 255])
+    (found,) = segmenter.probability_maps([tiny_models.draw_xray(1, 48).image.astype(np.float32) / 255])
     assert found.shape == (2, 48, 48)
     assert (found > 0).all()
     assert (found < 1).all()
@@ -68,13 +68,13 @@ def test_a_saved_one_loads_with_its_weights_thresholds_and_answers(small, tmp_pa
     assert loaded.network.state_dict().keys() == saved.keys()
     for name, tensor in loaded.network.state_dict().items():
         assert torch.equal(tensor, saved[name].half().float()), name
-    image = tiny.draw_xray(1, 64).image.astype(np.float32) / 255
+    image = tiny_models.draw_xray(1, 64).image.astype(np.float32) / 255
     np.testing.assert_allclose(loaded.probabilities([image]), small.probabilities([image]), rtol=0, atol=2e-3)
 
 
 def test_a_unet_of_the_library_loads_as_itself(checkpoints):
     loaded = load_segmenter(checkpoints["unet"])
-    image = tiny.draw_xray(1, 64).image.astype(np.float32) / 255
+    image = tiny_models.draw_xray(1, 64).image.astype(np.float32) / 255
     expected = Segmenter.from_pretrained(checkpoints["unet"]).probabilities([image])
     assert np.array_equal(loaded.probabilities([image]), expected)
 

@@ -18,7 +18,7 @@ from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
-from tests import tiny
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(5, size=128, opacities=2)
 IMAGE = PHANTOM.image.astype(np.float32) / 255
@@ -98,14 +98,14 @@ def test_a_report_holds_what_the_single_models_say(overrides):
 
 
 def test_the_classifiers_are_shown_the_outlined_lungs_and_the_infected_share_is_of_them():
-    resnet = tiny.resnet()
+    resnet = tiny_models.resnet()
     report = XrayPipeline(drawn, {"resnet": resnet}, {})(IMAGE)
     assert report.classifiers == {"resnet": resnet(IMAGE, PHANTOM.lungs)}
     assert report.involvement.both == PHANTOM.infection.sum() / PHANTOM.lungs.sum()
 
 
 def test_a_visitors_sentences_reach_the_zero_shot_clip_only():
-    clip = tiny.clip()
+    clip = tiny_models.clip()
     pipeline = XrayPipeline(drawn, {"clip-zero-shot": clip, "clip-finetuned": clip}, {})
     prompts = {"ill": ["COVID-19 lungs"], "well": ["Normal lungs"]}
     answers = pipeline(IMAGE, prompts).classifiers
@@ -118,8 +118,12 @@ def test_a_visitors_sentences_reach_the_zero_shot_clip_only():
 
 
 def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_others_answer():
-    whole = tiny.clip(view="full")
-    classifiers = {"resnet": tiny.resnet(), "clip-zero-shot": whole, "clip-finetuned": tiny.clip(view="crop")}
+    whole = tiny_models.clip(view="full")
+    classifiers = {
+        "resnet": tiny_models.resnet(),
+        "clip-zero-shot": whole,
+        "clip-finetuned": tiny_models.clip(view="crop"),
+    }
     report = XrayPipeline(nothing, classifiers, {})(IMAGE)
     assert report.classifiers == {"clip-zero-shot": whole(IMAGE)}
     assert report.notes == [
@@ -178,7 +182,7 @@ def test_weights_that_are_cut_short_are_refused_in_a_sentence(overrides, tmp_pat
 
 def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_changes_nothing(overrides, tmp_path):
     pipeline = XrayPipeline.from_pretrained(overrides)
-    tiny.resnet(("ill", "well")).save_pretrained(tmp_path)
+    tiny_models.resnet(("ill", "well")).save_pretrained(tmp_path)
     chosen = Checkpoint("resnet", tmp_path, "folder", str(tmp_path))
     pipeline.use(chosen)
     assert pipeline.checkpoints["resnet"] == chosen
@@ -195,8 +199,8 @@ def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_cha
 def test_a_fusion_whose_part_was_exchanged_says_so_until_the_part_is_back(overrides, tmp_path):
     pipeline = XrayPipeline.from_pretrained(overrides)
     before = pipeline(IMAGE)
-    tiny.resnet().save_pretrained(tmp_path)
-    tiny.change_weights(tmp_path)
+    tiny_models.resnet().save_pretrained(tmp_path)
+    tiny_models.change_weights(tmp_path)
     pipeline.use(Checkpoint("resnet", tmp_path, "folder", "another"))
     report = pipeline(IMAGE)
     assert sorted(report.classifiers) == ["clip-finetuned", "clip-zero-shot", "resnet"]

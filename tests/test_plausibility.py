@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from hub_models.cards import CardFacts
 from hub_models.plausibility import FILE, Plausibility, mask_features
-from tests import tiny
+from tests.support import tiny_models
 from train import plausibility
 from train.plausibility import REFUSED, fit
 
@@ -61,8 +61,8 @@ def test_mask_features_are_areas_doubts_and_borders():
 
 
 def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
-    segmenter = tiny.unet()
-    images = [tiny.draw_xray(seed, 64).image.astype(np.float32) / 255 for seed in range(2)]
+    segmenter = tiny_models.unet()
+    images = [tiny_models.draw_xray(seed, 64).image.astype(np.float32) / 255 for seed in range(2)]
     found, features = segmenter.look(images)
     assert np.array_equal(found, segmenter.probabilities(images))
     with torch.inference_mode():
@@ -74,8 +74,8 @@ def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
 
 
 def test_a_unet_that_was_taught_to_tell_says_how_strange_a_picture_is():
-    segmenter = tiny.unet()
-    image = tiny.draw_xray(1, 96).image.astype(np.float32) / 255
+    segmenter = tiny_models.unet()
+    image = tiny_models.draw_xray(1, 96).image.astype(np.float32) / 255
     plain = segmenter(image)
     assert (plain.strangeness, plain.strange) == (None, False)
     _, (features,) = segmenter.look([image])
@@ -90,7 +90,7 @@ def test_a_unet_that_was_taught_to_tell_says_how_strange_a_picture_is():
 
 
 def test_the_script_adds_it_to_a_unets_folder_and_tells_its_card(covid_qu_ex, checkpoints, folder, tmp_path):
-    unet = tiny.write_release("unet", checkpoints["unet"], CardFacts.load(folder), tmp_path / "unet")
+    unet = tiny_models.write_release("unet", checkpoints["unet"], CardFacts.load(folder), tmp_path / "unet")
     told = plausibility.main(["--dataset", str(covid_qu_ex), "--unet", str(unet)])
     assert Plausibility.load(unet).threshold == pytest.approx(told["threshold"], rel=1e-6)
     assert told["images"] == 6

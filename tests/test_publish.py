@@ -14,8 +14,8 @@ from hub_models import publish
 from hub_models.cards import CardFacts
 from hub_models.checkpoints import ROLES, resolve, variable
 from hub_models.engines import graph_file
-from tests import tiny
-from tests.loopback_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
+from tests.support import tiny_models
+from tests.support.fake_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
 
 REPO = "someone/chest-xray-resnet"
 
@@ -67,7 +67,7 @@ def test_a_repository_is_private_when_asked_for(hub, folder):
 def test_publishing_again_commits_what_changed_and_nothing_when_nothing_did(hub, folder):
     (first,) = publish.main([str(folder), "--repo_id", REPO])
     assert publish.main([str(folder), "--repo_id", REPO])[0].oid == first.oid
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     publish.main([str(folder), "--repo_id", REPO])
     assert [commit.written for commit in hub.repositories[REPO].commits[2:]] == [["model.safetensors"]]
 
@@ -139,7 +139,7 @@ def test_onnx_files_of_these_weights_go_up_too(hub, graph):
 def test_an_onnx_file_of_other_weights_is_refused_by_name(hub, graph, monkeypatch, engine, precision):
     monkeypatch.setenv("XRAY_ENGINE", engine)  # also where there is none that would open it
     file = graph.rename(graph_file(graph.parent, "network", precision))
-    tiny.change_weights(file.parent)
+    tiny_models.change_weights(file.parent)
     assert refusal(file.parent) == f"{file} was not made of these weights; export it anew, or delete it."
     assert hub.requests == []
 
@@ -207,7 +207,7 @@ def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, folder, tmp_path, monk
 def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, fault, status):
     publish.main([str(folder), "--repo_id", REPO])
     before = list(hub.repositories[REPO].commits)
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"remark": "other"}))
     hub.faults[fault] = status
@@ -224,7 +224,7 @@ def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, fold
     facts = CardFacts.load(folder)
     for role in ROLES:
         monkeypatch.setenv(
-            variable(role), str(tiny.write_release(role, checkpoints[role], facts, tmp_path / "all" / role))
+            variable(role), str(tiny_models.write_release(role, checkpoints[role], facts, tmp_path / "all" / role))
         )
     publish.main(["all", "--namespace", "someone", "--tag", "v1"])
     assert set(hub.repositories) == {f"someone/chest-xray-{role}" for role in ROLES}
@@ -241,7 +241,7 @@ def test_one_repository_cannot_take_all_roles(hub):
 
 def test_a_tag_that_is_taken_is_refused_before_anything_is_sent(hub, folder):
     publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
     with pytest.raises(SystemExit, match=f"{REPO} already has a tag v1; choose another"):
         publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
@@ -260,7 +260,7 @@ def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monke
 
 def test_a_pull_request_leaves_main_as_it_was(hub, folder):
     publish.main([str(folder), "--repo_id", REPO])
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
     (commit,) = publish.main([str(folder), "--repo_id", REPO, "--create_pr"])
     assert hub.repositories[REPO].commits == before
@@ -270,7 +270,7 @@ def test_a_pull_request_leaves_main_as_it_was(hub, folder):
 
 def test_somebody_who_writes_at_the_same_time_is_not_overwritten(hub, folder, monkeypatch):
     publish.main([str(folder), "--repo_id", REPO])
-    tiny.change_weights(folder)
+    tiny_models.change_weights(folder)
     create_commit = HfApi.create_commit
 
     def overtaken(api, *args, **kwargs):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.loopback_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, start, used
+from tests.support.fake_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, start, used
 from train import data
 
 REPO = "someone/lung-xrays"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints import variable
-from tests import tiny
+from tests.support import tiny_models
 from train.quality import Quality
 
 LABELS = ("Normal", "COVID-19", "Non-COVID")  # in another order than the data's
@@ -19,7 +19,7 @@ def quality(covid_qu_ex, checkpoints) -> Quality:
     """Of a classifier, the lungs outlined by the tiny UNet."""
     with pytest.MonkeyPatch.context() as chosen:
         chosen.setenv(variable("unet"), str(checkpoints["unet"]))
-        return Quality(str(covid_qu_ex), tiny.resnet(LABELS))
+        return Quality(str(covid_qu_ex), tiny_models.resnet(LABELS))
 
 
 def answering(answer: Callable[[], str]) -> Callable:
@@ -33,10 +33,10 @@ def answering(answer: Callable[[], str]) -> Callable:
 
 
 def test_of_a_unet_it_is_the_dice_of_each_mask_on_the_images_that_have_one(covid_qu_ex):
-    quality = Quality(str(covid_qu_ex), tiny.unet())
+    quality = Quality(str(covid_qu_ex), tiny_models.unet())
     files = [file.split("/")[-1] for file in quality.validation["file"]]
     assert (quality.images, len(files)) == (3, 3)  # two COVID-19 images, and a healthy one with a blank infection mask
-    measured = quality.measure(tiny.unet())
+    measured = quality.measure(tiny_models.unet())
     areas = [np.asarray(mask).astype(bool).mean() for mask in quality.validation["lung_mask"]]
     everything = np.mean([2 * area / (area + 1) for area in areas])
     assert measured == {"lungs dice": pytest.approx(everything, abs=0.02), "infection dice": 0.0}
@@ -65,20 +65,20 @@ def test_data_of_other_classes_is_refused(covid_qu_ex):
     with pytest.raises(
         ValueError, match="has the classes COVID-19, Non-COVID, Normal; this model scores Normal, Other"
     ):
-        Quality(str(covid_qu_ex), tiny.resnet(("Normal", "Other")))
+        Quality(str(covid_qu_ex), tiny_models.resnet(("Normal", "Other")))
 
 
 def test_a_model_of_several_findings_an_image_is_refused(covid_qu_ex):
-    model = tiny.resnet()
+    model = tiny_models.resnet()
     model.model.config.problem_type = "multi_label_classification"
     with pytest.raises(ValueError, match="has no accuracy to be measured"):
         Quality(str(covid_qu_ex), model)
 
 
 def test_a_unet_is_not_measured_on_data_without_masks(tmp_path, caplog):
-    folder = tiny.write_covid_qu_ex(tmp_path)
+    folder = tiny_models.write_covid_qu_ex(tmp_path)
     for kind in ("lung masks", "infection masks"):
         for masks in folder.rglob(kind):
             shutil.rmtree(masks)
     with caplog.at_level(logging.ERROR), pytest.raises(ValueError, match=r"The split validation of .* holds no image"):
-        Quality(str(folder), tiny.unet())
+        Quality(str(folder), tiny_models.unet())

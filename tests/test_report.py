@@ -21,7 +21,7 @@ from hub_models.pipeline import Report
 from hub_models.report import Source, describe, fitting_calibrations, printable, remarks
 from hub_models.report_pdf import write_pdf
 from hub_models.unet import Masks
-from tests import tiny
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(3, size=128, opacities=3)
 MASKS = Masks(PHANTOM.lungs, PHANTOM.infection)
@@ -125,7 +125,7 @@ def test_a_visitors_sentences_are_kept(origins):
 
 
 def test_prediction_sets_are_told_of_calibrated_answers_to_a_classifiers_own_prompts():
-    resnet, clip, plain = tiny.resnet(), tiny.clip(), tiny.clip()
+    resnet, clip, plain = tiny_models.resnet(), tiny_models.clip(), tiny_models.clip()
     fitted = Calibration(least=0.2, level=0.8)
     for classifier in (resnet, clip):
         fitted.write(classifier.model.config)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests import tiny
-from tests.drawn import dataset, rectangle
+from tests.support import tiny_models
+from tests.support.datasets import dataset, rectangle
 from train.data import to_dataset
 from train.folder import read_folder
 from train.rows import (
@@ -34,14 +34,14 @@ def encoded(pixels: np.ndarray, file_format: str = "PNG") -> bytes:
 
 
 def mask_bytes(size: int = 64, file_format: str = "PNG") -> bytes:
-    return encoded(tiny.draw_xray(1, size).lungs * np.uint8(255), file_format)
+    return encoded(tiny_models.draw_xray(1, size).lungs * np.uint8(255), file_format)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Three X-rays of 64 pixels with lung masks, to be spoilt."""
     for seed, name in enumerate(("a.png", "b.png", "c.png")):
-        tiny.write_row(tmp_path / PLACE, name, tiny.draw_xray(seed, 64), lungs=True)
+        tiny_models.write_row(tmp_path / PLACE, name, tiny_models.draw_xray(seed, 64), lungs=True)
     return tmp_path
 
 

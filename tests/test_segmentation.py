@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter, new_processor
-from tests.drawn import dataset, rectangle
+from tests.support.datasets import dataset, rectangle
 from train.augment import Augmentation
 from train.boxes import MOST
 from train.losses import BoxLoss, OutlineLoss, box_masks

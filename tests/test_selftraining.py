@@ -4,7 +4,7 @@ import datasets
 import numpy as np
 import pytest
 
-from tests.drawn import Known, dataset, halves, rectangle
+from tests.support.datasets import Known, dataset, halves, rectangle
 from train.boxes import add_boxes
 from train.rows import read_mask
 from train.selftraining import add_healthy, add_taught

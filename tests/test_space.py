@@ -7,7 +7,7 @@ import yaml
 
 from hub_models import space
 from hub_models.checkpoints import ROLES, variable
-from tests.loopback_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, Repository, start, used
+from tests.support.fake_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, Repository, start, used
 
 SPACE = "someone/lung-xrays"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.drawn import Known, dataset, rectangle
+from tests.support.datasets import Known, dataset, rectangle
 from train.thresholds import CANDIDATES, choose_thresholds
 
 LEFT = slice(0, 0.5)  # shares of a side

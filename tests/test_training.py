@@ -18,7 +18,7 @@ from hub_models.images import read_image
 from hub_models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
 from hub_models.views import apply_view
-from tests import tiny
+from tests.support import tiny_models
 from train import clip, resnet, unet
 
 PROJECT = Path(unet.__file__).parents[1]
@@ -143,11 +143,11 @@ def test_a_classifier_learns_classes_that_metadata_names(covid_qu_ex, checkpoint
 def test_a_training_that_starts_from_a_calibrated_checkpoint_is_calibrated_anew(
     covid_qu_ex, checkpoints, folder, tmp_path
 ):
-    classifier = tiny.resnet()
+    classifier = tiny_models.resnet()
     Calibration(temperature=5.0, least=0.1).write(classifier.model.config)
     classifier.save_pretrained(tmp_path / "bare")
     facts = replace(CardFacts.load(folder), labels=list(LABELS))
-    first = tiny.write_release("resnet", tmp_path / "bare", facts, tmp_path / "first")
+    first = tiny_models.write_release("resnet", tmp_path / "bare", facts, tmp_path / "first")
     command = [*words("resnet", covid_qu_ex, tmp_path / "out", checkpoints, steps=1), "--learning_rate=0"]
     results = resnet.main([*command, f"--model_name_or_path={first}"])
     told = CardFacts.load(tmp_path / "out" / "release")

@@ -6,14 +6,14 @@ from transformers import AutoImageProcessor
 
 from hub_models.phantom import draw_phantom
 from hub_models.unet import Segmenter
-from tests import tiny
+from tests.support import tiny_models
 
 IMAGE = draw_phantom(1, size=128).image.astype(np.float32) / 255
 
 
 @pytest.mark.parametrize("shape", [(33, 128), (101, 67), (64, 64)])
 def test_the_first_output_is_the_lungs_and_the_second_the_infection_at_any_size(shape):
-    masks = tiny.unet()(np.resize(IMAGE, shape))  # it outlines everything as lungs and nothing as infection
+    masks = tiny_models.unet()(np.resize(IMAGE, shape))  # it outlines everything as lungs and nothing as infection
     assert np.array_equal(masks.lungs, np.ones(shape, bool))
     assert np.array_equal(masks.infection, np.zeros(shape, bool))
 
@@ -21,7 +21,7 @@ def test_the_first_output_is_the_lungs_and_the_second_the_infection_at_any_size(
 def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[0, :, :32], probabilities[1, :16] = 1, 1  # the left half, the upper quarter
-    segmenter = tiny.unet()
+    segmenter = tiny_models.unet()
     segmenter.look = lambda images: (probabilities[None], np.zeros((1, 0), np.float32))
     masks = segmenter(np.zeros((101, 67), np.float32))
     rows, columns = np.indices((101, 67)) + 0.5  # the middles of the pixels
@@ -30,7 +30,7 @@ def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
 
 
 def test_a_pixel_belongs_to_a_mask_from_the_masks_saved_threshold_on(tmp_path):
-    segmenter = tiny.unet()
+    segmenter = tiny_models.unet()
     segmenter.processor.thresholds = {"lungs": 0.25, "infection": 0.75}
     segmenter.save_pretrained(tmp_path)
     probabilities = np.full((2, 64, 64), 0.25, np.float32)
@@ -46,7 +46,7 @@ def test_holes_and_specks_are_mended_in_the_lungs_and_small_ones_in_the_infectio
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[:, 10:40, 10:40], probabilities[:, 20:25, 20:25], probabilities[:, 60, 60] = 1, 0, 1
     probabilities[1, 30, 30] = 0
-    masks = tiny.unet().masks(probabilities)
+    masks = tiny_models.unet().masks(probabilities)
     whole = np.zeros((64, 64), bool)
     whole[10:40, 10:40] = True
     assert np.array_equal(masks.lungs, whole)
@@ -58,7 +58,7 @@ def test_holes_and_specks_are_mended_in_the_lungs_and_small_ones_in_the_infectio
 def test_where_no_lungs_are_found_no_infection_is_shown():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[1] = 1
-    masks = tiny.unet().masks(probabilities)
+    masks = tiny_models.unet().masks(probabilities)
     assert not masks.lungs.any()
     assert not masks.infection.any()
 
@@ -75,7 +75,7 @@ def test_a_mirroring_checkpoint_answers_the_mean_of_both_sides(tmp_path):
 
 
 def test_the_folder_loads_with_plain_smp_and_transformers(tmp_path):
-    tiny.unet().save_pretrained(tmp_path)
+    tiny_models.unet().save_pretrained(tmp_path)
     network, processor = smp.from_pretrained(tmp_path), AutoImageProcessor.from_pretrained(tmp_path)
     pixels = processor([torch.from_numpy(IMAGE)[None]], do_rescale=False, return_tensors="pt")["pixel_values"]
     with torch.inference_mode():
@@ -85,7 +85,7 @@ def test_the_folder_loads_with_plain_smp_and_transformers(tmp_path):
 
 
 def test_pixels_are_resized_to_the_networks_size_and_brought_to_minus_one_to_one():
-    segmenter = tiny.unet()
+    segmenter = tiny_models.unet()
     grey = [torch.full((1, *shape), value) for shape, value in (((40, 90), 0.0), ((64, 64), 0.75), ((301, 7), 1.0))]
     pixels = segmenter.pixel_values(grey)
     assert pixels.shape == (3, 1, 64, 64)
@@ -95,7 +95,7 @@ def test_pixels_are_resized_to_the_networks_size_and_brought_to_minus_one_to_one
 
 def test_a_model_card_that_is_there_stays(tmp_path):
     (tmp_path / "README.md").write_text("# Mine\n")
-    tiny.unet().save_pretrained(tmp_path)
+    tiny_models.unet().save_pretrained(tmp_path)
     assert (tmp_path / "README.md").read_text() == "# Mine\n"
 
 

@@ -11,7 +11,7 @@ from transformers import set_seed
 from hub_models.cards import CardFacts
 from hub_models.check import check_folder
 from hub_models.unet import Segmenter
-from tests.drawn import dataset, rectangle
+from tests.support.datasets import dataset, rectangle
 from train import original
 from train.data import load
 from train.encoders import load_encoder

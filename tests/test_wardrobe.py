@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hub_models.images import ImageRefused, read_image
-from tests.wardrobe import BAD, GOOD, encoded, xray
+from tests.support.bad_files import BAD, GOOD, encoded, xray
 
 ROOT = Path(__file__).parents[1]
 READ_ALL = """

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoModelForImageClassification, ResNetForImageClassification
 
 from hub_models import weights
-from tests import tiny
+from tests.support import tiny_models
 
 BIAS = "classifier.1.bias"
 
@@ -16,7 +16,7 @@ BIAS = "classifier.1.bias"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A tiny ResNet, saved."""
-    weights.save_pretrained(tiny.resnet().model, tmp_path)
+    weights.save_pretrained(tiny_models.resnet().model, tmp_path)
     return tmp_path
 
 
@@ -45,7 +45,7 @@ def test_a_value_that_float16_does_not_hold_is_refused_by_the_tensors_name(value
 
 
 def test_a_model_whose_weights_lie_channels_last_is_saved_with_the_same_values(folder, tmp_path):
-    weights.save_pretrained(tiny.resnet().model.to(memory_format=torch.channels_last), tmp_path / "other")
+    weights.save_pretrained(tiny_models.resnet().model.to(memory_format=torch.channels_last), tmp_path / "other")
     saved, other = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "other"))
     assert saved.keys() == other.keys()
     assert all(torch.equal(saved[name], other[name]) for name in saved)
@@ -93,7 +93,7 @@ def test_a_pickle_is_never_loaded(folder):
 
 
 def test_a_saved_config_does_not_tell_where_on_the_machine_a_model_came_from(tmp_path):
-    classifier = tiny.clip()
+    classifier = tiny_models.clip()
     classifier.model.config.text_config._name_or_path = "/home/somebody/models/text"
     weights.save_pretrained(classifier.model, tmp_path)
     assert "/home/somebody" not in (tmp_path / "config.json").read_text()

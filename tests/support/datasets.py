@@ -8,7 +8,7 @@ from PIL import Image
 
 from hub_models.labels import LABELS, MASKS
 from hub_models.unet import Masks
-from tests import tiny
+from tests.support import tiny_models
 from train.rows import COLUMNS, FEATURES, MASK_COLUMNS
 
 
@@ -17,7 +17,7 @@ def dataset(*rows: dict, classes: Sequence[str] = LABELS) -> datasets.Dataset:
     features = datasets.Features(FEATURES | {"label": datasets.ClassLabel(names=list(classes))})
     whole = []
     for number, row in enumerate(rows):
-        image = Image.fromarray(tiny.draw_xray(number, row["side"]).image)
+        image = Image.fromarray(tiny_models.draw_xray(number, row["side"]).image)
         masks = {name: Image.fromarray(row[name]) for name in MASK_COLUMNS.values() if row.get(name) is not None}
         whole.append({**dict.fromkeys(COLUMNS), "file": f"{number}.png", **row, "image": image, **masks})
     columns = {name: [row[name] for row in whole] for name in COLUMNS}

@@ -32,7 +32,7 @@ def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def covid_qu_ex(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 drawn X-rays as `tiny.write_covid_qu_ex` lays them out; not to be changed."""
+    """24 drawn X-rays as `tiny_models.write_covid_qu_ex` lays them out; not to be changed."""
     return tiny_models.write_covid_qu_ex(tmp_path_factory.mktemp("covid-qu-ex"))
 
 

@@ -36,15 +36,10 @@ from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
 from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
-from hub_models.dicom import view_position
 from hub_models.heat import draw_heat
-from hub_models.images import ImageRefused, read_image
 from hub_models.labels import read_prompts, write_prompts
-from hub_models.lungs import Involvement
 from hub_models.mask_files import describe_masks, write_masks
-from hub_models.masks import Masks
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
-from hub_models.phantom import draw_phantom
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.texts import (
     BATCH,
@@ -72,6 +67,10 @@ from hub_models.wording import (
     shares_html,
     strange_html,
 )
+from hub_models.xray.dicom import view_position
+from hub_models.xray.images import ImageRefused, read_image
+from hub_models.xray.masks import Involvement, Masks
+from hub_models.xray.phantom import draw_phantom
 
 gc.enable()
 

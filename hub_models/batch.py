@@ -17,10 +17,10 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from hub_models.archives import Given, Item, find
-from hub_models.images import ImageRefused, read_image
-from hub_models.lungs import grade_extent
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.report import EXTENSIONS, Source, printable, remarks
+from hub_models.xray.images import ImageRefused, read_image
+from hub_models.xray.masks import grade_extent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.clip import Prompts

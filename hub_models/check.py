@@ -11,11 +11,11 @@ from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
 from hub_models.digest import WEIGHTS_FILE, weights_digest
 from hub_models.engines import PRECISIONS, graph_file, source_of
 from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
 from hub_models.pipeline import PARTS, Classifier, join, load_model
 from hub_models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.unet import Segmenter
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 REQUIRED = ("config.json", FACTS_FILE, WEIGHTS_FILE, CARD_FILE)
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")

@@ -184,7 +184,7 @@ class ClipClassifier:
         """Classify one X-ray.
 
         Args:
-            image: float32 (H, W) in 0..1, as `hub_models.images.read_image` gives it.
+            image: float32 (H, W) in 0..1, as `hub_models.xray.images.read_image` gives it.
             lungs: bool (H, W), the lungs' outline.
             prompts: sentences of each class; any classes, any words. The model's own classes if not given.
 

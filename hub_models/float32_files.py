@@ -14,11 +14,11 @@ import torch
 from hub_models.clip import ClipClassifier
 from hub_models.digest import WEIGHTS_FILE
 from hub_models.engines import MEASURED, Engine, graph_file, open_engine
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
 from hub_models.views import apply_view
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 DIFFERENCE = 1e-3
 """How far float32 outputs may be from PyTorch's, as a share of the largest."""

@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hub_models.checkpoints import Checkpoint
-from hub_models.lungs import Involvement, grade_extent, split_lungs
-from hub_models.masks import Masks
+from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."
 

@@ -22,10 +22,10 @@ from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation
 from hub_models.looks import Looks
-from hub_models.lungs import Involvement, measure_involvement
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
 from hub_models.views import NoLungs
+from hub_models.xray.masks import Involvement, measure_involvement
 
 logger = logging.getLogger(__name__)
 

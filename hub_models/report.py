@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from hub_models.checkpoints import Checkpoint
 from hub_models.digest import weights_digest
-from hub_models.images import PERCENTILES
 from hub_models.mask_files import describe_masks
+from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.calibration import Calibration

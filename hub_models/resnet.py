@@ -152,7 +152,7 @@ class ResnetClassifier:
         """Classify one X-ray.
 
         Args:
-            image: float32 (H, W) in 0..1, as `hub_models.images.read_image` gives it.
+            image: float32 (H, W) in 0..1, as `hub_models.xray.images.read_image` gives it.
             lungs: bool (H, W), the lungs' outline.
 
         Returns:

@@ -29,7 +29,7 @@ from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "requirements.txt", "LICENSE")
 PATTERNS = (
-    *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
+    *(f"hub_models/**/*.{kind}" for kind in ("py", "md", "css", "html")),
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )

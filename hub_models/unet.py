@@ -13,11 +13,10 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 from hub_models.device import best_device
 from hub_models.engines import Engine
 from hub_models.labels import MASKS
-from hub_models.lungs import clean_infection, clean_lungs
-from hub_models.masks import Masks
 from hub_models.parts import UnetPart
 from hub_models.plausibility import Plausibility, mask_features
 from hub_models.weights import to_float16
+from hub_models.xray.masks import Masks, clean_infection, clean_lungs
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 
@@ -146,7 +145,7 @@ class Segmenter:
     def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
         """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
 
-        Where no lungs are found there is no infection either; `hub_models.lungs` says how holes and specks are mended.
+        Where no lungs are found there is no infection either; `hub_models.xray.masks` mends holes and specks.
         The thresholds are the segmenter's own if not given.
         """
         thresholds = thresholds or self.thresholds

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from hub_models.cards import FACTS_FILE, CardFacts
 from hub_models.checkpoints import Checkpoint
 from hub_models.heat import Explanation
-from hub_models.lungs import Involvement, grade_extent, split_lungs
-from hub_models.masks import Masks
+from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines import Engine

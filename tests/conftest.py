@@ -12,7 +12,7 @@ from PIL import Image
 
 from hub_models import export
 from hub_models.checkpoints import ROLES, variable
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 

@@ -25,13 +25,13 @@ from PIL import Image
 import app
 from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint, CheckpointError
 from hub_models.heat import draw_heat
-from hub_models.images import read_image
-from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, encode_png, sketch
-from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
 from hub_models.wording import card_text, percent, shares_html
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import Involvement
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from tests.support.fake_pipeline import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
 
@@ -347,7 +347,7 @@ def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pi
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("hub_models.opening.open_pipeline", lambda: pipeline)
     small = draw_phantom(1, size=64)
-    monkeypatch.setattr("hub_models.phantom.draw_phantom", lambda *_, **__: small)
+    monkeypatch.setattr("hub_models.xray.phantom.draw_phantom", lambda *_, **__: small)
     monkeypatch.setattr(gr.Blocks, "launch", lambda demo, **options: launched.update(options))
     monkeypatch.setattr(sys, "argv", ["app.py"])
     runpy.run_path(app.__file__, run_name="__main__")

@@ -34,11 +34,11 @@ from hub_models.benchmark.rounds import interleaved, percentile
 from hub_models.benchmark.stages import Stages
 from hub_models.checkpoints import variable
 from hub_models.engines import Engine
-from hub_models.images import read_image
-from hub_models.lungs import Involvement
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import Involvement
 from tests.support.fake_pipeline import FakePipeline, serve
 from train import quality
 

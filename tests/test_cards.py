@@ -12,9 +12,9 @@ from PIL import Image
 
 from hub_models.cards import KINDS, CardFacts, render_card
 from hub_models.checkpoints import ROLES, variable
-from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 MASK_SCORES = {

@@ -8,7 +8,7 @@ from transformers import AutoModel, AutoProcessor
 
 from hub_models.clip import ClipClassifier
 from hub_models.labels import LABELS
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 PHANTOM = draw_phantom(1, size=128)

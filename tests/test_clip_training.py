@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hub_models.cards import CardFacts
 from hub_models.clip import ClipClassifier
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train import clip
 from train.arguments import XrayTrainingArguments

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 from train.duplicates import MAX_DISTANCE, _close_pairs, find_duplicates
 
 

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from hub_models.cards import CardFacts, render_card
 from hub_models.check import check_folder
 from hub_models.checkpoints import EMBEDDED, ROLES
-from hub_models.images import read_image
 from hub_models.labels import LABELS, MASKS
 from hub_models.mask_files import describe_masks
-from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 from tests.support.fake_pipeline import serve
 
 

@@ -15,10 +15,10 @@ from hub_models import engines
 from hub_models.checkpoints import Checkpoint, CheckpointError
 from hub_models.digest import weights_digest
 from hub_models.engines import ENGINES, SOURCE, Engine, graph_file, open_engine, source_of
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 EXPORTED = ("unet", "resnet", "clip-finetuned")

@@ -4,8 +4,8 @@ import datasets
 import numpy as np
 import pytest
 
-from hub_models.images import read_image
 from hub_models.views import NoLungs
+from hub_models.xray.images import read_image
 from tests.support import tiny_models
 from tests.support.datasets import halves, rectangle
 from train.data import load

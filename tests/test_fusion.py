@@ -9,7 +9,7 @@ from hub_models.cards import CardFacts
 from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.labels import LABELS
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train import fusion as script
 from train.fusion import FusionTask

@@ -4,10 +4,10 @@ import numpy as np
 from PIL import Image
 
 from hub_models.checkpoints import Checkpoint
-from hub_models.lungs import measure_involvement
 from hub_models.mask_files import describe_masks, run_lengths, write_masks
-from hub_models.phantom import draw_phantom
 from hub_models.unet import Masks
+from hub_models.xray.masks import measure_involvement
+from hub_models.xray.phantom import draw_phantom
 
 PHANTOM = draw_phantom(3, size=128, opacities=3)
 MASKS = Masks(PHANTOM.lungs, PHANTOM.infection)

@@ -16,9 +16,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from PIL import Image
 
-from hub_models.images import read_image
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
+from hub_models.xray.images import read_image
 from tests.support.fake_pipeline import serve
 
 PROMPTS = {"Ill": ["COVID-19 lungs"], "Well": ["Normal lungs", "a chest X-ray"]}

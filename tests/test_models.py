@@ -14,10 +14,10 @@ from transformers import pipeline
 
 from hub_models.clip import ClipClassifier
 from hub_models.labels import LABELS
-from hub_models.phantom import draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs, apply_view
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 PHANTOM = draw_phantom(1, size=128)

@@ -13,11 +13,11 @@ from hub_models.clip import ClipClassifier
 from hub_models.engines import Engine
 from hub_models.fusion import FusionClassifier
 from hub_models.looks import Looks
-from hub_models.lungs import Involvement, measure_involvement
-from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Masks, Segmenter
+from hub_models.xray.masks import Involvement, measure_involvement
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 PHANTOM = draw_phantom(5, size=128, opacities=2)

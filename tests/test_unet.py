@@ -4,8 +4,8 @@ import segmentation_models_pytorch as smp
 import torch
 from transformers import AutoImageProcessor
 
-from hub_models.phantom import draw_phantom
 from hub_models.unet import Segmenter
+from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
 IMAGE = draw_phantom(1, size=128).image.astype(np.float32) / 255

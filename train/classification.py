@@ -12,10 +12,10 @@ from transformers import EvalPrediction, PreTrainedModel, Trainer
 
 from hub_models.cards import number
 from hub_models.checkpoints import resolve
-from hub_models.images import read_image
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs, View, apply_view
+from hub_models.xray.images import read_image
 from train.arguments import DataArguments
 from train.augment import Augmentation
 from train.calibration import cooled, fit_calibration

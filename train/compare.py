@@ -25,9 +25,9 @@ import pandas as pd
 from hub_models.calibration import Calibration
 from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
 from hub_models.views import NoLungs
+from hub_models.xray.images import read_image
 from train.arguments import DataArguments, run
 from train.class_metrics import mcnemar
 from train.data import load_splits

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from hub_models.images import ImageRefused, read_image
+from hub_models.xray.images import ImageRefused, read_image
 
 WORKERS = 2
 SIDE = 64  # of a thumbnail; also what `imagehash.phash` shrinks a picture to for 16 x 16 bits

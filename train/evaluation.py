@@ -12,10 +12,10 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
 from hub_models.pipeline import Classifier, XrayPipeline
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs
+from hub_models.xray.images import read_image
 from train.class_metrics import classification_scores, score_probabilities
 from train.rows import read_mask
 

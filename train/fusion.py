@@ -23,9 +23,9 @@ from hub_models.checkpoints import resolve
 from hub_models.clip import ClipClassifier
 from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
 from hub_models.looks import Looks
 from hub_models.resnet import ResnetClassifier
+from hub_models.xray.images import read_image
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits
 from train.data import load_splits

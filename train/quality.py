@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hub_models.images import read_image
 from hub_models.labels import MASKS
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
+from hub_models.xray.images import read_image
 from train.arguments import DataArguments
 from train.class_metrics import score_classes
 from train.classification import ClassifierArguments, segment_splits

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from hub_models.images import read_image
 from hub_models.labels import HEALTHY, MASKS
+from hub_models.xray.images import read_image
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from hub_models.benchmark.rounds import interleaved, percentile
 from hub_models.digest import WEIGHTS_FILE
 from hub_models.engines import ENGINES, PRECISIONS, Engine, graph_file, open_engine
 from hub_models.float32_files import Model, pixels_of
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 TOGETHER = 8
 """How many inputs make the larger batch."""

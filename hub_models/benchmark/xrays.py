@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hub_models.overlay import encode_png
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 
 
 def draw_files(count: int, side: int) -> list[bytes]:

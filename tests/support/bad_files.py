@@ -20,7 +20,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 
 Writer = Callable[[Path], Path]
 PATIENT = "Mustermann^Erika"

@@ -15,9 +15,9 @@ from hub_models.calibration import Calibration
 from hub_models.checkpoints import ROLES, Checkpoint
 from hub_models.engines import Engine
 from hub_models.heat import Explanation
-from hub_models.lungs import Involvement
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks
+from hub_models.xray.masks import Involvement
 
 PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}
 PROBABILITIES = {

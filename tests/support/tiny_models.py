@@ -18,9 +18,9 @@ from hub_models.clip import ClipClassifier
 from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
 from hub_models.labels import LABELS
-from hub_models.phantom import Phantom, draw_phantom
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
+from hub_models.xray.phantom import Phantom, draw_phantom
 
 COUNTS = {"Train": 4, "Val": 2, "Test": 2}  # images a class
 FINDINGS = {"COVID-19": "Pneumonia/Viral/COVID-19", "Non-COVID": "Pneumonia", "Normal": "No Finding"}

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
-from hub_models.dicom import DicomRefused, grey_of_dicom, open_dicom
+from hub_models.xray.dicom import DicomRefused, grey_of_dicom, open_dicom
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 FORMATS_TEXT = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hub_models.phantom import Phantom, draw_phantom
+from hub_models.xray.phantom import Phantom, draw_phantom
 
 SEEDS = range(8)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints import EMBEDDED
-from hub_models.dicom import DicomRefused, view_position
-from hub_models.images import PERCENTILES, ImageRefused, read_image, stretch_contrast
-from hub_models.phantom import draw_phantom
 from hub_models.unet import Segmenter
+from hub_models.xray.dicom import DicomRefused, view_position
+from hub_models.xray.images import PERCENTILES, ImageRefused, read_image, stretch_contrast
+from hub_models.xray.phantom import draw_phantom
 from tests.support.bad_files import DICOMS, PATIENT, dicom, encoded, fine, noise, table, uid, xray
 
 RAMP = np.add.outer(np.arange(0, 3000, 50), np.arange(0, 1000, 10)).astype(np.uint16)  # (60, 100), 0..3940

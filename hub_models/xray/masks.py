@@ -1,4 +1,4 @@
-"""The anatomy of a lung mask: cleaned, split into right and left, and measured."""
+"""The masks of a chest X-ray: cleaned, the lungs split into right and left, the infected shares measured."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,27 @@ SMALLEST_PART = 0.1
 
 SPECK = 0.002
 """A part or a hole of an infection mask smaller than this share of the lungs' area is taken for a speck."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What the UNet outlines on one X-ray.
+
+    Attributes:
+        lungs: bool (H, W), of the image's own size.
+        infection: bool (H, W).
+        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
+            accepts (`hub_models.plausibility`); None if the UNet was not taught to tell.
+    """
+
+    lungs: np.ndarray
+    infection: np.ndarray
+    strangeness: float | None = None
+
+    @property
+    def strange(self) -> bool:
+        """Whether the picture is said to be no frontal chest X-ray."""
+        return self.strangeness is not None and self.strangeness >= 1
 
 
 @dataclass(frozen=True)

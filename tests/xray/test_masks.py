@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_fill_holes, gaussian_filter, label
 
-from hub_models.lungs import (
+from hub_models.xray.masks import (
     Involvement,
     clean_infection,
     clean_lungs,
@@ -12,7 +12,7 @@ from hub_models.lungs import (
     measure_involvement,
     split_lungs,
 )
-from hub_models.phantom import draw_phantom
+from hub_models.xray.phantom import draw_phantom
 
 
 def mask(*rows: str) -> np.ndarray:

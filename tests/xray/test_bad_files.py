@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_models.images import ImageRefused, read_image
+from hub_models.xray.images import ImageRefused, read_image
 from tests.support.bad_files import BAD, GOOD, encoded, xray
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READ_ALL = """
 import json, re, sys, time
 from pathlib import Path
-from hub_models.images import ImageRefused, read_image
+from hub_models.xray.images import ImageRefused, read_image
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1000

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
-from hub_models.images import ImageRefused, read_image, stretch_contrast
+from hub_models.xray.images import ImageRefused, read_image, stretch_contrast
 
 HEIGHT, WIDTH = 60, 90
 
@@ -305,5 +305,5 @@ def test_a_picture_of_the_smallest_size_is_read():
 
 
 def test_reading_images_needs_no_torch():
-    code = "import sys, hub_models.images; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=False).returncode == 0
+    code = "import sys, hub_models.xray.images; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -35,7 +35,7 @@ from hub_models import figures
 from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.heat import draw_heat
 from hub_models.labels import read_prompts, write_prompts
 from hub_models.mask_files import describe_masks, write_masks

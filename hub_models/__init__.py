@@ -8,7 +8,7 @@ import importlib
 
 _HOMES = {
     "CardFacts": "hub_models.cards",
-    "CheckpointError": "hub_models.checkpoints",
+    "CheckpointError": "hub_models.checkpoints.resolve",
     "ClipClassifier": "hub_models.clip",
     "FusionClassifier": "hub_models.fusion",
     "ImageRefused": "hub_models.xray.images",
@@ -17,8 +17,8 @@ _HOMES = {
     "XrayPipeline": "hub_models.pipeline",
     "draw_phantom": "hub_models.xray.phantom",
     "read_image": "hub_models.xray.images",
-    "resolve": "hub_models.checkpoints",
-    "weights_digest": "hub_models.digest",
+    "resolve": "hub_models.checkpoints.resolve",
+    "weights_digest": "hub_models.checkpoints.folder",
 }
 
 __all__ = list(_HOMES)

@@ -7,8 +7,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
-from hub_models.checkpoints import Checkpoint, CheckpointError, resolve
-from hub_models.digest import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.resolve import Checkpoint, CheckpointError, resolve
 from hub_models.engines import PRECISIONS, graph_file, source_of
 from hub_models.fusion import FusionClassifier
 from hub_models.pipeline import PARTS, Classifier, join, load_model

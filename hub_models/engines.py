@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.device import best_device, device_of, threads
-from hub_models.digest import WEIGHTS_FILE, weights_digest
 
 logger = logging.getLogger(__name__)
 

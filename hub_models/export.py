@@ -15,8 +15,8 @@ import json
 from pathlib import Path
 
 from hub_models.cards import FACTS_FILE, CardFacts
-from hub_models.checkpoints import Checkpoint, CheckpointError
-from hub_models.digest import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
 from hub_models.engines import SOURCE, Engine
 from hub_models.float32_files import Exported, ExportError, Model, write_float32
 from hub_models.fusion import FusionClassifier

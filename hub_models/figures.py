@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.cards import AVERAGES, FACTS_FILE, OVERLAPS, RECORD_FILE, CardFacts, number, with_interval
-from hub_models.checkpoints import Checkpoint
+from hub_models.checkpoints.resolve import Checkpoint
 
 BINS = 15
 """Of how many bins, with equally many images each, a reliability curve and a calibration error are made."""

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.clip import ClipClassifier
-from hub_models.digest import WEIGHTS_FILE
 from hub_models.engines import MEASURED, Engine, graph_file, open_engine
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter

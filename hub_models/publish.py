@@ -17,7 +17,7 @@ import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_session, get_token
 
 from hub_models.check import UnfitError, check_folder, files_of
-from hub_models.checkpoints import HUB_ERRORS, ROLES, CheckpointError, hub_failure, repository, resolve
+from hub_models.checkpoints.resolve import HUB_ERRORS, ROLES, CheckpointError, hub_failure, repository, resolve
 
 ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # how long the Hub may stay silent, before and during the upload
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from hub_models.checkpoints import Checkpoint
-from hub_models.digest import weights_digest
+from hub_models.checkpoints.folder import weights_digest
+from hub_models.checkpoints.resolve import Checkpoint
 from hub_models.mask_files import describe_masks
 from hub_models.xray.images import PERCENTILES
 

@@ -23,7 +23,7 @@ from huggingface_hub import (
     get_token,
 )
 
-from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, variable
+from hub_models.checkpoints.resolve import HUB_ERRORS, ROLES, hub_failure, repository, variable
 from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]

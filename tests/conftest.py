@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hub_models import export
-from hub_models.checkpoints import ROLES, variable
+from hub_models.checkpoints.resolve import ROLES, variable
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

@@ -23,7 +23,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint, CheckpointError
 from hub_models.heat import draw_heat
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import XrayPipeline

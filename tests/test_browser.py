@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import app
 from hub_models.cards import CardFacts
-from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint
+from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

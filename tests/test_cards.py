@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from PIL import Image
 
 from hub_models.cards import KINDS, CardFacts, render_card
-from hub_models.checkpoints import ROLES, variable
+from hub_models.checkpoints.resolve import ROLES, variable
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
 from hub_models.xray.phantom import draw_phantom

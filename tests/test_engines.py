@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from hub_models import engines
-from hub_models.checkpoints import Checkpoint, CheckpointError
-from hub_models.digest import weights_digest
+from hub_models.checkpoints.folder import weights_digest
+from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
 from hub_models.engines import ENGINES, SOURCE, Engine, graph_file, open_engine, source_of
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier

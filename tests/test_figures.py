@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from hub_models import figures
 from hub_models.cards import CardFacts
-from hub_models.checkpoints import EMBEDDED, ROLES, Checkpoint
+from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
 from hub_models.figures import BINS, CURVE_POINTS, reliability, roc
 
 

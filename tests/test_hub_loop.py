@@ -16,8 +16,8 @@ from transformers import AutoModel, AutoProcessor, pipeline
 
 from hub_models import publish
 from hub_models.cards import CardFacts
-from hub_models.checkpoints import ROLES, repository, resolve, variable
-from hub_models.digest import WEIGHTS_FILE
+from hub_models.checkpoints.folder import WEIGHTS_FILE
+from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
 from hub_models.opening import open_pipeline
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier

@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub_models import checkpoints as finding
 from hub_models import opening
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
+from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.opening import open_pipeline, try_again
 from hub_models.wording import problems_html
 from tests.support.fake_hub import CORRUPT, RESET, SILENCE, TRUNCATED, LoopbackHub, Repository, start, used
@@ -24,7 +23,7 @@ IMAGE = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
 @pytest.fixture
 def hub(tmp_path: Path, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     """A Hub with a ResNet that the environment asks for; the tiny checkpoints are the embedded ones."""
-    monkeypatch.setattr(finding, "EMBEDDED", checkpoints["unet"].parent)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", checkpoints["unet"].parent)
     monkeypatch.setenv("XRAY_RESNET", REPO)
     with start() as hub, used(hub.url, tmp_path / "cache"):
         hub.repositories[REPO] = Repository()
@@ -70,7 +69,7 @@ def test_a_full_disk_is_said(hub, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(finding, "snapshot_download", full)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.snapshot_download", full)
     assert "No space left on device" in open_pipeline().checkpoints["resnet"].problem
 
 
@@ -134,6 +133,6 @@ def test_a_folder_that_does_not_load_has_a_stand_in_too(hub, monkeypatch, checkp
 
 
 def test_without_an_embedded_checkpoint_to_stand_in_the_page_does_not_open(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(finding, "EMBEDDED", tmp_path / "nothing")
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", tmp_path / "nothing")
     with pytest.raises(CheckpointError, match="The embedded checkpoint for unet is not a checkpoint"):
         open_pipeline()

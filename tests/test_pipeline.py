@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hub_models import checkpoints as finding
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
 from hub_models.engines import Engine
 from hub_models.fusion import FusionClassifier
@@ -66,7 +65,7 @@ def test_every_role_is_loaded_from_the_folder_it_is_given(overrides):
 
 
 def test_roles_that_are_not_named_come_from_the_environment_or_the_project(overrides, monkeypatch):
-    monkeypatch.setattr(finding, "EMBEDDED", Path(overrides["unet"]).parent)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", Path(overrides["unet"]).parent)
     monkeypatch.setenv("XRAY_RESNET", overrides["resnet"])
     found = XrayPipeline.from_pretrained({"clip-zero-shot": overrides["clip-finetuned"]}).checkpoints
     assert {role: (one.origin, one.folder.name) for role, one in found.items()} == {

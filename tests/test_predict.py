@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from hub_models.checkpoints import variable
+from hub_models.checkpoints.resolve import variable
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
 from hub_models.predict import main

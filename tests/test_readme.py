@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from hub_models.cards import CardFacts, number
-from hub_models.checkpoints import EMBEDDED, ROLES, variable
+from hub_models.checkpoints.resolve import EMBEDDED, ROLES, variable
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

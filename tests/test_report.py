@@ -12,7 +12,7 @@ import pytest
 from pypdf import PdfReader
 
 from hub_models.calibration import Calibration
-from hub_models.checkpoints import Checkpoint
+from hub_models.checkpoints.resolve import Checkpoint
 from hub_models.mask_files import describe_masks
 from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import Report

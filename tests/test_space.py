@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from hub_models import space
-from hub_models.checkpoints import ROLES, variable
+from hub_models.checkpoints.resolve import ROLES, variable
 from tests.support.fake_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, Repository, start, used
 
 SPACE = "someone/lung-xrays"

@@ -11,7 +11,7 @@ import torch
 from transformers import EvalPrediction, PreTrainedModel, Trainer
 
 from hub_models.cards import number
-from hub_models.checkpoints import resolve
+from hub_models.checkpoints.resolve import resolve
 from hub_models.pipeline import Classifier
 from hub_models.unet import Segmenter
 from hub_models.views import NoLungs, View, apply_view

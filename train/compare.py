@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.calibration import Calibration
-from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.checkpoints.resolve import ROLES, Checkpoint
 from hub_models.fusion import FusionClassifier
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
 from hub_models.views import NoLungs

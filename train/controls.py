@@ -18,7 +18,7 @@ from pathlib import Path
 import datasets
 
 from hub_models.cards import CardFacts, with_interval
-from hub_models.checkpoints import resolve
+from hub_models.checkpoints.resolve import resolve
 from hub_models.pipeline import XrayPipeline
 from hub_models.unet import Segmenter
 from train.arguments import DataArguments, run

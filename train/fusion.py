@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import Trainer, set_seed
 
-from hub_models.checkpoints import resolve
+from hub_models.checkpoints.folder import weights_digest
+from hub_models.checkpoints.resolve import resolve
 from hub_models.clip import ClipClassifier
-from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
 from hub_models.looks import Looks
 from hub_models.resnet import ResnetClassifier

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import Trainer, TrainingArguments
 
 from hub_models.cards import CARD_FILE, FACTS_FILE, CardFacts
-from hub_models.checkpoints import variable
+from hub_models.checkpoints.resolve import variable
 from train.arguments import DataArguments
 from train.audit import describe
 from train.clock import elapsed

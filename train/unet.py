@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import datasets
 from transformers import Trainer, set_seed
 
-from hub_models.checkpoints import resolve
+from hub_models.checkpoints.resolve import resolve
 from hub_models.labels import MASKS
 from hub_models.unet import Segmenter
 from train import original

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub_models.benchmark import WrongUse
-from hub_models.checkpoints import ROLES, resolve
+from hub_models.checkpoints.resolve import ROLES, resolve
 
 
 @contextmanager

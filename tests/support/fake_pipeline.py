@@ -12,7 +12,7 @@ import numpy as np
 
 import app
 from hub_models.calibration import Calibration
-from hub_models.checkpoints import ROLES, Checkpoint
+from hub_models.checkpoints.resolve import ROLES, Checkpoint
 from hub_models.engines import Engine
 from hub_models.heat import Explanation
 from hub_models.pipeline import Report, XrayPipeline

@@ -14,8 +14,8 @@ from scipy.ndimage import gaussian_filter
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
 from hub_models.cards import CardFacts
+from hub_models.checkpoints.folder import weights_digest
 from hub_models.clip import ClipClassifier
-from hub_models.digest import weights_digest
 from hub_models.fusion import FusionClassifier
 from hub_models.labels import LABELS
 from hub_models.resnet import ResnetClassifier

@@ -26,7 +26,7 @@ from huggingface_hub.utils import tqdm
 
 ROLES = ("unet", "resnet", "clip-zero-shot", "clip-finetuned", "fusion")
 
-EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED = Path(__file__).parents[1] / "embedded"
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights, configuration and text from the top of a repository. Never code.

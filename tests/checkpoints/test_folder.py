@@ -2,15 +2,15 @@
 
 import hashlib
 
-from hub_models import digest
-from hub_models.digest import weights_digest
+from hub_models.checkpoints import folder
+from hub_models.checkpoints.folder import weights_digest
 
 
 def test_weights_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
     read = []
     file_digest = hashlib.file_digest
     monkeypatch.setattr(
-        digest.hashlib, "file_digest", lambda stream, kind: read.append(stream.name) or file_digest(stream, kind)
+        folder.hashlib, "file_digest", lambda stream, kind: read.append(stream.name) or file_digest(stream, kind)
     )
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"weights")

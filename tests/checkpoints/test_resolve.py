@@ -12,8 +12,7 @@ from safetensors.numpy import save
 from safetensors.torch import load as load_tensors
 from safetensors.torch import load_file
 
-from hub_models import checkpoints
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
+from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.pipeline import load_model
 from tests.support.fake_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
 
@@ -57,7 +56,7 @@ def sentence(error: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 def test_an_argument_beats_the_environment_which_beats_the_embedded_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", tmp_path / "embedded")
     embedded = write(tmp_path / "embedded" / "clip-zero-shot")
     chosen, argument = write(tmp_path / "chosen"), write(tmp_path / "argument")
 
@@ -234,7 +233,7 @@ def test_what_the_hub_does_not_have_is_said_in_one_sentence(hub, wish, reason):
 def test_a_refusal_of_the_hub_is_said_in_one_sentence_and_never_answered_with_another_checkpoint(
     hub, tmp_path, monkeypatch, status, reason
 ):
-    monkeypatch.setattr(checkpoints, "EMBEDDED", tmp_path / "embedded")
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", tmp_path / "embedded")
     write(tmp_path / "embedded" / "unet")
     hub.faults["."] = status
     with pytest.raises(CheckpointError) as error:
@@ -253,8 +252,8 @@ def test_a_page_in_the_place_of_the_hub_is_recognised(hub):
 @pytest.mark.parametrize("revision", ["", f"@{'1' * 40}"])
 @pytest.mark.parametrize("fault", ["closed", "silent", "silent while downloading"])
 def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, tmp_path, monkeypatch, fault, revision):
-    monkeypatch.setattr(checkpoints, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(checkpoints, "STALL_SECONDS", 0.3)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.STALL_SECONDS", 0.3)
     if fault == "silent":
         hub.faults["."] = SILENCE
     if fault == "silent while downloading":

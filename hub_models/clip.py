@@ -11,8 +11,8 @@ from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTraine
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device
-from hub_models.engines import Engine
+from hub_models.engines.device import best_device
+from hub_models.engines.engine import Engine
 from hub_models.labels import LABELS, prompts_for
 from hub_models.parts import ImageTower, TextTower
 from hub_models.pixels import classifier_pixels

@@ -13,7 +13,7 @@ from torch import nn
 from torchcam.methods import GradCAM
 
 from hub_models.clip import ClipClassifier, Prompts
-from hub_models.device import device_of
+from hub_models.engines.device import device_of
 from hub_models.heat import Explanation
 from hub_models.resnet import ResnetClassifier
 from hub_models.views import apply_view, view_box

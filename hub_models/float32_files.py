@@ -13,7 +13,7 @@ import torch
 
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.clip import ClipClassifier
-from hub_models.engines import MEASURED, Engine, graph_file, open_engine
+from hub_models.engines.engine import MEASURED, Engine, graph_file, open_engine
 from hub_models.resnet import ResnetClassifier
 from hub_models.unet import Segmenter
 from hub_models.views import apply_view

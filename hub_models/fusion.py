@@ -12,7 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device, device_of
+from hub_models.engines.device import best_device, device_of
 from hub_models.looks import Eye
 from hub_models.views import View, apply_view
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hub_models.engines import MEASURED, Engine, fastest_engine, graph_file
+from hub_models.engines.engine import MEASURED, Engine, fastest_engine, graph_file
 from hub_models.float32_files import Exported, ExportError, Model, open_files, pixels_of, workshop
 
 LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.clip import ClipClassifier, Prompts
-from hub_models.device import threads
-from hub_models.engines import Engine, cores_for, open_engine
+from hub_models.engines.device import threads
+from hub_models.engines.engine import Engine, cores_for, open_engine
 from hub_models.explanation import explain
 from hub_models.fusion import FusionClassifier, NotJoined
 from hub_models.heat import Explanation

@@ -17,8 +17,8 @@ from transformers import (
 
 from hub_models import weights
 from hub_models.calibration import Calibration
-from hub_models.device import best_device, device_of
-from hub_models.engines import Engine
+from hub_models.engines.device import best_device, device_of
+from hub_models.engines.engine import Engine
 from hub_models.parts import ResnetPart
 from hub_models.pixels import classifier_pixels
 from hub_models.views import View, apply_view

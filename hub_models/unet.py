@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, ViTImageProcessor
 
-from hub_models.device import best_device
-from hub_models.engines import Engine
+from hub_models.engines.device import best_device
+from hub_models.engines.engine import Engine
 from hub_models.labels import MASKS
 from hub_models.parts import UnetPart
 from hub_models.plausibility import Plausibility, mask_features

@@ -12,7 +12,7 @@ from hub_models.heat import Explanation
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
-    from hub_models.engines import Engine
+    from hub_models.engines.engine import Engine
 
 SIDES = "The patient faces you: their left lung is on the right of the picture."
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."

@@ -33,7 +33,7 @@ from hub_models.benchmark.page import Page, PageError, Request
 from hub_models.benchmark.rounds import interleaved, percentile
 from hub_models.benchmark.stages import Stages
 from hub_models.checkpoints.resolve import variable
-from hub_models.engines import Engine
+from hub_models.engines.engine import Engine
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks

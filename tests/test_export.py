@@ -14,7 +14,7 @@ import hub_models
 from hub_models import export, float32_files, graphs, int8_files
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, variable
-from hub_models.engines import graph_file, open_engine
+from hub_models.engines.engine import graph_file, open_engine
 from hub_models.pipeline import load_model
 from tests.support import tiny_models
 from tests.support.datasets import rectangle

@@ -9,7 +9,7 @@ import pytest
 
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError
 from hub_models.clip import ClipClassifier
-from hub_models.engines import Engine
+from hub_models.engines.engine import Engine
 from hub_models.fusion import FusionClassifier
 from hub_models.looks import Looks
 from hub_models.pipeline import XrayPipeline

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from hub_models import publish
 from hub_models.cards import CardFacts
 from hub_models.checkpoints.resolve import ROLES, resolve, variable
-from hub_models.engines import graph_file
+from hub_models.engines.engine import graph_file
 from tests.support import tiny_models
 from tests.support.fake_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
 

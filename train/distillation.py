@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from hub_models.checkpoints.resolve import resolve
 from hub_models.clip import ClipClassifier
-from hub_models.device import device_of
+from hub_models.engines.device import device_of
 from hub_models.views import View
 
 

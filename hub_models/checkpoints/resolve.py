@@ -183,7 +183,7 @@ def _from_hub(role: str, repo: str, revision: str | None, progress: Progress | N
 
 def _files(repo: str) -> dict[str, list[str]]:
     """Which files of a repository are wanted, as `snapshot_download` takes it; ONNX where an engine would run it."""
-    from hub_models.engines import wanted_engine  # here, because it brings torch, which takes seconds
+    from hub_models.engines.engine import wanted_engine  # here, because it brings torch, which takes seconds
 
     wanted = [*PATTERNS, PICKLE] if repo in PICKLED else [*PATTERNS]
     if wanted_engine() != "torch":

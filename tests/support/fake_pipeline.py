@@ -13,7 +13,7 @@ import numpy as np
 import app
 from hub_models.calibration import Calibration
 from hub_models.checkpoints.resolve import ROLES, Checkpoint
-from hub_models.engines import Engine
+from hub_models.engines.engine import Engine
 from hub_models.heat import Explanation
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.unet import Masks

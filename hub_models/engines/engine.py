@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
-from hub_models.device import best_device, device_of, threads
+from hub_models.engines.device import best_device, device_of, threads
 
 logger = logging.getLogger(__name__)
 

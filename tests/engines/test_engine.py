@@ -11,10 +11,10 @@ import onnx
 import pytest
 import torch
 
-from hub_models import engines
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
-from hub_models.engines import ENGINES, SOURCE, Engine, graph_file, open_engine, source_of
+from hub_models.engines import engine
+from hub_models.engines.engine import ENGINES, SOURCE, Engine, graph_file, open_engine, source_of
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
@@ -80,11 +80,11 @@ def test_an_engine_gives_what_pytorch_gives_for_any_number_of_inputs(exported, r
 
 @pytest.mark.parametrize(("names", "cores"), [(("openvino", "onnxruntime"), 1), (("openvino", "torch"), 2), ((), 1)])
 def test_pytorch_leaves_the_cores_to_other_engines_while_they_alone_answer(monkeypatch, names, cores):
-    monkeypatch.setattr(engines, "threads", lambda: 2)
+    monkeypatch.setattr(engine, "threads", lambda: 2)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        with engines.cores_for([Engine(name) for name in names]):
+        with engine.cores_for([Engine(name) for name in names]):
             assert torch.get_num_threads() == cores
         assert torch.get_num_threads() == 2
     finally:
@@ -259,7 +259,7 @@ def test_what_a_file_was_made_of_is_read_without_any_package_for_onnx(exported):
 
 
 def test_on_a_graphics_card_pytorch_runs_the_networks_unless_another_engine_is_named(exported, monkeypatch):
-    monkeypatch.setattr(engines, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(engine, "best_device", lambda: torch.device("cuda"))
     assert str(open_engine(exported("resnet"), PARTS)) == "torch, float32"
     assert str(open_engine(exported("resnet"), PARTS, "onnxruntime")) == "onnxruntime, float32"
 

@@ -37,8 +37,8 @@ from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.heat import draw_heat
-from hub_models.labels import read_prompts, write_prompts
 from hub_models.mask_files import describe_masks, write_masks
+from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.report import Source, describe, fitting_calibrations
 from hub_models.texts import (

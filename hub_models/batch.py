@@ -23,7 +23,7 @@ from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import grade_extent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
-    from hub_models.clip import Prompts
+    from hub_models.models.clip import Prompts
     from hub_models.pipeline import Report, XrayPipeline
 
 AHEAD = 2  # images that are read while the models look at others, and answers that wait to be taken

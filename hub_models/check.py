@@ -10,10 +10,10 @@ from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval
 from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError, resolve
 from hub_models.engines.engine import PRECISIONS, graph_file, source_of
-from hub_models.fusion import FusionClassifier
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
+from hub_models.models.unet import Segmenter
 from hub_models.pipeline import PARTS, Classifier, join, load_model
-from hub_models.plausibility import FILE as PLAUSIBILITY_FILE
-from hub_models.unet import Segmenter
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 

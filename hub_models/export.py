@@ -19,8 +19,8 @@ from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
 from hub_models.engines.engine import SOURCE, Engine
 from hub_models.float32_files import Exported, ExportError, Model, write_float32
-from hub_models.fusion import FusionClassifier
 from hub_models.int8_files import write_int8
+from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import load_model
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from hub_models.checkpoints.folder import WEIGHTS_FILE
-from hub_models.clip import ClipClassifier
 from hub_models.engines.engine import MEASURED, Engine, graph_file, open_engine
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Segmenter
-from hub_models.views import apply_view
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Segmenter
+from hub_models.models.views import apply_view
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 

@@ -38,7 +38,7 @@ def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path, weigh
     """Write a module as ONNX, float32, with any number of inputs and, where they are texts, any length.
 
     Args:
-        module: of `hub_models.parts`.
+        module: of `hub_models.models.networks`.
         example: its inputs (N, ...); texts as long as it takes them.
         file: is written anew.
         weights: the safetensors file beside it that the module was loaded from. Weights that are in there are not

@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, embedded, resolve
+from hub_models.models.unet import Segmenter
 from hub_models.pipeline import Classifier, XrayPipeline, load_model
-from hub_models.unet import Segmenter
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from hub_models.labels import MASKS
+from hub_models.models.labels import MASKS
 from hub_models.xray.masks import Masks
 
 COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: told apart by colour-blind eyes too

@@ -24,8 +24,8 @@ from tqdm.auto import tqdm
 from hub_models.archives import Given, find
 from hub_models.batch import CSV_FILE, Result, folder_name, pictures, run, table_csv, table_row
 from hub_models.checkpoints.resolve import CheckpointError
-from hub_models.clip import Prompts
-from hub_models.labels import read_prompts
+from hub_models.models.clip import Prompts
+from hub_models.models.labels import read_prompts
 from hub_models.overlay import encode_png
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.report import describe, fitting_calibrations

@@ -16,8 +16,8 @@ from hub_models.mask_files import describe_masks
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
-    from hub_models.calibration import Calibration
-    from hub_models.clip import Prompts
+    from hub_models.models.calibration import Calibration
+    from hub_models.models.clip import Prompts
     from hub_models.pipeline import Classifier, Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hub_models.unet import Segmenter
+from hub_models.models.unet import Segmenter
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.clock import Clock
 from train.unet import UnetArguments

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from hub_models.calibration import Calibration
 from hub_models.cards import CardFacts
-from hub_models.labels import LABELS
-from hub_models.resnet import ResnetClassifier
+from hub_models.models.calibration import Calibration
+from hub_models.models.labels import LABELS
+from hub_models.models.resnet import ResnetClassifier
 from tests.support import tiny_models
 from train import calibrate
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hub_models.calibration import Calibration
+from hub_models.models.calibration import Calibration
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train.calibration import LEVEL, calibration_results, cooled, fit_calibration

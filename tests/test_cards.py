@@ -12,8 +12,8 @@ from PIL import Image
 
 from hub_models.cards import KINDS, CardFacts, render_card
 from hub_models.checkpoints.resolve import ROLES, variable
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Segmenter
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Segmenter
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hub_models.clip import ClipClassifier
-from hub_models.labels import LABELS
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.labels import LABELS
+from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline
-from hub_models.unet import Segmenter
 from hub_models.xray.images import read_image
 from tests.support import tiny_models
 from train import compare

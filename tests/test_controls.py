@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hub_models.cards import CardFacts
-from hub_models.labels import LABELS
+from hub_models.models.labels import LABELS
 from train import controls
 from train.classification import permuted
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hub_models.clip import ClipClassifier
-from hub_models.labels import LABELS
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.labels import LABELS
 from tests.support import tiny_models
 from train.clip_tasks import PromptTask
 from train.distillation import Teacher

@@ -4,7 +4,7 @@ import datasets
 import numpy as np
 import pytest
 
-from hub_models.views import NoLungs
+from hub_models.models.views import NoLungs
 from hub_models.xray.images import read_image
 from tests.support import tiny_models
 from tests.support.datasets import halves, rectangle

@@ -18,9 +18,9 @@ from hub_models import publish
 from hub_models.cards import CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
+from hub_models.models.resnet import ResnetClassifier
 from hub_models.opening import open_pipeline
 from hub_models.pipeline import XrayPipeline, load_model
-from hub_models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

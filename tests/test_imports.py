@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "app.py", *ROOT.glob("hub_models/**/*.py"), *ROOT.glob("train/*.py")]
 MODULES = sorted(path.relative_to(ROOT) for path in FILES)
-MODELS = [Path(f"hub_models/{name}.py") for name in ("unet", "resnet", "clip", "fusion")]
+MODELS = [Path(f"hub_models/models/{name}.py") for name in ("unet", "resnet", "clip", "fusion")]
 SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study", "controls", "fusion")]
 
 MEASURING = [Path(f"hub_models/{name}.py") for name in ("int8_files", "benchmark/networks")]
@@ -20,7 +20,7 @@ BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main"
 
 
 def imported(path: Path) -> set[str]:
-    """Everything that a module imports, at its top or inside a function: `hub_models.unet`, `hub_models.unet.Masks`."""
+    """Everything that a module imports, at its top or in a function: `hub_models.pipeline`, `hub_models.pipeline.Report`."""
     return names_in(path, ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
 
 
@@ -50,7 +50,9 @@ def name_of(path: Path) -> str:
 
 def test_the_modules_are_found_and_their_imports_are_read():
     assert {*MODELS, *SCRIPTS, Path("app.py")} <= set(MODULES)
-    assert {"hub_models.unet", "hub_models.unet.Segmenter", "numpy"} <= imported(Path("hub_models/pipeline.py"))
+    assert {"hub_models.models.unet", "hub_models.models.unet.Segmenter", "numpy"} <= imported(
+        Path("hub_models/pipeline.py")
+    )
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "hub_models"], ids=str)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from hub_models.checkpoints.resolve import Checkpoint
 from hub_models.mask_files import describe_masks, run_lengths, write_masks
-from hub_models.unet import Masks
+from hub_models.models.unet import Masks
 from hub_models.xray.masks import measure_involvement
 from hub_models.xray.phantom import draw_phantom
 

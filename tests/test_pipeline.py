@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError
-from hub_models.clip import ClipClassifier
 from hub_models.engines.engine import Engine
-from hub_models.fusion import FusionClassifier
-from hub_models.looks import Looks
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.features import Looks
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Masks, Segmenter
 from hub_models.pipeline import XrayPipeline
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Masks, Segmenter
 from hub_models.xray.masks import Involvement, measure_involvement
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

@@ -10,7 +10,7 @@ from transformers import set_seed
 
 from hub_models.cards import CardFacts
 from hub_models.check import check_folder
-from hub_models.unet import Segmenter
+from hub_models.models.unet import Segmenter
 from tests.support.datasets import dataset, rectangle
 from train import original
 from train.data import load

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from hub_models.labels import MASKS
+from hub_models.models.labels import MASKS
 from train.rows import BOX_COLUMNS, MASK_COLUMNS, read_mask
 
 MOST = 8

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from hub_models.calibration import Calibration
+from hub_models.models.calibration import Calibration
 from train.class_metrics import calibration_error, score_probabilities
 
 LEVEL = 0.9

@@ -12,9 +12,9 @@ from transformers import EvalPrediction, PreTrainedModel, Trainer
 
 from hub_models.cards import number
 from hub_models.checkpoints.resolve import resolve
+from hub_models.models.unet import Segmenter
+from hub_models.models.views import NoLungs, View, apply_view
 from hub_models.pipeline import Classifier
-from hub_models.unet import Segmenter
-from hub_models.views import NoLungs, View, apply_view
 from hub_models.xray.images import read_image
 from train.arguments import DataArguments
 from train.augment import Augmentation
@@ -39,7 +39,7 @@ class ClassifierArguments:
     """What a classifier is shown, and of whom it learns."""
 
     view: View = field(
-        default="lungs", metadata={"help": "What of the X-ray the model is shown (see hub_models/views.py)."}
+        default="lungs", metadata={"help": "What of the X-ray the model is shown (see hub_models/models/views.py)."}
     )
     unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
     permute_labels: bool = field(

@@ -33,7 +33,7 @@ from transformers import (
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
 from hub_models.checkpoints.resolve import resolve
-from hub_models.clip import ClipClassifier
+from hub_models.models.clip import ClipClassifier
 from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import (

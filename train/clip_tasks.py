@@ -5,7 +5,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.nn import functional as F
 
-from hub_models.clip import ClipClassifier
+from hub_models.models.clip import ClipClassifier
 from train.averaging import running_average
 from train.classification import ViewRows
 from train.distillation import Teacher, cross_entropy

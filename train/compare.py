@@ -22,11 +22,11 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from hub_models.calibration import Calibration
 from hub_models.checkpoints.resolve import ROLES, Checkpoint
-from hub_models.fusion import FusionClassifier
+from hub_models.models.calibration import Calibration
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.views import NoLungs
 from hub_models.pipeline import KINDS, XrayPipeline, load_model
-from hub_models.views import NoLungs
 from hub_models.xray.images import read_image
 from train.arguments import DataArguments, run
 from train.class_metrics import mcnemar

@@ -8,9 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from hub_models.checkpoints.resolve import resolve
-from hub_models.clip import ClipClassifier
 from hub_models.engines.device import device_of
-from hub_models.views import View
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.views import View
 
 
 class Teacher:

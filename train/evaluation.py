@@ -11,10 +11,10 @@ from datasets.fingerprint import generate_random_fingerprint
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hub_models.fusion import FusionClassifier
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.unet import Segmenter
+from hub_models.models.views import NoLungs
 from hub_models.pipeline import Classifier, XrayPipeline
-from hub_models.unet import Segmenter
-from hub_models.views import NoLungs
 from hub_models.xray.images import read_image
 from train.class_metrics import classification_scores, score_probabilities
 from train.rows import read_mask

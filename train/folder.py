@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hub_models.labels import LABELS
+from hub_models.models.labels import LABELS
 
 logger = logging.getLogger(__name__)
 

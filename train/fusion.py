@@ -21,10 +21,10 @@ from transformers import Trainer, set_seed
 
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import resolve
-from hub_models.clip import ClipClassifier
-from hub_models.fusion import FusionClassifier
-from hub_models.looks import Looks
-from hub_models.resnet import ResnetClassifier
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.features import Looks
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits

@@ -16,8 +16,8 @@ from sklearn.covariance import LedoitWolf
 from tqdm.auto import tqdm
 
 from hub_models.cards import CardFacts
-from hub_models.plausibility import Plausibility
-from hub_models.unet import Segmenter
+from hub_models.models.plausibility import Plausibility
+from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
 from train.arguments import DataArguments, run
 from train.data import load_splits

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hub_models.labels import MASKS
+from hub_models.models.labels import MASKS
+from hub_models.models.unet import Segmenter
 from hub_models.pipeline import Classifier
-from hub_models.unet import Segmenter
 from hub_models.xray.images import read_image
 from train.arguments import DataArguments
 from train.class_metrics import score_classes

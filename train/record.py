@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from hub_models.calibration import Calibration
 from hub_models.cards import RECORD_FILE
-from hub_models.labels import HEALTHY, MASKS
-from hub_models.unet import Masks, Segmenter
+from hub_models.models.calibration import Calibration
+from hub_models.models.labels import HEALTHY, MASKS
+from hub_models.models.unet import Masks, Segmenter
 from hub_models.xray.images import read_image
 from train.calibration import calibration_results, set_scores
 from train.class_metrics import score_classes, score_findings, score_probabilities

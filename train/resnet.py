@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
-from hub_models.resnet import DEPTHS, ResnetClassifier
+from hub_models.models.resnet import DEPTHS, ResnetClassifier
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation
 from train.classification import PupilArguments, ViewRows, accuracy, release, segment_splits

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from hub_models.labels import HEALTHY, MASKS
+from hub_models.models.labels import HEALTHY, MASKS
 from hub_models.xray.images import read_image
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import EvalPrediction
 
-from hub_models.labels import MASKS
-from hub_models.unet import Segmenter
+from hub_models.models.labels import MASKS
+from hub_models.models.unet import Segmenter
 from train.augment import Augmentation
 from train.averaging import running_average
 from train.boxes import box_tensor

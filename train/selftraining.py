@@ -3,8 +3,8 @@
 import datasets
 import numpy as np
 
-from hub_models.labels import HEALTHY
-from hub_models.unet import Segmenter
+from hub_models.models.labels import HEALTHY
+from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
 from train.evaluation import BATCH, png
 from train.rows import COLUMNS, positions, read_mask

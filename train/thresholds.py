@@ -4,8 +4,8 @@ import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
-from hub_models.labels import HEALTHY, MASKS
-from hub_models.unet import Segmenter
+from hub_models.models.labels import HEALTHY, MASKS
+from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
 from train.metrics import MARKED, overlaps, pixel_counts
 from train.rows import MASK_COLUMNS, is_scored, positions, read_mask

@@ -15,8 +15,8 @@ import datasets
 from transformers import Trainer, set_seed
 
 from hub_models.checkpoints.resolve import resolve
-from hub_models.labels import MASKS
-from hub_models.unet import Segmenter
+from hub_models.models.labels import MASKS
+from hub_models.models.unet import Segmenter
 from train import original
 from train.arguments import last_complete_checkpoint, parse_arguments, run
 from train.augment import Augmentation

@@ -27,7 +27,7 @@ from hub_models.benchmark.startup import measure_startup
 from hub_models.benchmark.xrays import draw_files
 from hub_models.checkpoints.resolve import CheckpointError, variable
 from hub_models.engines.device import best_device
-from hub_models.fusion import FusionClassifier
+from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
 
 DIFFERENT = 4

@@ -38,7 +38,7 @@ SOURCE, MEASURED = "source_sha256", "measured"
 _WRITTEN = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
 
 Network = Callable[..., tuple[torch.Tensor, ...]]
-"""Tensors in, tensors on the CPU out; `hub_models.parts` says which."""
+"""Tensors in, tensors on the CPU out; `hub_models.models.networks` says which."""
 
 
 @dataclass(eq=False)

@@ -21,7 +21,7 @@ class Masks:
         lungs: bool (H, W), of the image's own size.
         infection: bool (H, W).
         strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
-            accepts (`hub_models.plausibility`); None if the UNet was not taught to tell.
+            accepts (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
     """
 
     lungs: np.ndarray

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from hub_models import clip, fusion, resnet, unet
 from hub_models.checkpoints.resolve import ROLES, Checkpoint
 from hub_models.engines import device
+from hub_models.models import clip, fusion, resnet, unet
 from hub_models.pipeline import PARTS, join, load_model
 
 IMAGE, LUNGS = np.zeros((64, 64), np.float32), np.ones((64, 64), bool)

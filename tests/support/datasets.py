@@ -6,8 +6,8 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from hub_models.labels import LABELS, MASKS
-from hub_models.unet import Masks
+from hub_models.models.labels import LABELS, MASKS
+from hub_models.models.unet import Masks
 from tests.support import tiny_models
 from train.rows import COLUMNS, FEATURES, MASK_COLUMNS
 

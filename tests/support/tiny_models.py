@@ -15,11 +15,11 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from hub_models.cards import CardFacts
 from hub_models.checkpoints.folder import weights_digest
-from hub_models.clip import ClipClassifier
-from hub_models.fusion import FusionClassifier
-from hub_models.labels import LABELS
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Segmenter
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.labels import LABELS
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Segmenter
 from hub_models.xray.phantom import Phantom, draw_phantom
 
 COUNTS = {"Train": 4, "Val": 2, "Test": 2}  # images a class

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints.resolve import EMBEDDED
-from hub_models.unet import Segmenter
+from hub_models.models.unet import Segmenter
 from hub_models.xray.dicom import DicomRefused, view_position
 from hub_models.xray.images import PERCENTILES, ImageRefused, read_image, stretch_contrast
 from hub_models.xray.phantom import draw_phantom

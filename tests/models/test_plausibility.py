@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import save_file
 
 from hub_models.cards import CardFacts
-from hub_models.plausibility import FILE, Plausibility, mask_features
+from hub_models.models.plausibility import FILE, Plausibility, mask_features
 from tests.support import tiny_models
 from train import plausibility
 from train.plausibility import REFUSED, fit

@@ -15,13 +15,12 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from hub_models import weights
-from hub_models.calibration import Calibration
 from hub_models.engines.device import best_device, device_of
 from hub_models.engines.engine import Engine
-from hub_models.parts import ResnetPart
-from hub_models.pixels import classifier_pixels
-from hub_models.views import View, apply_view
+from hub_models.models import weights
+from hub_models.models.calibration import Calibration
+from hub_models.models.networks import ResnetPart
+from hub_models.models.views import View, apply_view, classifier_pixels
 
 DEPTHS = {
     10: ("basic", (1, 1, 1, 1)),
@@ -51,7 +50,7 @@ class ResnetClassifier:
         Args:
             depth: one of `DEPTHS`.
             labels: classes in logits order.
-            view: what of the X-ray it is shown, see `hub_models.views`.
+            view: what of the X-ray it is shown, see `hub_models.models.views`.
             image_size: side of its input, in pixels.
 
         Raises:

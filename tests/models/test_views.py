@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hub_models.views import VIEWS, NoLungs, apply_view
+from hub_models.models.views import VIEWS, NoLungs, apply_view
 
 IMAGE = np.arange(1, 81, dtype=np.float32).reshape(8, 10) / 80  # no pixel is black
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import BaseImageProcessor
 
-from hub_models.views import NoLungs, View, apply_view
+from hub_models.models.views import NoLungs, View, apply_view
 
 
 class Eye(Protocol):

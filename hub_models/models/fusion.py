@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from hub_models import weights
-from hub_models.calibration import Calibration
 from hub_models.engines.device import best_device, device_of
-from hub_models.looks import Eye
-from hub_models.views import View, apply_view
+from hub_models.models import weights
+from hub_models.models.calibration import Calibration
+from hub_models.models.features import Eye
+from hub_models.models.views import View, apply_view
 
 Prompts = Mapping[str, Sequence[str]]
 

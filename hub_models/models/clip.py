@@ -9,14 +9,13 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTrainedModel, ProcessorMixin
 
-from hub_models import weights
-from hub_models.calibration import Calibration
 from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
-from hub_models.labels import LABELS, prompts_for
-from hub_models.parts import ImageTower, TextTower
-from hub_models.pixels import classifier_pixels
-from hub_models.views import View, apply_view
+from hub_models.models import weights
+from hub_models.models.calibration import Calibration
+from hub_models.models.labels import LABELS, prompts_for
+from hub_models.models.networks import ImageTower, TextTower
+from hub_models.models.views import View, apply_view, classifier_pixels
 
 Prompts = Mapping[str, Sequence[str]]
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 
 from hub_models.cards import CardFacts
 from hub_models.checkpoints.folder import weights_digest
-from hub_models.fusion import FusionClassifier, NotJoined
-from hub_models.labels import LABELS
+from hub_models.models.fusion import FusionClassifier, NotJoined
+from hub_models.models.labels import LABELS
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train import fusion as script

@@ -4,7 +4,7 @@ import segmentation_models_pytorch as smp
 import torch
 from transformers import AutoImageProcessor
 
-from hub_models.unet import Segmenter
+from hub_models.models.unet import Segmenter
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

@@ -1,4 +1,4 @@
-"""The views of a segmented X-ray that a classifier may be shown: those that ship, and controls that hide the lungs."""
+"""The views of an X-ray that a classifier may be shown, those that ship and the controls; and a view as its pixels."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 from torch.nn import functional as F
+from transformers import BaseImageProcessor
 
 View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
@@ -76,6 +77,20 @@ def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[int
         return 0, 0, *shape
     top, left, side = crop_box(lungs)
     return top, left, top + side, left + side
+
+
+def classifier_pixels(processor: BaseImageProcessor, images: list[np.ndarray]) -> torch.Tensor:
+    """Network input of greyscale images, which may differ in size.
+
+    Args:
+        processor: the image processor saved with the model.
+        images: float32 (H, W) in 0..1, what `apply_view` gives.
+
+    Returns:
+        float32 (N, 3, S, S), resized and normalised by the processor; the three channels start from the same grey.
+    """
+    colour = [torch.from_numpy(np.ascontiguousarray(image)).expand(3, -1, -1) for image in images]
+    return processor(images=colour, do_rescale=False, return_tensors="pt")["pixel_values"]
 
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
-from hub_models.clip import ClipClassifier
-from hub_models.labels import LABELS
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.labels import LABELS
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

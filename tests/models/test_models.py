@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import pipeline
 
-from hub_models.clip import ClipClassifier
-from hub_models.labels import LABELS
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Segmenter
-from hub_models.views import NoLungs, apply_view
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.labels import LABELS
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Segmenter
+from hub_models.models.views import NoLungs, apply_view
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

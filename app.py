@@ -31,10 +31,11 @@ import pandas as pd
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from hub_models import figures
+import hub_models
 from hub_models.archives import find
 from hub_models.batch import CSV_FILE, run, table_csv, write_zip
-from hub_models.cards import OVERLAPS
+from hub_models.cards import comparison as figures
+from hub_models.cards.card import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.heat import draw_heat
 from hub_models.mask_files import describe_masks, write_masks
@@ -99,8 +100,8 @@ THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-
 )
 LOOK = {
     "theme": THEME,
-    "css_paths": Path(figures.__file__).with_name("page.css"),
-    "head_paths": Path(figures.__file__).with_name("page_head.html"),
+    "css_paths": Path(hub_models.__file__).with_name("page.css"),
+    "head_paths": Path(hub_models.__file__).with_name("page_head.html"),
 }
 
 

@@ -7,7 +7,7 @@ takes no time; modules deeper down may move.
 import importlib
 
 _HOMES = {
-    "CardFacts": "hub_models.cards",
+    "CardFacts": "hub_models.cards.card",
     "CheckpointError": "hub_models.checkpoints.resolve",
     "ClipClassifier": "hub_models.models.clip",
     "FusionClassifier": "hub_models.models.fusion",

@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from huggingface_hub import ModelCard
 
-from hub_models.cards import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
+from hub_models.cards.card import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
 from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError, resolve
 from hub_models.engines.engine import PRECISIONS, graph_file, source_of

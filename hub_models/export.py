@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hub_models.cards import FACTS_FILE, CardFacts
+from hub_models.cards.card import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
 from hub_models.engines.engine import SOURCE, Engine

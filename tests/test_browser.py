@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import app
-from hub_models.cards import CardFacts
+from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
 from tests.support.fake_pipeline import FakePipeline, serve
 

@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from safetensors import safe_open
 
-from hub_models.cards import CardFacts, render_card
+from hub_models.cards.card import CardFacts, render_card
 from hub_models.check import check_folder
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES
 from hub_models.mask_files import describe_masks

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, pipeline
 
 from hub_models import publish
-from hub_models.cards import CardFacts
+from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
 from hub_models.models.resnet import ResnetClassifier

@@ -20,7 +20,7 @@ BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main"
 
 
 def imported(path: Path) -> set[str]:
-    """Everything that a module imports, at its top or in a function: `hub_models.pipeline`, `hub_models.pipeline.Report`."""
+    """All that a module imports, at its top or in a function: `hub_models.pipeline`, `hub_models.pipeline.Report`."""
     return names_in(path, ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
 
 

@@ -14,8 +14,7 @@ ROOT = Path(hub_models.__file__).parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
     *sorted((ROOT / "train").glob("*.md")),
-    *sorted((ROOT / "hub_models").glob("*.md")),
-    *sorted((ROOT / "hub_models/embedded").glob("*/README.md")),
+    *sorted((ROOT / "hub_models").glob("**/*.md")),
 ]
 
 

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, get_session
 from safetensors.numpy import load_file, save_file
 
 from hub_models import publish
-from hub_models.cards import CardFacts
+from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.resolve import ROLES, resolve, variable
 from hub_models.engines.engine import graph_file
 from tests.support import tiny_models

@@ -8,7 +8,7 @@ import gradio
 import pytest
 import yaml
 
-from hub_models.cards import CardFacts, number
+from hub_models.cards.card import CardFacts, number
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, variable
 
 PROJECT = Path(__file__).parents[1]

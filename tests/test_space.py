@@ -43,7 +43,7 @@ def test_a_space_gets_what_the_page_imports_and_its_requirements_in_one_commit(h
         modules = {module for text in texts for module in re.findall(r"^from (hub_models[\w.]*)", text, re.M)}
         imported |= {module.replace(".", "/") + ".py" for module in modules if module != "hub_models"}
     assert imported <= set(files)
-    assert {"README.md", "requirements.txt", "LICENSE", "hub_models/card_template.md"} <= set(files)
+    assert {"README.md", "requirements.txt", "LICENSE", "hub_models/cards/card_template.md"} <= set(files)
     assert not [name for name in files if re.search(r"^(train|tests|\.ci|Makefile|runs)|__pycache__", name)]
 
 

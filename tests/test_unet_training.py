@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import set_seed
 
-from hub_models.cards import CardFacts
+from hub_models.cards.card import CardFacts
 from hub_models.check import check_folder
 from hub_models.models.unet import Segmenter
 from tests.support.datasets import dataset, rectangle

@@ -10,7 +10,7 @@ anew. Its folder is changed.
 import argparse
 from pathlib import Path
 
-from hub_models.cards import CardFacts
+from hub_models.cards.card import CardFacts
 from hub_models.pipeline import MODELS
 from train.arguments import DataArguments, run
 from train.classification import SCORED, ClassifierArguments, finish, segment_splits

@@ -10,7 +10,7 @@ import evaluate
 import numpy as np
 from scipy.stats import binomtest, rankdata
 
-from hub_models.figures import reliability
+from hub_models.cards.comparison import reliability
 
 
 class Classification(evaluate.Metric):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import EvalPrediction, PreTrainedModel, Trainer
 
-from hub_models.cards import number
+from hub_models.cards.card import number
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs, View, apply_view

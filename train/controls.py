@@ -4,10 +4,10 @@
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
     python -m train.controls --dataset COVID-QU-Ex --recipes --cards --output_dir runs/controls-shipped
 
-Each recipe is trained anew on every view of `hub_models.models.views`, on permuted classes and, with --sources, without
-each source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the lungs
-hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a training
-that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
+Each recipe is trained on every view of `hub_models.models.views`, on permuted classes and, with --sources, without
+each source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the
+lungs hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a
+training that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
 controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import datasets
 
-from hub_models.cards import CardFacts, with_interval
+from hub_models.cards.card import CardFacts, with_interval
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline

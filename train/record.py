@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from hub_models.cards import RECORD_FILE
+from hub_models.cards.card import RECORD_FILE
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY, MASKS
 from hub_models.models.unet import Masks, Segmenter

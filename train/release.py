@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from hub_models.cards import CARD_FILE, FACTS_FILE, CardFacts
+from hub_models.cards.card import CARD_FILE, FACTS_FILE, CardFacts
 from hub_models.checkpoints.resolve import variable
 from train.arguments import DataArguments
 from train.audit import describe

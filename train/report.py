@@ -1,6 +1,6 @@
 """The comparison of all checkpoints as Markdown tables."""
 
-from hub_models.cards import AVERAGES, HEALTHY_METRICS, OVERLAPS, with_interval
+from hub_models.cards.card import AVERAGES, HEALTHY_METRICS, OVERLAPS, with_interval
 from hub_models.models.labels import MASKS
 from hub_models.pipeline import XrayPipeline
 from train.tables import table

@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hub_models.cards import CardFacts, with_interval
+from hub_models.cards.card import CardFacts, with_interval
 from train.arguments import run
 from train.subruns import train_once
 from train.tables import table

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from hub_models.cards import KINDS, CardFacts, render_card
+from hub_models.cards.card import KINDS, CardFacts, render_card
 from hub_models.checkpoints.resolve import ROLES, variable
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter

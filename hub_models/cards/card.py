@@ -1,12 +1,8 @@
-"""What a training run recorded -> the model card of its checkpoint.
-
-python -m hub_models.cards FOLDER...      # write the cards of checkpoint folders anew
-"""
+"""The facts that a training run recorded, and the model card of its checkpoint that is made of them."""
 
 import json
 import math
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -290,8 +286,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return float(value) if isinstance(value, float) else value
-
-
-if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        CardFacts.load(name).save(name)

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from hub_models import figures
-from hub_models.cards import CardFacts
+from hub_models.cards import comparison
+from hub_models.cards.card import CardFacts
+from hub_models.cards.comparison import BINS, CURVE_POINTS, reliability, roc
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
-from hub_models.figures import BINS, CURVE_POINTS, reliability, roc
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def shipped() -> dict[str, Checkpoint]:
 
 
 def test_the_tables_show_what_the_cards_recorded(shipped):
-    facts = figures.recorded(shipped)
+    facts = comparison.recorded(shipped)
     assert list(facts) == list(ROLES)
-    classes = figures.class_scores(facts).set_index("Model")
+    classes = comparison.class_scores(facts).set_index("Model")
     assert list(classes.index) == list(ROLES[1:])
     for role in ROLES[1:]:
         results = facts[role].results
         low, high = results["intervals"]["accuracy"]
         assert classes.loc[role, "Accuracy"] == f"{results['accuracy']:.3f} ({low:.2f}-{high:.2f})"
         assert classes.loc[role, "Images"] == results["images"]
-    masks = figures.outline_scores(facts)
+    masks = comparison.outline_scores(facts)
     pooled = masks[(masks["Mask"] == "lungs") & (masks["Averaged"] == "pooled over all pixels")].iloc[0]
     assert pooled["IoU"].startswith(f"{facts['unet'].results['lungs']['iou_pooled']:.3f} (")
     assert pooled["Images"] == facts["unet"].results["lungs"]["images"]
@@ -40,8 +40,8 @@ def test_the_tables_show_what_the_cards_recorded(shipped):
 
 
 def test_the_confusion_is_of_all_images_and_its_diagonal_is_the_accuracy(shipped):
-    facts = figures.recorded(shipped)["resnet"]
-    table = figures.confusion(facts)
+    facts = comparison.recorded(shipped)["resnet"]
+    table = comparison.confusion(facts)
     assert table["True class"].tolist() == facts.labels
     cells = table.drop(columns="True class").to_numpy()
     assert np.trace(cells) / cells.sum() == pytest.approx(facts.results["accuracy"])
@@ -60,9 +60,9 @@ def test_a_curve_is_the_one_that_scikit_learn_draws():
 
 
 def test_the_area_under_a_recorded_curve_is_the_recorded_one(shipped):
-    facts = figures.recorded(shipped)
+    facts = comparison.recorded(shipped)
     for position, label in enumerate(facts["fusion"].labels):
-        curves = figures.roc_curves(facts, shipped, label)
+        curves = comparison.roc_curves(facts, shipped, label)
         assert list(dict.fromkeys(curves["Model"])) == list(ROLES[1:])
         for role, curve in curves.groupby("Model"):
             area = np.trapezoid(curve["True positives"], curve["False positives"])
@@ -79,8 +79,8 @@ def test_bins_hold_equally_many_images_from_the_least_sure_to_the_surest():
 
 
 def test_reliability_curves_give_the_recorded_calibration_error(shipped):
-    facts = figures.recorded(shipped)
-    for role, bins in figures.reliability_curves(facts, shipped).groupby("Model"):
+    facts = comparison.recorded(shipped)
+    for role, bins in comparison.reliability_curves(facts, shipped).groupby("Model"):
         error = (np.abs(bins["Probability"] - bins["Right"]) * bins["Images"]).sum() / bins["Images"].sum()
         assert error == pytest.approx(facts[role].results["ece"], abs=1e-6)
 
@@ -88,7 +88,7 @@ def test_reliability_curves_give_the_recorded_calibration_error(shipped):
 def test_controls_are_a_row_each(folder):
     facts = CardFacts.load(folder)
     facts.results["controls"] = {"shown lungs hidden": {"accuracy": 0.4051, "AUROC": 0.61, "images": 562}}
-    table = figures.control_scores({"resnet": facts})
+    table = comparison.control_scores({"resnet": facts})
     assert table.to_dict("records") == [
         {
             "Model": "resnet",
@@ -106,15 +106,15 @@ def test_checkpoints_without_figures_or_answers_are_left_out(tmp_path, folder):
         "unet": Checkpoint("unet", tmp_path / "bare", "folder", "bare"),
         "resnet": Checkpoint("resnet", folder, "folder", "given"),
     }
-    facts = figures.recorded(found)
+    facts = comparison.recorded(found)
     assert list(facts) == ["resnet"]
-    assert figures.outline_scores(facts).empty
-    assert figures.roc_curves(facts, found, "COVID-19").empty
-    assert figures.reliability_curves(facts, found).empty
+    assert comparison.outline_scores(facts).empty
+    assert comparison.roc_curves(facts, found, "COVID-19").empty
+    assert comparison.reliability_curves(facts, found).empty
     write_answers(folder, [["a.png", 0, "COVID-19", 0.75, 0.25], ["b.png", 1, "Normal", np.nan, np.nan]])
-    assert figures.roc_curves(facts, found, "COVID-19")["True positives"].tolist() == [0, 1, 1]
-    assert figures.roc_curves(facts, found, "Pneumonia").empty
-    assert figures.reliability_curves(facts, found)[["Probability", "Right", "Images"]].values.tolist() == [
+    assert comparison.roc_curves(facts, found, "COVID-19")["True positives"].tolist() == [0, 1, 1]
+    assert comparison.roc_curves(facts, found, "Pneumonia").empty
+    assert comparison.reliability_curves(facts, found)[["Probability", "Right", "Images"]].values.tolist() == [
         [0.75, 1, 1]
     ]
 

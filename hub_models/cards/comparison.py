@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from hub_models.cards import AVERAGES, FACTS_FILE, OVERLAPS, RECORD_FILE, CardFacts, number, with_interval
+from hub_models.cards.card import AVERAGES, FACTS_FILE, OVERLAPS, RECORD_FILE, CardFacts, number, with_interval
 from hub_models.checkpoints.resolve import Checkpoint
 
 BINS = 15

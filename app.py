@@ -37,11 +37,11 @@ from hub_models.batch import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import comparison as figures
 from hub_models.cards.card import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
-from hub_models.heat import draw_heat
-from hub_models.mask_files import describe_masks, write_masks
 from hub_models.models.labels import read_prompts, write_prompts
-from hub_models.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
-from hub_models.report import Source, describe, fitting_calibrations
+from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.heatmap import draw_heat
+from hub_models.reports.mask_files import describe_masks, write_masks
+from hub_models.reports.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.texts import (
     BATCH,
     CHOOSE,
@@ -291,7 +291,7 @@ class Actions:
 
     def keep(self, xray: dict | None, seen: Seen | None = None) -> Iterator[list[str]]:
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
-        from hub_models.report_pdf import write_pdf  # the page opens sooner without
+        from hub_models.reports.pdf import write_pdf  # the page opens sooner without
 
         overlay, told = self._report(self._look(xray, seen))
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from hub_models.report import printable
+from hub_models.reports.description import printable
 from hub_models.xray.images import ImageRefused
 
 MAX_BYTES = 200_000_000  # of a file, packed or not; 50 megapixels of 16 bits take 100 MB

@@ -17,7 +17,6 @@ from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
 from hub_models.engines.device import threads
 from hub_models.engines.engine import Engine, cores_for, open_engine
-from hub_models.heat import Explanation
 from hub_models.models.clip import ClipClassifier, Prompts
 from hub_models.models.features import Looks
 from hub_models.models.fusion import FusionClassifier, NotJoined
@@ -25,6 +24,7 @@ from hub_models.models.gradcam import explain
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
+from hub_models.reports.heatmap import Explanation
 from hub_models.xray.masks import Involvement, measure_involvement
 
 logger = logging.getLogger(__name__)

@@ -26,10 +26,10 @@ from hub_models.batch import CSV_FILE, Result, folder_name, pictures, run, table
 from hub_models.checkpoints.resolve import CheckpointError
 from hub_models.models.clip import Prompts
 from hub_models.models.labels import read_prompts
-from hub_models.overlay import encode_png
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.report import describe, fitting_calibrations
-from hub_models.report_pdf import write_pdf
+from hub_models.reports.description import describe, fitting_calibrations
+from hub_models.reports.overlay import encode_png
+from hub_models.reports.pdf import write_pdf
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hub_models.cards.card import FACTS_FILE, CardFacts
 from hub_models.checkpoints.resolve import Checkpoint
-from hub_models.heat import Explanation
+from hub_models.reports.heatmap import Explanation
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch

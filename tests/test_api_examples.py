@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from hub_models import mask_files
+from hub_models.reports import mask_files
 from tests.support.fake_pipeline import INVOLVEMENT, PROBABILITIES, FakePipeline, serve
 
 DOCUMENT = Path(mask_files.__file__).with_name("API.md").read_text(encoding="utf-8")

@@ -24,10 +24,10 @@ from PIL import Image
 
 import app
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint, CheckpointError
-from hub_models.heat import draw_heat
-from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import XrayPipeline
-from hub_models.report import Source
+from hub_models.reports.description import Source
+from hub_models.reports.heatmap import draw_heat
+from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.wording import card_text, percent, shares_html
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement

@@ -29,9 +29,9 @@ from hub_models.batch import (
     write_zip,
 )
 from hub_models.models.unet import Masks
-from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.report import Source
+from hub_models.reports.description import Source
+from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, grade_extent
 from hub_models.xray.phantom import draw_phantom

@@ -35,8 +35,8 @@ from hub_models.benchmark.stages import Stages
 from hub_models.checkpoints.resolve import variable
 from hub_models.engines.engine import Engine
 from hub_models.models.unet import Masks
-from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.pipeline import Report, XrayPipeline
+from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from tests.support.fake_pipeline import FakePipeline, serve

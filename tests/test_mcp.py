@@ -16,8 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, Tool
 from PIL import Image
 
-from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
+from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import read_image
 from tests.support.fake_pipeline import serve
 

@@ -13,9 +13,9 @@ from PIL import Image
 from pypdf import PdfReader
 
 from hub_models.checkpoints.resolve import variable
-from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import XrayPipeline
 from hub_models.predict import main
+from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 

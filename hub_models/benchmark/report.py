@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from hub_models.report import one_line
+from hub_models.reports.description import one_line
 
 PARTS = ("networks", "end-to-end", "page", "startup", "batch")
 """What can be measured, in the order of the report."""

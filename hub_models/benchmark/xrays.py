@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hub_models.overlay import encode_png
+from hub_models.reports.overlay import encode_png
 from hub_models.xray.phantom import draw_phantom
 
 

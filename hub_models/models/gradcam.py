@@ -13,10 +13,10 @@ from torch import nn
 from torchcam.methods import GradCAM
 
 from hub_models.engines.device import device_of
-from hub_models.heat import Explanation
 from hub_models.models.clip import ClipClassifier, Prompts
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.views import apply_view, view_box
+from hub_models.reports.heatmap import Explanation
 
 NO_MAP = "This model's image tower has neither a feature map nor a row of patches; heat has no place to be shown at."
 

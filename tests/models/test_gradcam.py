@@ -19,12 +19,12 @@ from transformers import (
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
-from hub_models.heat import draw_heat
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.gradcam import explain
 from hub_models.models.labels import LABELS
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.views import NoLungs, apply_view, crop_box, view_box
+from hub_models.reports.heatmap import draw_heat
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import Checkpoint
-from hub_models.mask_files import describe_masks
+from hub_models.reports.mask_files import describe_masks
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch

@@ -12,13 +12,13 @@ import pytest
 from pypdf import PdfReader
 
 from hub_models.checkpoints.resolve import Checkpoint
-from hub_models.mask_files import describe_masks
 from hub_models.models.calibration import Calibration
 from hub_models.models.unet import Masks
-from hub_models.overlay import draw_overlay, sketch
 from hub_models.pipeline import Report
-from hub_models.report import Source, describe, fitting_calibrations, printable, remarks
-from hub_models.report_pdf import write_pdf
+from hub_models.reports.description import Source, describe, fitting_calibrations, printable, remarks
+from hub_models.reports.mask_files import describe_masks
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.pdf import write_pdf
 from hub_models.xray.masks import Involvement, measure_involvement
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

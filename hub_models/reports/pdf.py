@@ -10,8 +10,8 @@ from fpdf import FPDF
 from PIL import Image
 
 from hub_models.models.labels import MASKS
-from hub_models.overlay import COLOURS
-from hub_models.report import one_line, printable
+from hub_models.reports.description import one_line, printable
+from hub_models.reports.overlay import COLOURS
 from hub_models.wording import GRADE, NOT_A_RISK, SIDES, percent
 
 TITLE = "Chest X-ray: lungs, infection, classes"

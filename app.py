@@ -32,8 +32,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 import hub_models
-from hub_models.archives import find
-from hub_models.batch import CSV_FILE, run, table_csv, write_zip
+from hub_models.batch.archives import find
+from hub_models.batch.run import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import comparison as figures
 from hub_models.cards.card import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve

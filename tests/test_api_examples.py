@@ -11,10 +11,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from hub_models.reports import mask_files
+import hub_models
 from tests.support.fake_pipeline import INVOLVEMENT, PROBABILITIES, FakePipeline, serve
 
-DOCUMENT = Path(mask_files.__file__).with_name("API.md").read_text(encoding="utf-8")
+DOCUMENT = Path(hub_models.__file__).with_name("API.md").read_text(encoding="utf-8")
 USUAL = "http://127.0.0.1:7860"
 
 

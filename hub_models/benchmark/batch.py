@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from hub_models.batch import run
+from hub_models.batch.run import run
 from hub_models.benchmark.machine import resident
 from hub_models.benchmark.xrays import write_files
 from hub_models.pipeline import Answers, XrayPipeline

@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
 
-from hub_models.archives import Given, Item, find
+from hub_models.batch.archives import Given, Item, find
 from hub_models.reports.description import EXTENSIONS, Source, printable, remarks
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.images import ImageRefused, read_image

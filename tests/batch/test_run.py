@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_models import archives
-from hub_models.archives import find
-from hub_models.batch import (
+from hub_models.batch import archives
+from hub_models.batch.archives import find
+from hub_models.batch.run import (
     Opened,
     Result,
     at_once,

@@ -16,7 +16,7 @@ from hub_models.benchmark.floor import PRODUCT, count_flops, matrix_product
 from hub_models.benchmark.rounds import interleaved, percentile
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.engines.engine import ENGINES, PRECISIONS, Engine, graph_file, open_engine
-from hub_models.float32_files import Model, pixels_of
+from hub_models.export.float32 import Model, pixels_of
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 

@@ -18,8 +18,8 @@ from hub_models.cards.card import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
 from hub_models.engines.engine import SOURCE, Engine
-from hub_models.float32_files import Exported, ExportError, Model, write_float32
-from hub_models.int8_files import write_int8
+from hub_models.export.float32 import Exported, ExportError, Model, write_float32
+from hub_models.export.int8 import write_int8
 from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import load_model
 
@@ -49,7 +49,11 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     Raises:
         SystemExit: with one sentence (exit code 1) when it cannot be exported.
     """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m hub_models.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="of the checkpoint")
     parser.add_argument("--parts", nargs="+", help="which of its networks; all if not given")
     parser.add_argument("--int8", action="store_true", help="write int8 files, too; needs --calibrate")
@@ -76,7 +80,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
 
 def export_folder(args: argparse.Namespace) -> list[Exported]:
     """What `main` does, with its errors as they are."""
-    from hub_models import graphs  # noqa: F401  missing packages are told before anything is loaded
+    from hub_models.export import onnx_graph  # noqa: F401  missing packages are told before anything is loaded
 
     role = role_of(args.folder)
     model = load_model(Checkpoint(role, args.folder, "folder", str(args.folder)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hub_models.engines.engine import MEASURED, Engine, fastest_engine, graph_file
-from hub_models.float32_files import Exported, ExportError, Model, open_files, pixels_of, workshop
+from hub_models.export.float32 import Exported, ExportError, Model, open_files, pixels_of, workshop
 
 LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
 """How much of a figure int8 may lose, by the end of its name."""
@@ -111,12 +111,12 @@ class Writing:
         inputs: Sequence[np.ndarray],
         reduce_range: bool,
     ) -> None:
-        from hub_models import graphs
+        from hub_models.export import onnx_graph
 
-        self.graphs, self.facts, self.inputs, self.reduce_range = graphs, facts, inputs, reduce_range
+        self.graphs, self.facts, self.inputs, self.reduce_range = onnx_graph, facts, inputs, reduce_range
         self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
         self.vision = [part for part in parts if part != "text"]
-        self.reaches = graphs.REACHES if self.vision else graphs.REACHES[:1]
+        self.reaches = onnx_graph.REACHES if self.vision else onnx_graph.REACHES[:1]
         self._ranked: dict[str, list[str]] = {}
 
     def write(self, spared: int, reach: str) -> dict[Path, bytes]:

@@ -101,13 +101,13 @@ def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str,
     Raises:
         ExportError: its outputs are not PyTorch's; nothing is then written.
     """
-    from hub_models import graphs
+    from hub_models.export import onnx_graph
 
     with workshop(folder) as work:
         for part in parts:
             file = graph_file(work, part, "float32")
-            graphs.export(model.networks[part], examples(model, part)[-1], file, work / WEIGHTS_FILE)
-            graphs.tell(file, facts | {"part": part, "precision": "float32"})
+            onnx_graph.export(model.networks[part], examples(model, part)[-1], file, work / WEIGHTS_FILE)
+            onnx_graph.tell(file, facts | {"part": part, "precision": "float32"})
         differences = parity(model, work, "float32", "onnxruntime")
         far = [
             f"{part} {name} by {value:.1e}"
@@ -121,5 +121,5 @@ def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str,
                 f"{DIFFERENCE} is the most."
             )
         for part in parts:
-            graphs.tell(graph_file(work, part, "float32"), {MEASURED: json.dumps(differences[part])})
+            onnx_graph.tell(graph_file(work, part, "float32"), {MEASURED: json.dumps(differences[part])})
     return [Exported(graph_file(folder, part, "float32"), differences[part]) for part in parts]

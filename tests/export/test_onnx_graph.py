@@ -9,7 +9,7 @@ import torch
 from onnxruntime import InferenceSession
 from torch import nn
 
-from hub_models import graphs
+from hub_models.export import onnx_graph
 
 
 class Sum(nn.Module):
@@ -37,7 +37,7 @@ INPUTS = [array[None] for array in np.random.default_rng(0).uniform(-1, 1, (10, 
 def file(tmp_path_factory) -> Path:
     """`Sum` as float32."""
     file = tmp_path_factory.mktemp("graphs") / "sum.onnx"
-    graphs.export(Sum(), (torch.from_numpy(INPUTS[0]),), file)
+    onnx_graph.export(Sum(), (torch.from_numpy(INPUTS[0]),), file)
     return file
 
 
@@ -60,17 +60,17 @@ def test_an_exported_network_takes_any_number_of_inputs(file):
 
 
 def test_a_spared_layer_stays_float32(file, tmp_path):
-    uneven, _ = graphs.by_loss(file, INPUTS, reduce_range=False)
-    graphs.quantize(file, tmp_path / "all.onnx", INPUTS, False)
-    graphs.quantize(file, tmp_path / "spared.onnx", INPUTS, False, [uneven])
+    uneven, _ = onnx_graph.by_loss(file, INPUTS, reduce_range=False)
+    onnx_graph.quantize(file, tmp_path / "all.onnx", INPUTS, False)
+    onnx_graph.quantize(file, tmp_path / "spared.onnx", INPUTS, False, [uneven])
     assert (convolutions(tmp_path / "all.onnx", np.int8), convolutions(tmp_path / "all.onnx", np.float32)) == (2, 0)
     assert convolutions(tmp_path / "spared.onnx", np.int8) == convolutions(tmp_path / "spared.onnx", np.float32) == 1
 
 
 def test_the_weights_of_a_spared_layer_are_stored_as_float16_and_computed_with_in_float32(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(graphs, "SMALL", 1)
+    monkeypatch.setattr(onnx_graph, "SMALL", 1)
     everything = [node.name for node in onnx.load(file).graph.node]
-    graphs.quantize(file, tmp_path / "spared.onnx", INPUTS, False, everything)
+    onnx_graph.quantize(file, tmp_path / "spared.onnx", INPUTS, False, everything)
     assert convolutions(tmp_path / "spared.onnx", np.float16) == 2
     assert convolutions(tmp_path / "spared.onnx", np.float32) == 0
     np.testing.assert_allclose(answer(tmp_path / "spared.onnx", INPUTS[0]), answer(file, INPUTS[0]), rtol=0, atol=0.01)
@@ -79,10 +79,12 @@ def test_the_weights_of_a_spared_layer_are_stored_as_float16_and_computed_with_i
 def test_an_input_unlike_the_others_costs_them_less_where_activations_reach_by_their_means(tmp_path):
     plain = Sum().plain
     plain.inputs, plain.outputs = Sum.inputs, Sum.outputs
-    graphs.export(plain, (torch.from_numpy(INPUTS[0]),), tmp_path / "plain.onnx")
+    onnx_graph.export(plain, (torch.from_numpy(INPUTS[0]),), tmp_path / "plain.onnx")
     wanted, losses = answer(tmp_path / "plain.onnx", INPUTS[0]), {}
-    for reach in graphs.REACHES:
-        graphs.quantize(tmp_path / "plain.onnx", tmp_path / "int8.onnx", [*INPUTS, 30 * INPUTS[0]], False, (), reach)
+    for reach in onnx_graph.REACHES:
+        onnx_graph.quantize(
+            tmp_path / "plain.onnx", tmp_path / "int8.onnx", [*INPUTS, 30 * INPUTS[0]], False, (), reach
+        )
         losses[reach] = np.abs(answer(tmp_path / "int8.onnx", INPUTS[0]) - wanted).mean()
     assert losses["means"] < 0.5 * losses["extremes"]
 
@@ -91,7 +93,7 @@ def test_the_layer_that_loses_most_comes_first(file):
     graph = onnx.load(file).graph
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = {node.name: weights[node.input[1]] for node in graph.node if node.op_type == "Conv"}
-    uneven, plain = graphs.by_loss(file, INPUTS, reduce_range=False)
+    uneven, plain = onnx_graph.by_loss(file, INPUTS, reduce_range=False)
     np.testing.assert_array_equal(nodes[uneven], np.ones((2, 2, 1, 1)))
     np.testing.assert_array_equal(nodes[plain], Sum().plain.weight.detach())
 
@@ -99,8 +101,8 @@ def test_the_layer_that_loses_most_comes_first(file):
 def test_what_is_told_is_kept_beside_what_was_told_before(file, tmp_path):
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(file.read_bytes())
-    graphs.tell(copy, {"part": "network", "precision": "float32"})
-    graphs.tell(copy, {"precision": "int8"})
+    onnx_graph.tell(copy, {"part": "network", "precision": "float32"})
+    onnx_graph.tell(copy, {"precision": "int8"})
     assert {entry.key: entry.value for entry in onnx.load(copy).metadata_props} == {
         "part": "network",
         "precision": "int8",

@@ -11,10 +11,11 @@ import pytest
 from safetensors import safe_open
 
 import hub_models
-from hub_models import export, float32_files, graphs, int8_files
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import Checkpoint, variable
 from hub_models.engines.engine import graph_file, open_engine
+from hub_models.export import __main__ as export
+from hub_models.export import float32, int8, onnx_graph
 from hub_models.pipeline import load_model
 from tests.support import tiny_models
 from tests.support.datasets import rectangle
@@ -141,7 +142,7 @@ def test_outputs_that_are_not_pytorchs_are_refused_and_earlier_files_stay(folder
         weights.CopyFrom(onnx.numpy_helper.from_array(others, weights.name))
         onnx.save(network, file)
 
-    monkeypatch.setattr(graphs, "export", write_others)
+    monkeypatch.setattr(onnx_graph, "export", write_others)
     message = refusal(folder, "--parts", "image")
     assert message.startswith("Nothing was exported: ONNX differs from PyTorch in image embeddings by ")
     assert message.endswith(" of the largest value, and 0.001 is the most.")
@@ -157,7 +158,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(checkpoints, tmp_path, mon
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(float32_files, "parity", interrupt)
+    monkeypatch.setattr(float32, "parity", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export.main([str(folder), "--parts", "image"])
     assert contents(folder) == before
@@ -169,9 +170,7 @@ def test_int8_is_measured_on_the_data_set_and_kept_where_it_loses_little(
 ):
     monkeypatch.setenv(variable("unet"), str(checkpoints["unet"]))
     folder = shutil.copytree(exported(role), tmp_path / role)
-    monkeypatch.setattr(
-        int8_files, "LOSSES", {"accuracy": 0.5, "agreement": 0.5, "dice": 0.01}
-    )  # of six images one is 0.17
+    monkeypatch.setattr(int8, "LOSSES", {"accuracy": 0.5, "agreement": 0.5, "dice": 0.01})  # of six images one is 0.17
     monkeypatch.setattr(export, "write_float32", lambda *_: [])  # they are there
     written = export.main([str(folder), "--int8", "--calibrate", str(covid_qu_ex), "--reduce_range", "always"])
 
@@ -203,7 +202,7 @@ def largest_weight(file: Path) -> int:
 
 
 def test_int8_that_loses_too_much_is_not_kept(folder, worth, monkeypatch):
-    monkeypatch.setattr(int8_files, "SPARED", (0, 1))
+    monkeypatch.setattr(int8, "SPARED", (0, 1))
     monkeypatch.setattr(export, "write_float32", lambda *_: [])
     worth(0.9, 0.5, 0.6, 0.894, 0.89)
     before = contents(folder)
@@ -215,7 +214,7 @@ def test_int8_that_loses_too_much_is_not_kept(folder, worth, monkeypatch):
 
 
 def test_layers_stay_float32_until_int8_loses_little_enough(folder, worth, monkeypatch, capsys):
-    monkeypatch.setattr(int8_files, "SPARED", (0, 1, 2))
+    monkeypatch.setattr(int8, "SPARED", (0, 1, 2))
     monkeypatch.setattr(export, "write_float32", lambda *_: [])
     worth(0.9, 0.5, 0.6, 0.894, 0.895)
     (one,) = export.main([str(folder), "--parts", "image", "--int8", "--calibrate", "DATA"])
@@ -249,7 +248,7 @@ def test_a_text_tower_has_no_layers_to_spare_and_is_tried_once(folder, worth, mo
     ],
 )
 def test_half_a_point_of_accuracy_two_of_agreement_and_a_hundredth_of_dice_may_be_lost(before, after, refused):
-    assert (int8_files.worst_loss(before, after) > 1) is refused
+    assert (int8.worst_loss(before, after) > 1) is refused
 
 
 def test_int8_needs_a_data_set_to_be_measured_on(exported, capsys):
@@ -296,8 +295,8 @@ def load_names(file: Path) -> list[str]:
 @pytest.mark.parametrize("name", ["onnx", "onnxruntime"])
 def test_a_package_that_is_missing_is_named_with_what_to_install(folder, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.delitem(sys.modules, "hub_models.graphs")
-    monkeypatch.delattr(hub_models, "graphs")
+    monkeypatch.delitem(sys.modules, "hub_models.export.onnx_graph")
+    monkeypatch.delattr("hub_models.export.onnx_graph")
     before = contents(folder)
     assert refusal(folder, "--parts", "image") == (
         f"This needs the package {name}: pip install -r hub_models/requirements-engines.txt, and for --int8 -r "

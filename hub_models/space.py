@@ -24,7 +24,7 @@ from huggingface_hub import (
 )
 
 from hub_models.checkpoints.resolve import HUB_ERRORS, ROLES, hub_failure, repository, variable
-from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
+from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "requirements.txt", "LICENSE")

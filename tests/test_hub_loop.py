@@ -14,13 +14,13 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, pipeline
 
-from hub_models import publish
 from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.opening import open_pipeline
 from hub_models.pipeline import XrayPipeline, load_model
+from hub_models.publish.__main__ import main
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -46,7 +46,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
         with used(hub.url, tmp_path / "mine", WRITE_TOKEN), monkeypatch.context() as chosen:
             for role in ROLES:
                 chosen.setenv(variable(role), str(local[role]))
-            commits = publish.main(["all", "--namespace", "someone"])
+            commits = main(["all", "--namespace", "someone"])
             data.main(["--dataset", str(covid_qu_ex), "--push_to_hub", DATA, "--license", "cc0-1.0"])
         monkeypatch.setenv("XRAY_NAMESPACE", "someone")
         with used(hub.url, tmp_path / "fresh"):
@@ -77,7 +77,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
 
 def test_onnx_files_come_back_and_run_unless_they_were_made_of_other_weights(exported, tmp_path):
     with start() as hub, used(hub.url, tmp_path / "mine", WRITE_TOKEN):
-        publish.main([str(exported("resnet")), "--repo_id", REPO])
+        main([str(exported("resnet")), "--repo_id", REPO])
         with used(hub.url, tmp_path / "fresh"):
             pulled = resolve("resnet", REPO)
             fast = load_model(pulled)
@@ -144,7 +144,7 @@ def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_
     after,
 ):
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
-        publish.main([str(folder), "--repo_id", REPO])
+        main([str(folder), "--repo_id", REPO])
         before = list(hub.repositories[REPO].commits)
         tiny_models.change_weights(folder)
         config = folder / "config.json"
@@ -154,7 +154,7 @@ def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(httpx2.Client, "send", killed_at(request, after))
                 try:
-                    publish.main([str(folder), "--repo_id", REPO])
+                    main([str(folder), "--repo_id", REPO])
                 except Killed:
                     commits = hub.repositories[REPO].commits
                     if commits != before:  # killed after the one commit: nothing is missing from it

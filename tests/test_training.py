@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from hub_models.cards.card import CardFacts
-from hub_models.check import check_folder
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import LABELS
 from hub_models.models.views import apply_view
 from hub_models.pipeline import XrayPipeline
+from hub_models.publish.check import check_folder
 from hub_models.xray.images import read_image
 from tests.support import tiny_models
 from train import clip, resnet, unet

@@ -9,8 +9,8 @@ import torch
 from transformers import set_seed
 
 from hub_models.cards.card import CardFacts
-from hub_models.check import check_folder
 from hub_models.models.unet import Segmenter
+from hub_models.publish.check import check_folder
 from tests.support.datasets import dataset, rectangle
 from train import original
 from train.data import load

@@ -10,10 +10,11 @@ import pytest
 from huggingface_hub import HfApi, get_session
 from safetensors.numpy import load_file, save_file
 
-from hub_models import publish
 from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.resolve import ROLES, resolve, variable
 from hub_models.engines.engine import graph_file
+from hub_models.publish import upload
+from hub_models.publish.__main__ import main
 from tests.support import tiny_models
 from tests.support.fake_hub import READ_TOKEN, SILENCE, WRITE_TOKEN, LoopbackHub, start, used
 
@@ -34,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def refusal(folder: Path, repo_id: str = REPO) -> str:
     """What `publish` says, in one sentence, before it exits with code 1."""
     with pytest.raises(SystemExit) as error:
-        publish.main([str(folder), "--repo_id", repo_id])
+        main([str(folder), "--repo_id", repo_id])
     message = error.value.code
     assert isinstance(message, str)
     assert message.endswith(".")
@@ -43,7 +44,7 @@ def refusal(folder: Path, repo_id: str = REPO) -> str:
 
 
 def test_a_published_folder_comes_back_byte_for_byte(hub, folder, tmp_path, capsys):
-    (commit,) = publish.main([str(folder), "--repo_id", REPO])
+    (commit,) = main([str(folder), "--repo_id", REPO])
     with used(hub.url, tmp_path / "fresh"):
         found = resolve("resnet", REPO)
     assert contents(found.folder) == contents(folder)
@@ -52,7 +53,7 @@ def test_a_published_folder_comes_back_byte_for_byte(hub, folder, tmp_path, caps
 
 
 def test_a_folder_is_published_in_one_commit_with_the_card_last(hub, folder):
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     (_, commit) = hub.repositories[REPO].commits
     expected = ["config.json", "metrics.json", "model.safetensors", "preprocessor_config.json", "README.md"]
     assert commit.written == expected
@@ -60,15 +61,15 @@ def test_a_folder_is_published_in_one_commit_with_the_card_last(hub, folder):
 
 
 def test_a_repository_is_private_when_asked_for(hub, folder):
-    publish.main([str(folder), "--repo_id", REPO, "--private"])
+    main([str(folder), "--repo_id", REPO, "--private"])
     assert hub.repositories[REPO].private
 
 
 def test_publishing_again_commits_what_changed_and_nothing_when_nothing_did(hub, folder):
-    (first,) = publish.main([str(folder), "--repo_id", REPO])
-    assert publish.main([str(folder), "--repo_id", REPO])[0].oid == first.oid
+    (first,) = main([str(folder), "--repo_id", REPO])
+    assert main([str(folder), "--repo_id", REPO])[0].oid == first.oid
     tiny_models.change_weights(folder)
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     assert [commit.written for commit in hub.repositories[REPO].commits[2:]] == [["model.safetensors"]]
 
 
@@ -81,7 +82,7 @@ def test_the_command_publishes_to_the_hub_of_the_environment(hub, folder, tmp_pa
         "HF_HUB_OFFLINE": "0",
     }
     command = [sys.executable, "-m", "hub_models.publish", str(folder), "--repo_id"]
-    project = Path(publish.__file__).parents[1]
+    project = Path(upload.__file__).parents[2]
     run = {"cwd": project, "env": {**os.environ, **environment}, "capture_output": True, "text": True}
 
     done = subprocess.run([*command, REPO], **run)
@@ -128,7 +129,7 @@ def graph(exported, tmp_path) -> Path:
 
 def test_onnx_files_of_these_weights_go_up_too(hub, graph):
     shutil.copy(graph, graph_file(graph.parent, "network", "int8"))
-    publish.main([str(graph.parent), "--repo_id", REPO])
+    main([str(graph.parent), "--repo_id", REPO])
     written = {name: hub.repositories[REPO].commits[-1].files[name] for name in ("network.onnx", "network.int8.onnx")}
     assert written == dict.fromkeys(written, graph.read_bytes())
     assert hub.repositories[REPO].commits[-1].written[-1] == "README.md"
@@ -186,7 +187,7 @@ def test_a_token_that_may_not_write_is_refused_before_anything_is_there(hub, fol
 
 @pytest.mark.parametrize("fault", ["closed", "silent"])
 def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, folder, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr(publish, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(upload, "ANSWER_SECONDS", 0.3)
     hub.faults["."] = SILENCE
     with used("http://127.0.0.1:9" if fault == "closed" else hub.url, tmp_path / "other", WRITE_TOKEN):
         assert refusal(folder).startswith(f"Nothing was published: The Hub could not be reached for {REPO}")
@@ -205,7 +206,7 @@ def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, folder, tmp_path, monk
     ],
 )
 def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, fault, status):
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     before = list(hub.repositories[REPO].commits)
     tiny_models.change_weights(folder)
     config = json.loads((folder / "config.json").read_text())
@@ -216,8 +217,8 @@ def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, faul
 
 
 def test_no_request_of_a_publication_may_wait_for_ever(hub, folder):
-    publish.main([str(folder), "--repo_id", REPO])
-    assert get_session().timeout.read == publish.UPLOAD_SECONDS
+    main([str(folder), "--repo_id", REPO])
+    assert get_session().timeout.read == upload.UPLOAD_SECONDS
 
 
 def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, folder, checkpoints, monkeypatch, tmp_path):
@@ -226,7 +227,7 @@ def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, fold
         monkeypatch.setenv(
             variable(role), str(tiny_models.write_release(role, checkpoints[role], facts, tmp_path / "all" / role))
         )
-    publish.main(["all", "--namespace", "someone", "--tag", "v1"])
+    main(["all", "--namespace", "someone", "--tag", "v1"])
     assert set(hub.repositories) == {f"someone/chest-xray-{role}" for role in ROLES}
     for role in ROLES:
         repository = hub.repositories[f"someone/chest-xray-{role}"]
@@ -236,21 +237,21 @@ def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, fold
 
 def test_one_repository_cannot_take_all_roles(hub):
     with pytest.raises(SystemExit, match="give --namespace USER"):
-        publish.main(["all", "--repo_id", REPO])
+        main(["all", "--repo_id", REPO])
 
 
 def test_a_tag_that_is_taken_is_refused_before_anything_is_sent(hub, folder):
-    publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
+    main([str(folder), "--repo_id", REPO, "--tag", "v1"])
     tiny_models.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
     with pytest.raises(SystemExit, match=f"{REPO} already has a tag v1; choose another"):
-        publish.main([str(folder), "--repo_id", REPO, "--tag", "v1"])
+        main([str(folder), "--repo_id", REPO, "--tag", "v1"])
     assert hub.repositories[REPO].commits == before
 
 
 def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "")
-    assert publish.main([str(folder), "--namespace", "someone", "--dry_run"]) == []
+    assert main([str(folder), "--namespace", "someone", "--dry_run"]) == []
     shown = capsys.readouterr().out
     assert f"resnet would go from {folder} to someone/chest-xray-resnet:" in shown
     for name, content in contents(folder).items():
@@ -259,17 +260,17 @@ def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monke
 
 
 def test_a_pull_request_leaves_main_as_it_was(hub, folder):
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     tiny_models.change_weights(folder)
     before = list(hub.repositories[REPO].commits)
-    (commit,) = publish.main([str(folder), "--repo_id", REPO, "--create_pr"])
+    (commit,) = main([str(folder), "--repo_id", REPO, "--create_pr"])
     assert hub.repositories[REPO].commits == before
     assert [pull.written for pull in hub.repositories[REPO].pulls] == [["model.safetensors"]]
     assert commit.pr_url == f"{hub.url}/{REPO}/discussions/1"
 
 
 def test_somebody_who_writes_at_the_same_time_is_not_overwritten(hub, folder, monkeypatch):
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     tiny_models.change_weights(folder)
     create_commit = HfApi.create_commit
 
@@ -318,5 +319,5 @@ def test_a_card_that_tells_other_figures_than_were_recorded_is_refused(hub, fold
 def test_words_may_be_added_to_a_card(hub, folder):
     with (folder / "README.md").open("a") as card:
         card.write("\nWith thanks to the people who drew the masks.\n")
-    publish.main([str(folder), "--repo_id", REPO])
+    main([str(folder), "--repo_id", REPO])
     assert hub.repositories[REPO].commits[-1].files["README.md"].endswith(b"masks.\n")

@@ -31,18 +31,25 @@ import pandas as pd
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-import hub_models
+import hub_models.page
 from hub_models.batch.archives import find
 from hub_models.batch.run import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import comparison as figures
 from hub_models.cards.card import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.models.labels import read_prompts, write_prompts
-from hub_models.reports.description import Source, describe, fitting_calibrations
-from hub_models.reports.heatmap import draw_heat
-from hub_models.reports.mask_files import describe_masks, write_masks
-from hub_models.reports.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
-from hub_models.texts import (
+from hub_models.page.results import (
+    NOT_A_RISK,
+    card_text,
+    checkpoints_table,
+    control_text,
+    heat_text,
+    likely_text,
+    problems_html,
+    shares_html,
+    strange_html,
+)
+from hub_models.page.texts import (
     BATCH,
     CHOOSE,
     CONTROLS,
@@ -57,17 +64,10 @@ from hub_models.texts import (
     TITLES,
     VIEWS,
 )
-from hub_models.wording import (
-    NOT_A_RISK,
-    card_text,
-    checkpoints_table,
-    control_text,
-    heat_text,
-    likely_text,
-    problems_html,
-    shares_html,
-    strange_html,
-)
+from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.heatmap import draw_heat
+from hub_models.reports.mask_files import describe_masks, write_masks
+from hub_models.reports.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
 from hub_models.xray.dicom import view_position
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, Masks
@@ -100,8 +100,8 @@ THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-
 )
 LOOK = {
     "theme": THEME,
-    "css_paths": Path(hub_models.__file__).with_name("page.css"),
-    "head_paths": Path(hub_models.__file__).with_name("page_head.html"),
+    "css_paths": Path(hub_models.page.__file__).with_name("page.css"),
+    "head_paths": Path(hub_models.page.__file__).with_name("page_head.html"),
 }
 
 
@@ -334,7 +334,7 @@ class Actions:
 
     def retry(self) -> list:
         """Ask again for every checkpoint that has a stand-in."""
-        from hub_models.opening import try_again
+        from hub_models.page.startup import try_again
 
         try_again(self.pipeline)
         return self.tell()
@@ -674,7 +674,7 @@ def load() -> "XrayPipeline":
     """Load torch, which takes seconds, and the models."""
     gc.disable()
     try:
-        from hub_models.opening import open_pipeline
+        from hub_models.page.startup import open_pipeline
     finally:
         gc.enable()
     return open_pipeline()

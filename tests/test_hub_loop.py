@@ -18,7 +18,7 @@ from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
 from hub_models.models.resnet import ResnetClassifier
-from hub_models.opening import open_pipeline
+from hub_models.page.startup import open_pipeline
 from hub_models.pipeline import XrayPipeline, load_model
 from hub_models.publish.__main__ import main
 from hub_models.xray.images import read_image

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub_models import opening
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
-from hub_models.opening import open_pipeline, try_again
-from hub_models.wording import problems_html
+from hub_models.page import startup
+from hub_models.page.results import problems_html
+from hub_models.page.startup import open_pipeline, try_again
 from tests.support.fake_hub import CORRUPT, RESET, SILENCE, TRUNCATED, LoopbackHub, Repository, start, used
 
 REPO = "someone/chest-xray-resnet"
@@ -78,7 +78,7 @@ def test_what_arrives_after_the_page_opened_takes_its_place(hub, monkeypatch):
         time.sleep(1.5 if role == "resnet" else 0)
         return resolve(role)
 
-    monkeypatch.setattr(opening, "resolve", late)
+    monkeypatch.setattr(startup, "resolve", late)
     pipeline = open_pipeline(patience=0.5)
     assert pipeline.checkpoints["resnet"].problem == f"{REPO} is still being fetched."
     deadline = time.monotonic() + 20
@@ -95,7 +95,7 @@ def test_what_arrives_late_does_not_replace_what_a_visitor_has_chosen(hub, monke
             arrived.wait(20)
         return resolve(role)
 
-    monkeypatch.setattr(opening, "resolve", late)
+    monkeypatch.setattr(startup, "resolve", late)
     pipeline = open_pipeline(patience=0.2)
     chosen = resolve("resnet", str(checkpoints["resnet"]))
     pipeline.use(chosen)

@@ -24,11 +24,11 @@ from PIL import Image
 
 import app
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint, CheckpointError
+from hub_models.page.results import card_text, percent, shares_html
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.description import Source
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
-from hub_models.wording import card_text, percent, shares_html
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from hub_models.xray.phantom import draw_phantom
@@ -324,7 +324,7 @@ def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):
     def refuse():
         raise CheckpointError("The folder /tmp/x is not a checkpoint: it has no config.json.")
 
-    monkeypatch.setattr("hub_models.opening.open_pipeline", refuse)
+    monkeypatch.setattr("hub_models.page.startup.open_pipeline", refuse)
     monkeypatch.setattr(sys, "argv", ["app.py"])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(app.__file__, run_name="__main__")
@@ -345,7 +345,7 @@ def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pi
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("hub_models.opening.open_pipeline", lambda: pipeline)
+    monkeypatch.setattr("hub_models.page.startup.open_pipeline", lambda: pipeline)
     small = draw_phantom(1, size=64)
     monkeypatch.setattr("hub_models.xray.phantom.draw_phantom", lambda *_, **__: small)
     monkeypatch.setattr(gr.Blocks, "launch", lambda demo, **options: launched.update(options))

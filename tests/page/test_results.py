@@ -5,7 +5,7 @@ from pathlib import Path
 from hub_models.cards.card import CardFacts
 from hub_models.checkpoints.resolve import Checkpoint
 from hub_models.engines.engine import Engine
-from hub_models.wording import checkpoints_table, control_text
+from hub_models.page.results import checkpoints_table, control_text
 
 
 def checkpoint(folder: Path) -> Checkpoint:

@@ -39,7 +39,6 @@ from hub_models.cards.card import OVERLAPS
 from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
 from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.page.results import (
-    NOT_A_RISK,
     card_text,
     checkpoints_table,
     control_text,
@@ -68,6 +67,7 @@ from hub_models.reports.description import Source, describe, fitting_calibration
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.mask_files import describe_masks, write_masks
 from hub_models.reports.overlay import COLOURS, OPACITY, Sketch, Style, draw_overlay, encode_png, sketch
+from hub_models.reports.sentences import NOT_A_RISK
 from hub_models.xray.dicom import view_position
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, Masks

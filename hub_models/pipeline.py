@@ -20,11 +20,10 @@ from hub_models.engines.engine import Engine, cores_for, open_engine
 from hub_models.models.clip import ClipClassifier, Prompts
 from hub_models.models.features import Looks
 from hub_models.models.fusion import FusionClassifier, NotJoined
-from hub_models.models.gradcam import explain
+from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
-from hub_models.reports.heatmap import Explanation
 from hub_models.xray.masks import Involvement, measure_involvement
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "app.py", *ROOT.glob("hub_models/**/*.py"), *ROOT.glob("train/*.py")]
+FILES = [ROOT / "app.py", *ROOT.glob("hub_models/**/*.py"), *ROOT.glob("train/**/*.py")]
 MODULES = sorted(path.relative_to(ROOT) for path in FILES)
 MODELS = [Path(f"hub_models/models/{name}.py") for name in ("unet", "resnet", "clip", "fusion")]
 SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study", "controls", "fusion")]
 
-MEASURING = [Path(f"hub_models/{name}.py") for name in ("int8_files", "benchmark/networks")]
+MEASURING = [Path(f"hub_models/{name}.py") for name in ("export/int8", "benchmark/networks")]
 """They measure on a data set, which only the training can read; inside a function, so that the page does without it."""
 
 BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main")

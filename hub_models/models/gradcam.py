@@ -5,6 +5,7 @@ zero then speaks against the class and is cut off (Selvaraju et al. 2017, https:
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import isqrt
 
 import numpy as np
@@ -16,11 +17,27 @@ from hub_models.engines.device import device_of
 from hub_models.models.clip import ClipClassifier, Prompts
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.views import apply_view, view_box
-from hub_models.reports.heatmap import Explanation
 
 NO_MAP = "This model's image tower has neither a feature map nor a row of patches; heat has no place to be shown at."
 
 Classifier = ResnetClassifier | ClipClassifier
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What speaks for one class.
+
+    Attributes:
+        heat: float32 (H, W) in 0..1, of the X-ray's size; the hottest pixel is 1, or all are 0 where nothing speaks for
+            the class. Outside the square that a view crops it is 0.
+        label: the class.
+        inside_lungs: share 0..1 of the heat that lies in the lungs; None where there is no heat. It may be below 1 for
+            a view that blackens everything else: the lungs' outline and the black around them speak, too.
+    """
+
+    heat: np.ndarray
+    label: str
+    inside_lungs: float | None
 
 
 def explain(

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 
 from hub_models.cards.card import FACTS_FILE, CardFacts
 from hub_models.checkpoints.resolve import Checkpoint
-from hub_models.reports.heatmap import Explanation
+from hub_models.reports.sentences import GRADE, SIDES, percent
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines.engine import Engine
+    from hub_models.models.gradcam import Explanation
 
-SIDES = "The patient faces you: their left lung is on the right of the picture."
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
-GRADE = """Grade: the extent of one lung by the rule of Wong et al., Radiology 296 (2020): 0 none, 1 under 25 %, 2 from
-25 to 50 %, 3 from 50 to 75 %, 4 more. Readers grade by eye; this grade only repeats the share."""
-NOT_A_RISK = """the chance that this person is ill. It says how strongly a model prefers one class to the others, and
-adds up to 100 % for any picture, also of a disease outside the list."""
-"""What follows "What a probability here is not:"."""
 NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 
 
@@ -32,11 +27,6 @@ the body or a view from the side may be the reason. What the models say of such 
 def strange_html(masks: Masks) -> str:
     """Write why a picture is refused."""
     return STRANGE.format(masks.strangeness)
-
-
-def percent(share: float | None) -> str:
-    """Write a share of a lung, 0..1, as "12.3 %"; None, a lung that is not there, as "not found"."""
-    return "not found" if share is None else f"{100 * share:.1f} %"
 
 
 def shares_html(masks: Masks, involvement: Involvement) -> str:
@@ -79,7 +69,7 @@ def control_text(checkpoint: Checkpoint | None) -> str:
     )
 
 
-def heat_text(explanation: Explanation | None) -> str:
+def heat_text(explanation: "Explanation | None") -> str:
     """Write what a heat map explains and how much of it lies in the lungs."""
     if explanation is None:
         return "No lungs found, so nothing was classified."

@@ -1,6 +1,4 @@
-"""An explanation of a classifier's answer, and its heat as a picture."""
-
-from dataclasses import dataclass
+"""The heat of an explanation as a picture."""
 
 import numpy as np
 
@@ -8,23 +6,6 @@ INFERNO = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4
 """Ten steps of matplotlib's colour map: even to the eye, and ever lighter, so that colour-blind eyes read it too."""
 
 OPACITY = 0.6
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What speaks for one class.
-
-    Attributes:
-        heat: float32 (H, W) in 0..1, of the X-ray's size; the hottest pixel is 1, or all are 0 where nothing speaks for
-            the class. Outside the square that a view crops it is 0.
-        label: the class.
-        inside_lungs: share 0..1 of the heat that lies in the lungs; None where there is no heat. It may be below 1 for
-            a view that blackens everything else: the lungs' outline and the black around them speak, too.
-    """
-
-    heat: np.ndarray
-    label: str
-    inside_lungs: float | None
 
 
 def draw_heat(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> np.ndarray:

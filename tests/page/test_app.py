@@ -24,11 +24,12 @@ from PIL import Image
 
 import app
 from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint, CheckpointError
-from hub_models.page.results import card_text, percent, shares_html
+from hub_models.page.results import card_text, shares_html
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.description import Source
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.sentences import percent
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from hub_models.xray.phantom import draw_phantom

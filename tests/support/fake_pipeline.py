@@ -14,9 +14,9 @@ import app
 from hub_models.checkpoints.resolve import ROLES, Checkpoint
 from hub_models.engines.engine import Engine
 from hub_models.models.calibration import Calibration
+from hub_models.models.gradcam import Explanation
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.reports.heatmap import Explanation
 from hub_models.xray.masks import Involvement
 
 PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}

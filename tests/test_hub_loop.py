@@ -26,7 +26,8 @@ from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from tests.support.fake_hub import WRITE_TOKEN, start, used
 from tests.support.fake_pipeline import serve
-from train import data
+from train.data import __main__ as data
+from train.data import dataset
 
 REPO = "someone/chest-xray-resnet"
 DATA = "someone/lung-xrays"
@@ -52,7 +53,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
         with used(hub.url, tmp_path / "fresh"):
             pulled = open_pipeline(patience=30)
             elsewhere = {role: read_without_this_project(role) for role in ROLES}
-            rows = data.load(DATA)
+            rows = dataset.load(DATA)
             streamed = next(iter(datasets.load_dataset(DATA, split="test", streaming=True)))
 
     assert {role: (one.origin, one.name, one.revision, one.problem) for role, one in pulled.checkpoints.items()} == {
@@ -65,7 +66,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
         client = Client(url, verbose=False)
         assert client.predict(handle_file(xray), api_name="/classify") == (expected.classifiers, [])
     assert elsewhere == {role: {float(t.double().sum()) for t in tensors(pulled, role)} for role in ROLES}
-    local_rows = data.load(str(covid_qu_ex))
+    local_rows = dataset.load(str(covid_qu_ex))
     assert {split: len(part) for split, part in rows.items()} == {
         split: len(part) for split, part in local_rows.items()
     }

@@ -59,7 +59,7 @@ def test_the_modules_are_found_and_their_imports_are_read():
 def test_what_is_shared_imports_neither_the_training_nor_the_page(path):
     assert not packages(path) & {"tests", "app", "gradio"}
     from_training = {name for name in imported(path) if name.split(".")[0] == "train"}
-    allowed = {"train.quality", "train.quality.Quality"} if path in MEASURING else set()
+    allowed = {"train.scoring.quality", "train.scoring.quality.Quality"} if path in MEASURING else set()
     assert from_training <= allowed
     assert not from_training & imported_at_the_top(path)
 

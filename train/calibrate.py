@@ -12,10 +12,12 @@ from pathlib import Path
 
 from hub_models.cards.card import CardFacts
 from hub_models.pipeline import MODELS
-from train.arguments import DataArguments, run
-from train.classification import SCORED, ClassifierArguments, finish, segment_splits
-from train.data import load_splits
-from train.rows import class_names
+from train.data.arguments import ClassifierArguments, DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import class_names
+from train.script.arguments import run
+from train.script.finish import SCORED, finish
 
 ROLES = ("resnet", "clip-zero-shot", "clip-finetuned")
 

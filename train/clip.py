@@ -34,23 +34,18 @@ from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.clip import ClipClassifier
-from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.augment import Augmentation
-from train.classification import (
-    PupilArguments,
-    ViewRows,
-    accuracy,
-    one_class_an_image,
-    release,
-    segment_splits,
-)
-from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
-from train.data import load_splits
-from train.distillation import Teacher
-from train.encoders import load_tower
-from train.release import started_from
-from train.rows import class_names
-from train.towers import LITE0, lite_weights, minilm_folder
+from train.data.augment import Augmentation
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import class_names
+from train.networks.encoders import load_tower
+from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.finish import release
+from train.script.release import started_from
+from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
+from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
+from train.tasks.distillation import Teacher
 
 PACKAGED = "lite0+minilm"
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}

@@ -21,13 +21,15 @@ from hub_models.cards.card import CardFacts, with_interval
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline
-from train.arguments import DataArguments, run
-from train.data import load_splits
-from train.evaluation import class_probabilities, comparable, outline_lungs
-from train.record import classes_record, classes_scores
-from train.rows import SPLITS
-from train.subruns import train_once
-from train.tables import table
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import outline_lungs
+from train.data.rows import SPLITS
+from train.scoring.evaluation import class_probabilities, comparable
+from train.scoring.markdown import table
+from train.scoring.predictions import classes_record, classes_scores
+from train.script.arguments import run
+from train.script.subprocesses import train_once
 
 RECIPES = {
     "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15"],

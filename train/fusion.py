@@ -26,10 +26,13 @@ from hub_models.models.features import Looks
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
-from train.arguments import last_complete_checkpoint, parse_arguments, run
-from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits
-from train.data import load_splits
-from train.rows import read_mask
+from train.data.arguments import ClassifierArguments
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import read_mask
+from train.script.arguments import last_complete_checkpoint, parse_arguments, run
+from train.script.finish import release
+from train.tasks.classifier_task import accuracy, one_class_an_image
 
 
 @dataclass(kw_only=True)

@@ -19,9 +19,10 @@ from hub_models.cards.card import CardFacts
 from hub_models.models.plausibility import Plausibility
 from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
-from train.arguments import DataArguments, run
-from train.data import load_splits
-from train.evaluation import BATCH
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import BATCH
+from train.script.arguments import run
 
 REFUSED = 0.01
 """Share of the validation images that the threshold may refuse."""

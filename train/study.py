@@ -15,9 +15,9 @@ import json
 from pathlib import Path
 
 from hub_models.cards.card import CardFacts, with_interval
-from train.arguments import run
-from train.subruns import train_once
-from train.tables import table
+from train.scoring.markdown import table
+from train.script.arguments import run
+from train.script.subprocesses import train_once
 
 SHORT = {
     "encoder_weights": "lite0",

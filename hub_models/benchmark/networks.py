@@ -171,7 +171,7 @@ def measure_quality(role: str, model: Model, engines: list[Engine], dataset: str
     """
     used = model.engine
     try:
-        from train.quality import Quality
+        from train.scoring.quality import Quality
 
         quality, found = Quality(dataset, model), {}
         for engine in engines:

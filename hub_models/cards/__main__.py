@@ -1,6 +1,8 @@
 """Write the model cards of checkpoint folders again, from the facts that stand in them.
 
-python -m hub_models.cards FOLDER...
+    python -m hub_models.cards FOLDER...
+
+The facts stay as they are.
 """
 
 import argparse

@@ -56,7 +56,7 @@ def write_int8(
         ExportError: they lose too much whatever stays float32; none is then written.
         ValueError: the data set cannot tell what the model is worth.
     """
-    from train.quality import Quality
+    from train.scoring.quality import Quality
 
     quality = Quality(dataset, model)
     before = quality.measure(model)

@@ -19,7 +19,7 @@ from hub_models.export import float32, int8, onnx_graph
 from hub_models.pipeline import load_model
 from tests.support import tiny_models
 from tests.support.datasets import rectangle
-from train import quality
+from train.scoring import quality
 
 FILES = {
     "unet": {"network": "network.onnx"},

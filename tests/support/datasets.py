@@ -9,7 +9,7 @@ from PIL import Image
 from hub_models.models.labels import LABELS, MASKS
 from hub_models.models.unet import Masks
 from tests.support import tiny_models
-from train.rows import COLUMNS, FEATURES, MASK_COLUMNS
+from train.data.rows import COLUMNS, FEATURES, MASK_COLUMNS
 
 
 def dataset(*rows: dict, classes: Sequence[str] = LABELS) -> datasets.Dataset:

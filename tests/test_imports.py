@@ -13,9 +13,6 @@ MODULES = sorted(path.relative_to(ROOT) for path in FILES)
 MODELS = [Path(f"hub_models/models/{name}.py") for name in ("unet", "resnet", "clip", "fusion")]
 SCRIPTS = [Path(f"train/{name}.py") for name in ("unet", "resnet", "clip", "compare", "study", "controls", "fusion")]
 
-MEASURING = [Path(f"hub_models/{name}.py") for name in ("export/int8", "benchmark/networks")]
-"""They measure on a data set, which only the training can read; inside a function, so that the page does without it."""
-
 BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main")
 
 

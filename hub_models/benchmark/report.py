@@ -76,7 +76,7 @@ def _networks(facts: Mapping) -> str:
     share of the largest of those. *MB*: of the file; PyTorch's holds all networks of its checkpoint, in float16, and a
     float32 file of another engine reads its weights from there."""
     worth = f"*quality*: of the whole model on the validation split of {dataset}." if dataset else ""
-    worth = worth or "*quality* was not measured: that needs --dataset."
+    worth = worth or "*quality* is not told: that needs --quality."
     return "\n\n".join(["## Networks", table(head, rows), one_line(told), worth])
 
 

@@ -33,7 +33,7 @@ PRECISIONS = ("int8", "float32")
 """Of the ONNX files, the fastest first."""
 
 SOURCE, MEASURED = "source_sha256", "measured"
-"""Names in a file's metadata: SHA-256 of the weights it was made of, and what `hub_models.export` measured (JSON)."""
+"""Names in a file's metadata: SHA-256 of the weights it was made of, and what the export measured (JSON)."""
 
 _WRITTEN = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
 

@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hub_models.checkpoints.folder import WEIGHTS_FILE
-from hub_models.engines.engine import MEASURED, Engine, graph_file, open_engine
+from hub_models.cards.card import FACTS_FILE, CardFacts
+from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.engines.engine import MEASURED, SOURCE, Engine, graph_file, open_engine
 from hub_models.models.clip import ClipClassifier
+from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import apply_view
+from hub_models.pipeline import load_model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
@@ -123,3 +127,55 @@ def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str,
         for part in parts:
             onnx_graph.tell(graph_file(work, part, "float32"), {MEASURED: json.dumps(differences[part])})
     return [Exported(graph_file(folder, part, "float32"), differences[part]) for part in parts]
+
+
+def role_of(folder: Path) -> str:
+    """The role that a checkpoint's facts name.
+
+    Raises:
+        ExportError: it has none.
+    """
+    if not (folder / FACTS_FILE).is_file():
+        raise ExportError(f"There is no {folder / FACTS_FILE}, which says what the checkpoint is.")
+    return CardFacts.load(folder).role
+
+
+def show(exported: list[Exported]) -> None:
+    """Print what was written, and what was measured of it."""
+    for one in exported:
+        print(f"{one.file}, {one.file.stat().st_size / 1e6:.1f} MB: {json.dumps(one.measured)}")
+
+
+def processor_words(model: Model) -> str:
+    """The processor of a model's images as JSON."""
+    processor = getattr(model.processor, "image_processor", model.processor)
+    return json.dumps(processor.to_dict(), default=str, sort_keys=True)
+
+
+def open_checkpoint(folder: Path, parts: list[str] | None) -> tuple[Model, list[str], dict[str, str]]:
+    """Load a checkpoint to be exported, run by PyTorch.
+
+    Args:
+        folder: the checkpoint's folder.
+        parts: names of its networks; all if not given.
+
+    Returns:
+        The model, the names of the networks to export, and the facts for the metadata of their files.
+
+    Raises:
+        ExportError: it does not say what it is, has no network, no such network, or its weights are in several files.
+        CheckpointError: it does not load.
+    """
+    role = role_of(folder)
+    model = load_model(Checkpoint(role, folder, "folder", str(folder)))
+    if isinstance(model, FusionClassifier):
+        raise ExportError(
+            "A fusion has no network to export: it is one small layer between two checkpoints, export those."
+        )
+    model.engine = Engine()
+    parts = parts or list(model.networks)
+    if strange := sorted(set(parts) - set(model.networks)):
+        raise ExportError(f"{role} has no part {strange[0]}; it has {', '.join(model.networks)}.")
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise ExportError(f"There is no {folder / WEIGHTS_FILE}; weights in several files are not exported.")
+    return model, parts, {SOURCE: weights_digest(folder), "role": role, "processor": processor_words(model)}

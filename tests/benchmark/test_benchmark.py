@@ -2,7 +2,7 @@
 
 import json
 import os
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -30,6 +30,7 @@ from hub_models.benchmark import (
     xrays,
 )
 from hub_models.benchmark.page import Page, PageError, Request
+from hub_models.benchmark.quality import Quality, files_digest
 from hub_models.benchmark.rounds import interleaved, percentile
 from hub_models.benchmark.stages import Stages
 from hub_models.checkpoints.resolve import variable
@@ -40,7 +41,6 @@ from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from tests.support.fake_pipeline import FakePipeline, serve
-from train.scoring import quality
 
 PARTS = {"unet": ["network"], "resnet": ["network"], "clip-zero-shot": ["image", "text"]}
 PARTS["clip-finetuned"] = PARTS["clip-zero-shot"]
@@ -231,8 +231,8 @@ def test_networks_are_measured_in_every_engine_and_precision_that_there_is(pipel
     assert [row["megabytes"] for row in found["rows"][1:]] == [size / 1e6 for size in sizes]
     assert max(row["difference"] for row in found["rows"]) < 1e-5
     assert found["left_out"] == [
-        "unet has no network.onnx and no network.int8.onnx; hub_models.export writes them.",
-        "resnet has no network.int8.onnx; hub_models.export writes them.",
+        "unet has no network.onnx and no network.int8.onnx; hub_models.export and train.quantize write them.",
+        "resnet has no network.int8.onnx; hub_models.export and train.quantize write them.",
     ]
 
 
@@ -254,45 +254,39 @@ def test_a_file_of_other_weights_and_an_engine_that_is_missing_are_left_out(pipe
     ]
 
 
-def test_each_engine_is_measured_on_the_data_set_and_the_models_own_stays(pipeline, monkeypatch):
-    model, engines = pipeline.classifiers["resnet"], [Engine(), Engine("openvino", "int8")]
-    used = model.engine
-
-    class Said:
-        images = 6
-
-        def __init__(self, dataset: str, given: object) -> None:
-            assert (dataset, given) == ("DATA", model)
-
-        def measure(self, given) -> dict[str, float]:
-            return {"accuracy": 0.75 if given.engine is engines[0] else 0.5}
-
-    monkeypatch.setattr(quality, "Quality", Said)
-    assert networks.measure_quality("resnet", model, engines, "DATA") == (
-        {
-            "torch, float32": {"accuracy": 0.75, "images": 6},
-            "openvino, int8": {"accuracy": 0.5, "images": 6},
-        },
-        [],
+def test_what_a_model_is_worth_is_told_where_its_files_are_those_that_were_measured(pipeline, tmp_path):
+    folders = {role: pipeline.checkpoints[role].folder for role in ("unet", "resnet", "clip-zero-shot")}
+    measured = {role: {"torch, float32": {"accuracy": 0.75, "images": 6}} for role in ("unet", "resnet")}
+    files = {"unet": files_digest(folders["resnet"]), "resnet": files_digest(folders["resnet"])}
+    Quality("DATA", measured, files).save(tmp_path / "made" / "quality.json")
+    quality = Quality.load(tmp_path / "made" / "quality.json")
+    assert quality == Quality("DATA", measured, files)
+    assert quality.of(folders) == (
+        {"resnet": measured["resnet"]},
+        [
+            "What unet is worth was measured of other files; run train.scoring again.",
+            "What clip-zero-shot is worth was not measured.",
+        ],
     )
-    assert model.engine is used
+    found = networks.measure_networks({"resnet": pipeline.classifiers["resnet"]}, folders, 1, quality)
+    assert [row["quality"] for row in found["rows"]] == [{"accuracy": 0.75, "images": 6}, None, None]
+    assert "What clip-zero-shot is worth was not measured." in found["left_out"]
 
 
-def test_a_data_set_that_does_not_fit_or_cannot_be_read_is_told(pipeline, covid_qu_ex, monkeypatch):
-    model = pipeline.classifiers["resnet"]
-    with pytest.raises(WrongUse, match="There is no folder nowhere"):
-        networks.measure_quality("resnet", model, [Engine()], "nowhere")
-    labels = dict(enumerate(["Cat", "Dog"]))
-    monkeypatch.setattr(model.model.config, "id2label", labels)
-    found, (problem,) = networks.measure_quality("resnet", model, [Engine()], str(covid_qu_ex))
-    assert found == {}
-    assert problem.startswith("What resnet is worth: ")
-    monkeypatch.setitem(sys.modules, "train.scoring.quality", None)
-    _, (problem,) = networks.measure_quality("resnet", model, [Engine()], "DATA")
-    assert (
-        problem
-        == "What resnet is worth: train.scoring.quality is not installed, pip install -r train/requirements.txt."
-    )
+def test_another_onnx_file_makes_it_another_checkpoint(exported, tmp_path):
+    shutil.copytree(exported("resnet"), tmp_path / "resnet")
+    before = files_digest(tmp_path / "resnet")
+    assert before == files_digest(exported("resnet"))
+    (tmp_path / "resnet" / "network.int8.onnx").write_bytes(b"smaller")
+    assert files_digest(tmp_path / "resnet") != before
+
+
+@pytest.mark.parametrize("content", [None, "[1, 2]", '{"dataset": "DATA"}', "not JSON"])
+def test_a_file_that_tells_no_quality_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "quality.json").write_text(content, encoding="utf-8")
+    with pytest.raises(WrongUse, match=r"quality\.json is not a file that python -m train\.scoring wrote: .*\."):
+        Quality.load(tmp_path / "quality.json")
 
 
 def test_sentences_are_as_many_as_asked_for_and_the_models_own(pipeline):
@@ -579,9 +573,12 @@ def test_the_command_writes_what_it_prints_with_every_row_and_what_is_missing(
     assert f"{machine.processor()}, {os.cpu_count()} cores" in text
     assert "resnet: openvino, float32" in text
     assert "5 PNG files of 96 x 96 pixels by each way" in text
-    assert "*quality* was not measured: that needs --dataset." in text
+    assert "*quality* is not told: that needs --quality." in text
     assert "- The part page was not asked for.\n- The part startup was not asked for.\n" in text
-    assert "- unet has no network.onnx and no network.int8.onnx; hub_models.export writes them.\n" in text
+    assert (
+        "- unet has no network.onnx and no network.int8.onnx; hub_models.export and train.quantize write them.\n"
+        in text
+    )
 
 
 def test_a_part_that_fails_is_told_and_the_others_are_measured():
@@ -631,8 +628,8 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(checkpoints, tmp_pat
     assert ending(capsys, "--exports", tmp_path, *out).startswith(f"There is no ROLE/*.onnx in {tmp_path};")
     (tmp_path / "file").write_text("")
     assert "cannot be the folder of the report" in ending(capsys, "--output_dir", tmp_path / "file")
-    message = ending(capsys, "--parts", "networks", "--rounds", "1", "--dataset", "nowhere", *out)
-    assert message.startswith("There is no folder nowhere")
+    message = ending(capsys, "--parts", "networks", "--rounds", "1", "--quality", "nowhere", *out)
+    assert message.startswith("nowhere is not a file that python -m train.scoring wrote: ")
     monkeypatch.setenv("XRAY_ENGINE", "steam")
     assert "XRAY_ENGINE is 'steam'" in ending(capsys, *out)
     monkeypatch.setattr(__main__, "best_device", lambda: torch.device("cuda"))
@@ -644,5 +641,5 @@ def test_the_command_tells_how_it_is_used(capsys):
         __main__.main(["--help"])
     assert end.value.code == 0
     told = capsys.readouterr().out
-    assert told.startswith("usage: python -m hub_models.benchmark [-h] [--dataset DATASET]")
+    assert told.startswith("usage: python -m hub_models.benchmark [-h] [--quality FILE]")
     assert "{networks,end-to-end,page,startup,batch}" in told

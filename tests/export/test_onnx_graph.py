@@ -9,7 +9,7 @@ import torch
 from onnxruntime import InferenceSession
 from torch import nn
 
-from hub_models.export import onnx_graph
+from hub_models.export import onnx_graph, quantization
 
 
 class Sum(nn.Module):
@@ -60,9 +60,9 @@ def test_an_exported_network_takes_any_number_of_inputs(file):
 
 
 def test_a_spared_layer_stays_float32(file, tmp_path):
-    uneven, _ = onnx_graph.by_loss(file, INPUTS, reduce_range=False)
-    onnx_graph.quantize(file, tmp_path / "all.onnx", INPUTS, False)
-    onnx_graph.quantize(file, tmp_path / "spared.onnx", INPUTS, False, [uneven])
+    uneven, _ = quantization.by_loss(file, INPUTS, reduce_range=False)
+    quantization.quantize(file, tmp_path / "all.onnx", INPUTS, False)
+    quantization.quantize(file, tmp_path / "spared.onnx", INPUTS, False, [uneven])
     assert (convolutions(tmp_path / "all.onnx", np.int8), convolutions(tmp_path / "all.onnx", np.float32)) == (2, 0)
     assert convolutions(tmp_path / "spared.onnx", np.int8) == convolutions(tmp_path / "spared.onnx", np.float32) == 1
 
@@ -70,7 +70,7 @@ def test_a_spared_layer_stays_float32(file, tmp_path):
 def test_the_weights_of_a_spared_layer_are_stored_as_float16_and_computed_with_in_float32(file, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_graph, "SMALL", 1)
     everything = [node.name for node in onnx.load(file).graph.node]
-    onnx_graph.quantize(file, tmp_path / "spared.onnx", INPUTS, False, everything)
+    quantization.quantize(file, tmp_path / "spared.onnx", INPUTS, False, everything)
     assert convolutions(tmp_path / "spared.onnx", np.float16) == 2
     assert convolutions(tmp_path / "spared.onnx", np.float32) == 0
     np.testing.assert_allclose(answer(tmp_path / "spared.onnx", INPUTS[0]), answer(file, INPUTS[0]), rtol=0, atol=0.01)
@@ -81,8 +81,8 @@ def test_an_input_unlike_the_others_costs_them_less_where_activations_reach_by_t
     plain.inputs, plain.outputs = Sum.inputs, Sum.outputs
     onnx_graph.export(plain, (torch.from_numpy(INPUTS[0]),), tmp_path / "plain.onnx")
     wanted, losses = answer(tmp_path / "plain.onnx", INPUTS[0]), {}
-    for reach in onnx_graph.REACHES:
-        onnx_graph.quantize(
+    for reach in quantization.REACHES:
+        quantization.quantize(
             tmp_path / "plain.onnx", tmp_path / "int8.onnx", [*INPUTS, 30 * INPUTS[0]], False, (), reach
         )
         losses[reach] = np.abs(answer(tmp_path / "int8.onnx", INPUTS[0]) - wanted).mean()
@@ -93,7 +93,7 @@ def test_the_layer_that_loses_most_comes_first(file):
     graph = onnx.load(file).graph
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes = {node.name: weights[node.input[1]] for node in graph.node if node.op_type == "Conv"}
-    uneven, plain = onnx_graph.by_loss(file, INPUTS, reduce_range=False)
+    uneven, plain = quantization.by_loss(file, INPUTS, reduce_range=False)
     np.testing.assert_array_equal(nodes[uneven], np.ones((2, 2, 1, 1)))
     np.testing.assert_array_equal(nodes[plain], Sum().plain.weight.detach())
 

@@ -1,5 +1,14 @@
-"""ONNX files of a checkpoint's networks in int8, as good as it takes and measured on a data set."""
+"""Write a checkpoint's networks as int8 ONNX files, as good as it takes and measured on a data set.
 
+    python -m train.quantize runs/resnet/release --dataset COVID-QU-Ex
+
+The float32 files come first, as `python -m hub_models.export` writes them; then `PART.int8.onnx` is added. Training
+images say how far activations reach, and validation images what int8 costs. A file that loses more than half a point of
+accuracy or 0.01 of Dice, or answers another class than before to more than 2 % of the images, is not kept; before it
+gives up, the layers that lose most stay float32. Needs hub_models/requirements-engines.txt.
+"""
+
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +16,22 @@ from pathlib import Path
 
 import numpy as np
 
+from hub_models.checkpoints.resolve import CheckpointError
 from hub_models.engines.engine import MEASURED, Engine, fastest_engine, graph_file
-from hub_models.export.float32 import Exported, ExportError, Model, open_files, pixels_of, workshop
+from hub_models.export.float32 import (
+    Exported,
+    ExportError,
+    Model,
+    open_checkpoint,
+    open_files,
+    pixels_of,
+    show,
+    workshop,
+    write_float32,
+)
+from train.scoring.quality import Quality
 
-LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
+MAX_LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
 """How much of a figure int8 may lose, by the end of its name."""
 
 SPARED = (0, 2, 4, 8, 16, 32)
@@ -27,7 +48,7 @@ class Attempt:
     Attributes:
         files: file -> its bytes.
         spared: how many layers stayed float32.
-        reach: how far activations were taken to reach, one of `graphs.REACHES`.
+        reach: how far activations were taken to reach, one of `quantization.REACHES`.
         worth: what the model is worth with them.
         loss: `worst_loss`.
     """
@@ -56,8 +77,6 @@ def write_int8(
         ExportError: they lose too much whatever stays float32; none is then written.
         ValueError: the data set cannot tell what the model is worth.
     """
-    from train.scoring.quality import Quality
-
     quality = Quality(dataset, model)
     before = quality.measure(model)
     inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
@@ -78,7 +97,7 @@ def write_int8(
             if best.loss <= 1:
                 break
         else:
-            most = ", ".join(f"{most} of {name}" for name, most in LOSSES.items())
+            most = ", ".join(f"{most} of {name}" for name, most in MAX_LOSSES.items())
             raise ExportError(
                 f"No int8 file was kept: {told(before, best.worth)}, and not more than {most} may be lost."
             )
@@ -86,7 +105,7 @@ def write_int8(
         measured |= {"reduce_range": reduce_range, "engine": engine, "split": "validation", "images": quality.images}
         for file, content in best.files.items():
             file.write_bytes(content)
-            writing.graphs.tell(file, {MEASURED: json.dumps(measured)})
+            writing.tell(file, {MEASURED: json.dumps(measured)})
     return [Exported(graph_file(folder, part, "int8"), measured) for part in parts]
 
 
@@ -111,37 +130,38 @@ class Writing:
         inputs: Sequence[np.ndarray],
         reduce_range: bool,
     ) -> None:
-        from hub_models.export import onnx_graph
+        from hub_models.export import onnx_graph, quantization  # here, because they need packages that may be missing
 
-        self.graphs, self.facts, self.inputs, self.reduce_range = onnx_graph, facts, inputs, reduce_range
+        self.tell, self.quantization = onnx_graph.tell, quantization
+        self.facts, self.inputs, self.reduce_range = facts, inputs, reduce_range
         self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
         self.vision = [part for part in parts if part != "text"]
-        self.reaches = onnx_graph.REACHES if self.vision else onnx_graph.REACHES[:1]
+        self.reaches = quantization.REACHES if self.vision else quantization.REACHES[:1]
         self._ranked: dict[str, list[str]] = {}
 
     def write(self, spared: int, reach: str) -> dict[Path, bytes]:
         """Write all files, with that many layers in float32; returns file -> its bytes."""
         for part, (source, file) in self.files.items():
             if part == "text":
-                self.graphs.quantize_weights(source, file, self.reduce_range)
+                self.quantization.quantize_weights(source, file, self.reduce_range)
             else:
                 kept = self._worst(part)[:spared] if spared else []
-                self.graphs.quantize(source, file, self.inputs, self.reduce_range, kept, reach)
-            self.graphs.tell(file, self.facts | {"part": part, "precision": "int8"})
+                self.quantization.quantize(source, file, self.inputs, self.reduce_range, kept, reach)
+            self.tell(file, self.facts | {"part": part, "precision": "int8"})
         return {file: file.read_bytes() for _, file in self.files.values()}
 
     def _worst(self, part: str) -> list[str]:
         if part not in self._ranked:
-            self._ranked[part] = self.graphs.by_loss(self.files[part][0], self.inputs, self.reduce_range)
+            self._ranked[part] = self.quantization.by_loss(self.files[part][0], self.inputs, self.reduce_range)
         return self._ranked[part]
 
 
 def worst_loss(before: dict[str, float], after: dict[str, float]) -> float:
-    """The largest loss of any figure as a share of what `LOSSES` allow: over 1 is too much."""
+    """The largest loss of any figure as a share of what `MAX_LOSSES` allow: over 1 is too much."""
     losses = [
         round(before[name] - after[name], 9) / most
         for name in before
-        for ending, most in LOSSES.items()
+        for ending, most in MAX_LOSSES.items()
         if name.endswith(ending)
     ]
     return max(np.inf if np.isnan(loss) else loss for loss in losses)
@@ -150,3 +170,55 @@ def worst_loss(before: dict[str, float], after: dict[str, float]) -> float:
 def told(before: dict[str, float], after: dict[str, float]) -> str:
     """Both figures of each name in words."""
     return ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)
+
+
+def lacks_vnni() -> bool:
+    """Whether int8 sums may overflow here; also where the system does not tell."""
+    try:
+        return "vnni" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return True
+
+
+def main(argv: list[str] | None = None) -> list[Exported]:
+    """Export what the command line names in float32 and int8, and say what was measured.
+
+    Raises:
+        SystemExit: with one sentence (exit code 1) when it cannot be exported.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="the checkpoint's folder, which is added to")
+    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
+    parser.add_argument("--parts", nargs="+", help="names of its networks; all if not given")
+    parser.add_argument(
+        "--reduce_range",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="7-bit weights, for processors without VNNI; auto asks this one",
+    )
+    args = parser.parse_args(argv)
+    try:
+        return quantize_folder(args)
+    except (ExportError, CheckpointError, ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"This needs the package {error.name}: pip install -r hub_models/requirements-engines.txt."
+        ) from error
+
+
+def quantize_folder(args: argparse.Namespace) -> list[Exported]:
+    """Do what `main` does, with its errors as they are."""
+    from hub_models.export import quantization  # noqa: F401  missing packages are told before anything is loaded
+
+    model, parts, facts = open_checkpoint(args.folder, args.parts)
+    exported = write_float32(model, args.folder, parts, facts)
+    show(exported)
+    reduce = args.reduce_range == "always" or (args.reduce_range == "auto" and lacks_vnni())
+    smaller = write_int8(model, args.folder, parts, facts, args.dataset, reduce)
+    show(smaller)
+    return exported + smaller
+
+
+if __name__ == "__main__":
+    main()

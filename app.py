@@ -35,8 +35,12 @@ import hub_models.page
 from hub_models.batch.archives import find
 from hub_models.batch.run import CSV_FILE, run, table_csv, write_zip
 from hub_models.cards import comparison as figures
-from hub_models.cards.card import OVERLAPS
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, resolve
+from hub_models.cards.curves import reliability_curves, roc_curves
+from hub_models.cards.scores import OVERLAPS
+from hub_models.checkpoints.choices import asked_for
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES
 from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.page.results import (
     card_text,
@@ -313,8 +317,8 @@ class Actions:
             figures.control_scores(facts),
             figures.outline_scores(facts),
             gr.update(choices=labels, value=label),
-            figures.roc_curves(facts, checkpoints, label),
-            figures.reliability_curves(facts, checkpoints),
+            roc_curves(facts, checkpoints, label),
+            reliability_curves(facts, checkpoints),
             gr.update(choices=[one for one in self.roles if one in facts], value=role),
             figures.confusion(facts[role]) if role else None,
         ]

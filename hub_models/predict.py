@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from hub_models.batch.archives import Given, find
 from hub_models.batch.run import CSV_FILE, Result, folder_name, pictures, run, table_csv, table_row
-from hub_models.checkpoints.resolve import CheckpointError
+from hub_models.checkpoints.folder import CheckpointError
 from hub_models.models.clip import Prompts
 from hub_models.models.labels import read_prompts
 from hub_models.pipeline import Report, XrayPipeline

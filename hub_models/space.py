@@ -23,7 +23,9 @@ from huggingface_hub import (
     get_token,
 )
 
-from hub_models.checkpoints.resolve import HUB_ERRORS, ROLES, hub_failure, repository, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hub_models.checkpoints.resolve import ROLES, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.roles import ROLES
 from hub_models.export import __main__ as export
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

@@ -14,12 +14,15 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, pipeline
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.folder import WEIGHTS_FILE
-from hub_models.checkpoints.resolve import ROLES, repository, resolve, variable
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES, repository
+from hub_models.models.loading import load_model
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.page.startup import open_pipeline
-from hub_models.pipeline import XrayPipeline, load_model
+from hub_models.pipeline import XrayPipeline
 from hub_models.publish.__main__ import main
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom

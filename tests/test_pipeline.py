@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.features import Looks

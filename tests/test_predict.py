@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from hub_models.checkpoints.resolve import variable
+from hub_models.checkpoints.choices import variable
 from hub_models.pipeline import XrayPipeline
 from hub_models.predict import main
 from hub_models.reports.overlay import draw_overlay, sketch

@@ -9,8 +9,11 @@ import gradio
 import pytest
 import yaml
 
-from hub_models.cards.card import CardFacts, number
-from hub_models.checkpoints.resolve import EMBEDDED, ROLES, variable
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import number
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

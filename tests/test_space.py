@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from hub_models import space
-from hub_models.checkpoints.resolve import ROLES, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.roles import ROLES
 from tests.support.fake_hub import READ_TOKEN, WRITE_TOKEN, LoopbackHub, Repository, start, used
 
 SPACE = "someone/lung-xrays"

@@ -51,7 +51,7 @@ PACKAGED = "lite0+minilm"
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
 TAKE = {"average_decay": ["full"], "teacher": ["full", "lora"]}
 """Argument -> methods that take it."""
-ROLES = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
+ROLE_OF_METHOD = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
 
 @dataclass(kw_only=True)
@@ -61,7 +61,7 @@ class ClipArguments(PupilArguments):
     method: str = field(
         metadata={
             "help": "captions (makes the zero-shot checkpoint); full, lora or probe (fine-tune on the classes).",
-            "choices": list(ROLES),
+            "choices": list(ROLE_OF_METHOD),
         }
     )
     model_name_or_path: str = field(
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> dict:
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    role = ROLES[clip_args.method]
+    role = ROLE_OF_METHOD[clip_args.method]
     base, notes = _base(clip_args), _notes(clip_args, splits)
     return release(role, classifier, splits, trainer, data_args, clip_args, base, notes)
 

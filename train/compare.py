@@ -22,11 +22,13 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ROLES
 from hub_models.models.calibration import Calibration
 from hub_models.models.fusion import FusionClassifier
+from hub_models.models.loading import load_model
 from hub_models.models.views import NoLungs
-from hub_models.pipeline import KINDS, XrayPipeline, load_model
+from hub_models.pipeline import XrayPipeline
 from hub_models.xray.images import read_image
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
@@ -89,7 +91,7 @@ def named(words: str) -> tuple[str, Path]:
 def kind(folder: Path) -> str:
     """A role whose models are of the kind that a folder holds."""
     model = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return next((role for role in ROLES if model in KINDS[role]), "resnet")
+    return next((role for role in ROLES if model in ROLES[role].kinds), "resnet")
 
 
 def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import datasets
 
-from hub_models.cards.card import CardFacts, with_interval
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import with_interval
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 from tqdm.auto import tqdm
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.plausibility import Plausibility
 from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image

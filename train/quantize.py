@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hub_models.checkpoints.resolve import CheckpointError
-from hub_models.engines.engine import MEASURED, Engine, fastest_engine, graph_file
+from hub_models.checkpoints.choices import fastest_engine
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.engines.engine import MEASURED, Engine, graph_file
 from hub_models.export.float32 import (
     Exported,
     ExportError,

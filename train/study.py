@@ -14,7 +14,8 @@ import argparse
 import json
 from pathlib import Path
 
-from hub_models.cards.card import CardFacts, with_interval
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import with_interval
 from train.scoring.markdown import table
 from train.script.arguments import run
 from train.script.subprocesses import train_once

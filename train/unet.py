@@ -15,8 +15,8 @@ import datasets
 from transformers import Trainer, set_seed
 
 from hub_models.checkpoints.resolve import resolve
-from hub_models.models.labels import MASKS
 from hub_models.models.unet import Segmenter
+from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
 from train.data.dataset import load_splits

@@ -19,15 +19,15 @@ from pathlib import Path
 from hub_models.benchmark import WrongUse
 from hub_models.benchmark.batch import measure_batch
 from hub_models.benchmark.end_to_end import measure_end_to_end
-from hub_models.benchmark.exports import with_exports
+from hub_models.benchmark.inputs import draw_files, with_exports
 from hub_models.benchmark.machine import describe_machine
 from hub_models.benchmark.networks import measure_networks
 from hub_models.benchmark.page import PageError, measure_page
 from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.report import PARTS, write_report
 from hub_models.benchmark.startup import measure_startup
-from hub_models.benchmark.xrays import draw_files
-from hub_models.checkpoints.resolve import CheckpointError, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.device import best_device
 from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline

@@ -8,8 +8,7 @@ from itertools import cycle
 
 import numpy as np
 
-from hub_models.benchmark.rounds import interleaved, percentile
-from hub_models.benchmark.stages import Stages
+from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.engines.engine import Engine
 from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import Report, XrayPipeline

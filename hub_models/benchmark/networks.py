@@ -1,7 +1,7 @@
 """Each network in each engine and precision: how soon it answers, how near to what arithmetic allows, and how well."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from hub_models.benchmark.floor import PRODUCT, count_flops, matrix_product
 from hub_models.benchmark.quality import Quality
-from hub_models.benchmark.rounds import interleaved, percentile
+from hub_models.benchmark.timing import interleaved, percentile
+from hub_models.checkpoints.choices import ENGINES, PRECISIONS
 from hub_models.checkpoints.folder import WEIGHTS_FILE
-from hub_models.engines.engine import ENGINES, PRECISIONS, Engine, graph_file, open_engine
+from hub_models.engines.engine import Engine, graph_file, open_engine
 from hub_models.export.float32 import Model, pixels_of
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
@@ -160,3 +162,26 @@ def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], l
             elif engine.networks:
                 engines.append(engine)
     return engines, problems
+
+
+SIDE = 1024
+
+
+PRODUCT = 2 * SIDE**3
+"""Operations in `matrix_product`; a multiplication and an addition are two."""
+
+
+def count_flops(module: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
+    """Operations in the convolutions, matrix products and attentions of a module with these inputs.
+
+    PyTorch counts no fused attention of a processor; here attention is two products, as it is written.
+    """
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    return counter.get_total_flops()
+
+
+def matrix_product() -> Callable[[], torch.Tensor]:
+    """What measures the rate: a float32 product of `PRODUCT` operations, in place."""
+    left, right = (torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
+    return partial(torch.mm, left, right, out=torch.empty(SIDE, SIDE))

@@ -8,7 +8,7 @@ The facts stay as they are.
 import argparse
 from pathlib import Path
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -4,33 +4,23 @@ The fastest that is installed is used; XRAY_ENGINE chooses another (`torch`, `on
 XRAY_PRECISION another precision of its files (`float32` or `int8`). A file that was made of other weights is not used.
 """
 
-import importlib.util
 import logging
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
+from hub_models.checkpoints.choices import wanted_engine, wanted_precisions
+from hub_models.checkpoints.folder import weights_digest
 from hub_models.engines.device import best_device, device_of, threads
+from hub_models.engines.runtimes import RUNTIMES
 
 logger = logging.getLogger(__name__)
 
-ENGINES = ("openvino", "onnxruntime", "torch")
-"""By speed on a processor, the fastest first."""
-
-PRECISIONS = ("int8", "float32")
-"""Of the ONNX files, the fastest first."""
 
 SOURCE, MEASURED = "source_sha256", "measured"
 """Names in a file's metadata: SHA-256 of the weights it was made of, and what the export measured (JSON)."""
@@ -95,39 +85,6 @@ def source_of(file: Path) -> str:
     return found[1].decode() if found else ""
 
 
-def fastest_engine() -> str:
-    """The first of `ENGINES` that is installed."""
-    return next(name for name in ENGINES if importlib.util.find_spec(name))
-
-
-def wanted_engine() -> str:
-    """The engine that XRAY_ENGINE names; else the fastest that is installed.
-
-    Raises:
-        ValueError: there is no such engine, or it is not installed.
-    """
-    wish = os.environ.get("XRAY_ENGINE")
-    if not wish:
-        return fastest_engine()
-    if wish not in ENGINES:
-        raise ValueError(f"XRAY_ENGINE is {wish!r}; choose one of {', '.join(ENGINES)}")
-    if not importlib.util.find_spec(wish):
-        raise ValueError(f"XRAY_ENGINE is {wish}, which is not installed: pip install {wish}")
-    return wish
-
-
-def wanted_precisions() -> tuple[str, ...]:
-    """The precision that XRAY_PRECISION names; else all, the fastest first.
-
-    Raises:
-        ValueError: there is no such precision.
-    """
-    wish = os.environ.get("XRAY_PRECISION")
-    if wish and wish not in PRECISIONS:
-        raise ValueError(f"XRAY_PRECISION is {wish!r}; choose one of {', '.join(PRECISIONS)}")
-    return (wish,) if wish else PRECISIONS
-
-
 def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, precision: str | None = None) -> Engine:
     """The engine for a model.
 
@@ -156,7 +113,7 @@ def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, p
             if source_of(file) != weights_digest(folder):
                 return _instead(f"{file.name} was not made of these weights; export it anew, or delete it.")
             try:
-                networks[part] = _OPEN[name](file)
+                networks[part] = RUNTIMES[name](file)
             except Exception as error:  # each engine raises kinds of its own for a damaged file
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 return _instead(f"{file.name} cannot be opened; export it anew, or delete it ({reason}).")
@@ -168,69 +125,3 @@ def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, p
 def _instead(problem: str) -> Engine:
     logger.warning("PyTorch is used: %s", problem)
     return Engine(problem=problem)
-
-
-@contextmanager
-def without_links(file: Path) -> Iterator[Path]:
-    """The ONNX file, in a folder where the weights that it reads lie beside it.
-
-    In the Hub's cache both are links to elsewhere, and engines do not read what lies outside of a file's folder.
-    """
-    if not (file.is_symlink() or (file.parent / WEIGHTS_FILE).is_symlink()):
-        yield file
-        return
-    with tempfile.TemporaryDirectory(prefix="xray-engine-") as folder:
-        for name in (file.name, WEIGHTS_FILE):
-            shutil.copy(file.parent / name, folder)
-        yield Path(folder, file.name)
-
-
-class OnnxRuntimeNetwork:
-    """An ONNX file in ONNX Runtime; calls may overlap."""
-
-    def __init__(self, file: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
-        with without_links(file) as real:
-            self.session = onnxruntime.InferenceSession(real, options, providers=["CPUExecutionProvider"])
-        self.inputs = [given.name for given in self.session.get_inputs()]
-
-    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The file's outputs, on the CPU, of its inputs."""
-        arrays = (tensor.numpy() for tensor in inputs)
-        return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
-
-
-class OpenVinoNetwork:
-    """An ONNX file in OpenVINO; calls may overlap."""
-
-    def __init__(self, file: Path) -> None:
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads(),
-        }
-        with without_links(file) as real:
-            self.compiled = _core().compile_model(real, "CPU", settings)
-
-    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The file's outputs, on the CPU, of its inputs."""
-        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in inputs]
-        request = self.compiled.create_infer_request()
-        request.infer(arrays)
-        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
-
-
-_OPEN = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
-
-
-@cache
-def _core() -> Any:
-    import openvino
-
-    core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # files that are read may be gone afterwards
-    return core

@@ -10,7 +10,7 @@ hub_models/requirements-engines.txt.
 import argparse
 from pathlib import Path
 
-from hub_models.checkpoints.resolve import CheckpointError
+from hub_models.checkpoints.folder import CheckpointError
 from hub_models.export.float32 import (
     Exported,
     ExportError,
@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     args = parser.parse_args(argv)
     try:
         # Missing packages are told before anything is loaded
+        import onnxruntime  # noqa: F401
+
         from hub_models.export import onnx_graph  # noqa: F401
 
         model, parts, facts = open_checkpoint(args.folder, args.parts)

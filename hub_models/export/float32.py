@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hub_models.cards.card import FACTS_FILE, CardFacts
-from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.cards.facts import FACTS_FILE, CardFacts
+from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, weights_digest
 from hub_models.engines.engine import MEASURED, SOURCE, Engine, graph_file, open_engine
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.fusion import FusionClassifier
+from hub_models.models.loading import load_model
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import apply_view
-from hub_models.pipeline import load_model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 

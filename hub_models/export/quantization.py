@@ -19,11 +19,9 @@ Arrays = Sequence[np.ndarray]
 COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """The operators whose weights are quantized."""
 
-
 REACHES = ("extremes", "means")
 """How far activations are taken to reach: from the least to the greatest that any input gives; or from the mean of the
 inputs' least to the mean of their greatest, which cuts what few inputs have off, and gives all finer steps."""
-
 
 LOOKED_AT = 8
 """How many inputs tell which layers lose most."""

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-MASKS = ("lungs", "infection")
-"""Output channels of the UNet, in order."""
-
 LABELS = ("COVID-19", "Non-COVID", "Normal")
 """Default classes, in the order of the logits."""
 

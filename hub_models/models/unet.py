@@ -12,11 +12,10 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 
 from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
-from hub_models.models.labels import MASKS
 from hub_models.models.networks import UnetPart
 from hub_models.models.plausibility import Plausibility, mask_features
 from hub_models.models.weights import to_float16
-from hub_models.xray.masks import Masks, clean_infection, clean_lungs
+from hub_models.xray.masks import MASKS, Masks, clean_infection, clean_lungs
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 

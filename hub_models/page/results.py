@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from hub_models.cards.card import FACTS_FILE, CardFacts
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.cards.facts import FACTS_FILE, CardFacts
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.sentences import GRADE, SIDES, percent
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 

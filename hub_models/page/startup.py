@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, asked_for, embedded, resolve
+from hub_models.checkpoints.choices import asked_for
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import embedded, resolve
+from hub_models.checkpoints.roles import ROLES
+from hub_models.models.loading import Classifier, load_model
 from hub_models.models.unet import Segmenter
-from hub_models.pipeline import Classifier, XrayPipeline, load_model
+from hub_models.pipeline import XrayPipeline
 
 logger = logging.getLogger(__name__)
 

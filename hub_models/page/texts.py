@@ -1,5 +1,7 @@
 """What the page says around its results: titles, and what each of its parts is for."""
 
+from hub_models.checkpoints.roles import ROLES, of_family
+
 INTRO = """# Chest X-ray: lungs, infection, classes
 A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
 DISCLAIMER = """**Research demo, not a medical device.** The models learned from a small public data set and were never
@@ -29,12 +31,8 @@ TABS = {
     "models": "Models",
 }
 """Name of a tab in the page's address, as in /?tab=batch -> its title."""
-TITLES = {
-    "clip-zero-shot": "CLIP, zero-shot",
-    "clip-finetuned": "CLIP, fine-tuned",
-    "resnet": "ResNet",
-    "fusion": "ResNet and CLIP, joined",
-}
+TITLES = {name: ROLES[name].title for name in (*of_family("clip"), *of_family("resnet", "fusion"))}
+"""Classifier's role -> what it is called."""
 VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",
     "crop": "Sees the X-ray cropped to the segmented lungs.",

@@ -12,7 +12,8 @@ import argparse
 
 from huggingface_hub import CommitInfo
 
-from hub_models.checkpoints.resolve import ROLES, CheckpointError
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.checkpoints.roles import ROLES
 from hub_models.publish.check import UnfitError
 from hub_models.publish.upload import PublishError, describe, prepare, publish
 

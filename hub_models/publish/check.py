@@ -6,14 +6,17 @@ import numpy as np
 import yaml
 from huggingface_hub import ModelCard
 
-from hub_models.cards.card import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts, eval_results, render_card
-from hub_models.checkpoints.folder import WEIGHTS_FILE, weights_digest
-from hub_models.checkpoints.resolve import Checkpoint, CheckpointError, resolve
-from hub_models.engines.engine import PRECISIONS, graph_file, source_of
+from hub_models.cards.card import eval_results, render_card
+from hub_models.cards.facts import CARD_FILE, FACTS_FILE, RECORD_FILE, CardFacts
+from hub_models.checkpoints.choices import PRECISIONS
+from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, CheckpointError, weights_digest
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.engine import graph_file, source_of
 from hub_models.models.fusion import FusionClassifier
+from hub_models.models.loading import Classifier, join, load_model
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.models.unet import Segmenter
-from hub_models.pipeline import PARTS, Classifier, join, load_model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
@@ -51,7 +54,7 @@ def check_folder(folder: Path) -> CardFacts:
         check_card(folder, facts)
         model = load_model(Checkpoint(facts.role, folder, "folder", str(folder)))
         if isinstance(model, FusionClassifier):
-            parts = {role: resolve(role) for role in PARTS}
+            parts = {role: resolve(role) for role in ROLES["fusion"].parts}
             join(model, {role: load_model(part) for role, part in parts.items()}, parts)
         check_graphs(folder, model)
     except (ValueError, CheckpointError) as error:

@@ -7,7 +7,9 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_session, get_token
 
-from hub_models.checkpoints.resolve import HUB_ERRORS, ROLES, hub_failure, repository, resolve
+from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.publish.check import check_folder, files_of
 
 ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # how long the Hub may stay silent, before and during the upload

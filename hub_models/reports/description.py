@@ -10,15 +10,15 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from hub_models.checkpoints.folder import weights_digest
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.reports.mask_files import describe_masks
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
     from hub_models.models.clip import Prompts
-    from hub_models.pipeline import Classifier, Report
+    from hub_models.models.loading import Classifier
+    from hub_models.pipeline import Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
 {PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own

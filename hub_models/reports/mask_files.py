@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."

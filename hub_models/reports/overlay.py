@@ -8,8 +8,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from hub_models.models.labels import MASKS
-from hub_models.xray.masks import Masks
+from hub_models.xray.masks import MASKS, Masks
 
 COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: told apart by colour-blind eyes too
 FAINTER = {"lungs": 0.3, "infection": 1.0}  # how opaque a tint is beside the others; lungs cover most of the picture

@@ -9,10 +9,10 @@ import numpy as np
 from fpdf import FPDF
 from PIL import Image
 
-from hub_models.models.labels import MASKS
 from hub_models.reports.description import one_line, printable
 from hub_models.reports.overlay import COLOURS
 from hub_models.reports.sentences import GRADE, NOT_A_RISK, SIDES, percent
+from hub_models.xray.masks import MASKS
 
 TITLE = "Chest X-ray: lungs, infection, classes"
 LIKELY = """Not told apart: the classes between which a classifier does not decide; such sets held the true class of the

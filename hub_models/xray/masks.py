@@ -161,3 +161,7 @@ def measure_involvement(lungs: np.ndarray, infection: np.ndarray) -> Involvement
 
     right, left = split_lungs(lungs)
     return Involvement(share(right), share(left), share(lungs))
+
+
+MASKS = ("lungs", "infection")
+"""Output channels of the UNet, in order."""

@@ -20,20 +20,17 @@ from hub_models.benchmark import (
     __main__,
     batch,
     end_to_end,
-    exports,
-    floor,
+    inputs,
     machine,
     networks,
     page,
     report,
     startup,
-    xrays,
 )
 from hub_models.benchmark.page import Page, PageError, Request
 from hub_models.benchmark.quality import Quality, files_digest
-from hub_models.benchmark.rounds import interleaved, percentile
-from hub_models.benchmark.stages import Stages
-from hub_models.checkpoints.resolve import variable
+from hub_models.benchmark.timing import Stages, interleaved, percentile
+from hub_models.checkpoints.choices import variable
 from hub_models.engines.engine import Engine
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report, XrayPipeline
@@ -141,8 +138,8 @@ def test_a_stage_that_fails_is_counted_and_a_method_is_watched_no_longer_than_as
 
 def test_operations_of_a_convolution_and_a_layer_are_those_counted_by_hand():
     convolution = nn.Conv2d(2, 3, kernel_size=3, stride=2, padding=1)
-    assert floor.count_flops(convolution, [torch.rand(4, 2, 8, 8)]) == 2 * (4 * 4 * 4) * 3 * (2 * 9)
-    assert floor.count_flops(nn.Linear(5, 7), [torch.rand(3, 5)]) == 2 * 3 * 5 * 7
+    assert networks.count_flops(convolution, [torch.rand(4, 2, 8, 8)]) == 2 * (4 * 4 * 4) * 3 * (2 * 9)
+    assert networks.count_flops(nn.Linear(5, 7), [torch.rand(3, 5)]) == 2 * 3 * 5 * 7
 
 
 def test_both_products_of_an_attention_are_counted():
@@ -150,18 +147,18 @@ def test_both_products_of_an_attention_are_counted():
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
 
-    assert floor.count_flops(Attention(), [torch.rand(1, 2, 10, 16)]) == 2 * (2 * 2 * 10 * 10 * 16)
+    assert networks.count_flops(Attention(), [torch.rand(1, 2, 10, 16)]) == 2 * (2 * 2 * 10 * 10 * 16)
 
 
 def test_the_matrix_product_has_the_operations_that_it_is_said_to_have():
     class Product(nn.Module):
         def forward(self) -> torch.Tensor:
-            left, right = floor.matrix_product().args
+            left, right = networks.matrix_product().args
             return left @ right
 
-    assert floor.count_flops(Product(), []) == floor.PRODUCT
-    left, right = floor.matrix_product().args
-    assert torch.equal(floor.matrix_product()(), left @ right)
+    assert networks.count_flops(Product(), []) == networks.PRODUCT
+    left, right = networks.matrix_product().args
+    assert torch.equal(networks.matrix_product()(), left @ right)
 
 
 # Networks
@@ -317,7 +314,7 @@ def test_stages_become_medians_and_shares_of_everything():
 
 
 def test_the_way_from_file_to_answer_is_that_of_the_page(pipeline):
-    (data,) = xrays.draw_files(1, 96)
+    (data,) = inputs.draw_files(1, 96)
     drawn, told = end_to_end.answer(pipeline, data, Stages())
     expected = pipeline(read_image(data))
     assert drawn == encode_png(draw_overlay(sketch(expected.image, expected.masks)))
@@ -327,7 +324,7 @@ def test_the_way_from_file_to_answer_is_that_of_the_page(pipeline):
 
 def test_all_stages_of_both_ways_add_up_and_nothing_is_changed_for_good(pipeline):
     before = pipeline.engines
-    found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(2, 96), 2)
+    found = end_to_end.measure_end_to_end(pipeline, inputs.draw_files(2, 96), 2)
     assert list(found["ways"]) == ["torch", "in use"]
     for way in found["ways"].values():
         assert sum(stage["share"] for stage in way["stages"].values()) == pytest.approx(1)
@@ -346,7 +343,7 @@ def test_all_stages_of_both_ways_add_up_and_nothing_is_changed_for_good(pipeline
 
 def test_only_pytorch_in_use_is_compared_with_nothing(pipeline):
     with end_to_end.running(pipeline, {role: Engine() for role in pipeline.engines}):
-        found = end_to_end.measure_end_to_end(pipeline, xrays.draw_files(1, 96), 1)
+        found = end_to_end.measure_end_to_end(pipeline, inputs.draw_files(1, 96), 1)
     assert list(found["ways"]) == ["torch"]
     assert (found["speedup"], found["network_speedup"], found["agreement"]) == (None, None, None)
 
@@ -494,7 +491,7 @@ def test_both_ways_through_a_folder_take_turns_and_give_the_same_classes(pipelin
     monkeypatch.setattr(batch, "in_batch", slowly("in_batch", 0.25))
     monkeypatch.setattr(batch, "in_loop", slowly("in_loop", 0.5))
     monkeypatch.setattr(batch, "resident", lambda: next(memory))
-    found = batch.measure_batch(pipeline, xrays.draw_files(2, 96), 6, clock)
+    found = batch.measure_batch(pipeline, inputs.draw_files(2, 96), 6, clock)
     assert found == {
         "images": 6,
         "batch_per_second": 4,
@@ -533,14 +530,14 @@ def test_onnx_files_of_elsewhere_lie_beside_a_copy_of_the_weights(checkpoints, e
         monkeypatch.setenv(variable(role), str(folder))
     (tmp_path / "resnet").mkdir()
     (tmp_path / "resnet" / "network.onnx").write_bytes((exported("resnet") / "network.onnx").read_bytes())
-    with exports.with_exports(tmp_path) as found:
+    with inputs.with_exports(tmp_path) as found:
         copied = {path.name: path.read_bytes() for path in Path(found["resnet"]).iterdir()}
         pipeline = XrayPipeline.from_pretrained(found)
         assert found.keys() == {"resnet"}
     assert pipeline.engine_names["resnet"] == "openvino, float32"
     assert copied.pop("network.onnx") == (exported("resnet") / "network.onnx").read_bytes()
     assert copied == {path.name: path.read_bytes() for path in checkpoints["resnet"].iterdir()}
-    with exports.with_exports(None) as found:
+    with inputs.with_exports(None) as found:
         assert found == {}
 
 

@@ -8,9 +8,12 @@ import pytest
 from sklearn import metrics
 
 from hub_models.cards import comparison
-from hub_models.cards.card import CardFacts
-from hub_models.cards.comparison import BINS, CURVE_POINTS, reliability, roc
-from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
+from hub_models.cards import curves as recorded_curves
+from hub_models.cards.curves import BINS, CURVE_POINTS, reliability, roc
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_a_curve_is_the_one_that_scikit_learn_draws():
 def test_the_area_under_a_recorded_curve_is_the_recorded_one(shipped):
     facts = comparison.recorded(shipped)
     for position, label in enumerate(facts["fusion"].labels):
-        curves = comparison.roc_curves(facts, shipped, label)
+        curves = recorded_curves.roc_curves(facts, shipped, label)
         assert list(dict.fromkeys(curves["Model"])) == list(ROLES[1:])
         for role, curve in curves.groupby("Model"):
             area = np.trapezoid(curve["True positives"], curve["False positives"])
@@ -80,7 +83,7 @@ def test_bins_hold_equally_many_images_from_the_least_sure_to_the_surest():
 
 def test_reliability_curves_give_the_recorded_calibration_error(shipped):
     facts = comparison.recorded(shipped)
-    for role, bins in comparison.reliability_curves(facts, shipped).groupby("Model"):
+    for role, bins in recorded_curves.reliability_curves(facts, shipped).groupby("Model"):
         error = (np.abs(bins["Probability"] - bins["Right"]) * bins["Images"]).sum() / bins["Images"].sum()
         assert error == pytest.approx(facts[role].results["ece"], abs=1e-6)
 
@@ -109,12 +112,12 @@ def test_checkpoints_without_figures_or_answers_are_left_out(tmp_path, folder):
     facts = comparison.recorded(found)
     assert list(facts) == ["resnet"]
     assert comparison.outline_scores(facts).empty
-    assert comparison.roc_curves(facts, found, "COVID-19").empty
-    assert comparison.reliability_curves(facts, found).empty
+    assert recorded_curves.roc_curves(facts, found, "COVID-19").empty
+    assert recorded_curves.reliability_curves(facts, found).empty
     write_answers(folder, [["a.png", 0, "COVID-19", 0.75, 0.25], ["b.png", 1, "Normal", np.nan, np.nan]])
-    assert comparison.roc_curves(facts, found, "COVID-19")["True positives"].tolist() == [0, 1, 1]
-    assert comparison.roc_curves(facts, found, "Pneumonia").empty
-    assert comparison.reliability_curves(facts, found)[["Probability", "Right", "Images"]].values.tolist() == [
+    assert recorded_curves.roc_curves(facts, found, "COVID-19")["True positives"].tolist() == [0, 1, 1]
+    assert recorded_curves.roc_curves(facts, found, "Pneumonia").empty
+    assert recorded_curves.reliability_curves(facts, found)[["Probability", "Right", "Images"]].values.tolist() == [
         [0.75, 1, 1]
     ]
 

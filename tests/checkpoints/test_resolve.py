@@ -12,8 +12,10 @@ from safetensors.numpy import save
 from safetensors.torch import load as load_tensors
 from safetensors.torch import load_file
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
-from hub_models.pipeline import load_model
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES
+from hub_models.models.loading import load_model
 from tests.support.fake_hub import READ_TOKEN, SILENCE, LoopbackHub, Repository, start, used
 
 REPO = "someone/chest-xray-unet"
@@ -252,8 +254,8 @@ def test_a_page_in_the_place_of_the_hub_is_recognised(hub):
 @pytest.mark.parametrize("revision", ["", f"@{'1' * 40}"])
 @pytest.mark.parametrize("fault", ["closed", "silent", "silent while downloading"])
 def test_a_hub_that_cannot_be_reached_is_given_up_on(hub, tmp_path, monkeypatch, fault, revision):
-    monkeypatch.setattr("hub_models.checkpoints.resolve.ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr("hub_models.checkpoints.resolve.STALL_SECONDS", 0.3)
+    monkeypatch.setattr("hub_models.checkpoints.download.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("hub_models.checkpoints.download.STALL_SECONDS", 0.3)
     if fault == "silent":
         hub.faults["."] = SILENCE
     if fault == "silent while downloading":

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ROLES
 from hub_models.engines import device
 from hub_models.models import clip, fusion, resnet, unet
-from hub_models.pipeline import PARTS, join, load_model
+from hub_models.models.loading import join, load_model
 
 IMAGE, LUNGS = np.zeros((64, 64), np.float32), np.ones((64, 64), bool)
 
@@ -30,7 +31,7 @@ def test_a_loaded_model_computes_on_the_best_device_and_its_answer_is_fetched_fr
     found = {role: Checkpoint(role, folder, "folder", "tiny") for role, folder in checkpoints.items()}
     model = load_model(found[role])
     if role == "fusion":
-        join(model, {part: load_model(found[part]) for part in PARTS}, found)
+        join(model, {part: load_model(found[part]) for part in ROLES["fusion"].parts}, found)
     # Numbers left on another device would be a RuntimeError; an answer on "meta" has none to fetch.
     with pytest.raises((NotImplementedError, RuntimeError), match=r"out of meta tensor|on meta tensors|to_list.*meta"):
         model(IMAGE) if role == "unet" else model(IMAGE, LUNGS)

@@ -11,12 +11,13 @@ import onnx
 import pytest
 import torch
 
-from hub_models.checkpoints.folder import weights_digest
-from hub_models.checkpoints.resolve import Checkpoint, CheckpointError
+from hub_models.checkpoints.choices import ENGINES
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError, weights_digest
 from hub_models.engines import engine
-from hub_models.engines.engine import ENGINES, SOURCE, Engine, graph_file, open_engine, source_of
+from hub_models.engines.engine import SOURCE, Engine, graph_file, open_engine, source_of
+from hub_models.models.loading import load_model
 from hub_models.models.resnet import ResnetClassifier
-from hub_models.pipeline import XrayPipeline, load_model
+from hub_models.pipeline import XrayPipeline
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.models.fusion import FusionClassifier, NotJoined
 from hub_models.models.labels import LABELS

@@ -1,6 +1,7 @@
 import pytest
 
-from hub_models.models.labels import LABELS, MASKS, prompts_for, read_prompts, write_prompts
+from hub_models.models.labels import LABELS, prompts_for, read_prompts, write_prompts
+from hub_models.xray.masks import MASKS
 
 
 def test_the_order_of_the_outputs_is_the_one_that_checkpoints_were_trained_with():

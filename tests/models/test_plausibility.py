@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.plausibility import FILE, Plausibility, mask_features
 from tests.support import tiny_models
 from train import plausibility

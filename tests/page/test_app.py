@@ -23,7 +23,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint, CheckpointError
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 from hub_models.page.results import card_text, shares_html
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.description import Source
@@ -274,10 +276,10 @@ def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
     pipeline = FakePipeline(tmp_path)
     pipeline.checkpoints = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
     classes, _, outlines, label, curves, sure, role, confusion = app.Actions(ready(pipeline)).figures(None, "resnet")
-    assert classes["Model"].tolist() == list(ROLES[1:])
+    assert classes["Model"].tolist() == list(ROLES)[1:]
     assert set(outlines["Mask"]) == {"lungs", "infection"}
     assert (label["value"], role["value"]) == ("COVID-19", "resnet")
-    assert set(curves["Model"]) == set(sure["Model"]) == set(ROLES[1:])
+    assert set(curves["Model"]) == set(sure["Model"]) == set(ROLES) - {"unet"}
     assert confusion["True class"].tolist() == ["COVID-19", "Non-COVID", "Normal"]
     pipeline.checkpoints = {"resnet": Checkpoint("resnet", tmp_path, "folder", "bare")}
     assert app.Actions(ready(pipeline)).figures(None, None)[-1] is None

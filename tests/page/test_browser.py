@@ -12,8 +12,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import app
-from hub_models.cards.card import CardFacts
-from hub_models.checkpoints.resolve import EMBEDDED, ROLES, Checkpoint
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hub_models.cards.card import CardFacts
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.engines.engine import Engine
 from hub_models.page.results import checkpoints_table, control_text
 

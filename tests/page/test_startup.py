@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, CheckpointError, resolve
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES
 from hub_models.page import startup
 from hub_models.page.results import problems_html
 from hub_models.page.startup import open_pipeline, try_again
@@ -69,7 +71,7 @@ def test_a_full_disk_is_said(hub, monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("hub_models.checkpoints.resolve.snapshot_download", full)
+    monkeypatch.setattr("hub_models.checkpoints.download.snapshot_download", full)
     assert "No space left on device" in open_pipeline().checkpoints["resnet"].problem
 
 

@@ -10,8 +10,10 @@ import pytest
 from huggingface_hub import HfApi, get_session
 from safetensors.numpy import load_file, save_file
 
-from hub_models.cards.card import CardFacts
-from hub_models.checkpoints.resolve import ROLES, resolve, variable
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import graph_file
 from hub_models.publish import upload
 from hub_models.publish.__main__ import main

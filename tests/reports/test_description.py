@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.calibration import Calibration
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report

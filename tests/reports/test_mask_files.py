@@ -3,7 +3,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from hub_models.checkpoints.resolve import Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.unet import Masks
 from hub_models.reports.mask_files import describe_masks, run_lengths, write_masks
 from hub_models.xray.masks import measure_involvement

@@ -6,8 +6,9 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from hub_models.models.labels import LABELS, MASKS
+from hub_models.models.labels import LABELS
 from hub_models.models.unet import Masks
+from hub_models.xray.masks import MASKS
 from tests.support import tiny_models
 from train.data.rows import COLUMNS, FEATURES, MASK_COLUMNS
 

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 
 import app
-from hub_models.checkpoints.resolve import ROLES, Checkpoint
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
 from hub_models.models.calibration import Calibration
 from hub_models.models.gradcam import Explanation

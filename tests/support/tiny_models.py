@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.ndimage import gaussian_filter
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.fusion import FusionClassifier

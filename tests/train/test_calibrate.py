@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import LABELS
 from hub_models.models.resnet import ResnetClassifier

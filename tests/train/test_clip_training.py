@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.clip import ClipClassifier
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models

@@ -8,7 +8,7 @@ import datasets
 import numpy as np
 import pytest
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.labels import LABELS
 from train import controls
 from train.data.lungs import permuted

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 
-from hub_models.checkpoints.folder import weights_digest
-from hub_models.checkpoints.resolve import Checkpoint, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.engines.engine import graph_file, open_engine
-from hub_models.pipeline import load_model
+from hub_models.models.loading import load_model
 from tests.support import tiny_models
 from tests.support.datasets import rectangle
 from train import quantize

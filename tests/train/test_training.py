@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import LABELS
 from hub_models.models.views import apply_view

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import set_seed
 
-from hub_models.cards.card import CardFacts
+from hub_models.cards.facts import CardFacts
 from hub_models.models.unet import Segmenter
 from hub_models.publish.check import check_folder
 from tests.support.datasets import dataset, rectangle

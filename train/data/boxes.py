@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from hub_models.models.labels import MASKS
+from hub_models.xray.masks import MASKS
 from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, read_mask
 
 MOST = 8

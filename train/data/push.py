@@ -3,7 +3,7 @@
 import datasets
 from huggingface_hub import DatasetCard, HfApi, get_token
 
-from hub_models.checkpoints.resolve import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
 from train.data.audit import count_table, patients_on_two_sides
 
 TEXT = """

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from hub_models.models.labels import HEALTHY, MASKS
+from hub_models.models.labels import HEALTHY
 from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 from transformers import AutoImageProcessor
 
-from hub_models.models.labels import MASKS
 from hub_models.models.unet import Segmenter, new_processor
+from hub_models.xray.masks import MASKS
 
 NAME = "original"
 RECIPE = {

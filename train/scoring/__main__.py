@@ -10,7 +10,7 @@ chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files besi
 import argparse
 from pathlib import Path
 
-from hub_models.benchmark.exports import with_exports
+from hub_models.benchmark.inputs import with_exports
 from hub_models.benchmark.networks import open_engines
 from hub_models.benchmark.quality import Measured, Quality, files_digest
 from hub_models.engines.engine import Engine

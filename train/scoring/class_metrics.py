@@ -10,7 +10,7 @@ import evaluate
 import numpy as np
 from scipy.stats import binomtest, rankdata
 
-from hub_models.cards.comparison import reliability
+from hub_models.cards.curves import reliability
 
 
 class Classification(evaluate.Metric):

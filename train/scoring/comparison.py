@@ -1,8 +1,8 @@
 """The comparison of all checkpoints as Markdown tables."""
 
-from hub_models.cards.card import AVERAGES, HEALTHY_METRICS, OVERLAPS, with_interval
-from hub_models.models.labels import MASKS
+from hub_models.cards.scores import AVERAGES, HEALTHY_METRICS, OVERLAPS, with_interval
 from hub_models.pipeline import XrayPipeline
+from hub_models.xray.masks import MASKS
 from train.scoring.markdown import table
 
 AVERAGED = {

@@ -9,8 +9,9 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hub_models.models.fusion import FusionClassifier
+from hub_models.models.loading import Classifier
 from hub_models.models.views import NoLungs
-from hub_models.pipeline import Classifier, XrayPipeline
+from hub_models.pipeline import XrayPipeline
 from hub_models.xray.images import read_image
 from train.data.rows import read_mask
 from train.scoring.class_metrics import classification_scores, score_probabilities

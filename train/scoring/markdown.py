@@ -1,6 +1,6 @@
 """Markdown tables."""
 
-from hub_models.cards.card import number
+from hub_models.cards.scores import number
 
 
 def table(head: list[str], rows: list[list]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
-from hub_models.cards.comparison import reliability
+from hub_models.cards.curves import reliability
 
 
 def save_confusion(confusion: list[list[int]], labels: list[str], title: str, path: Path) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from hub_models.cards.card import RECORD_FILE
+from hub_models.cards.facts import RECORD_FILE
 from hub_models.models.calibration import Calibration
-from hub_models.models.labels import HEALTHY, MASKS
+from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
 from train.data.lungs import BATCH
 from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask, true_classes
 from train.scoring.calibration import calibration_results, set_scores

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hub_models.models.labels import MASKS
+from hub_models.models.loading import Classifier
 from hub_models.models.unet import Segmenter
-from hub_models.pipeline import Classifier
 from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits

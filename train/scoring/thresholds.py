@@ -4,9 +4,10 @@ import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
-from hub_models.models.labels import HEALTHY, MASKS
+from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
 from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask
 from train.scoring.mask_metrics import MARKED, overlaps, pixel_counts
 

@@ -9,8 +9,8 @@ import datasets
 import numpy as np
 from transformers import PreTrainedModel, Trainer
 
-from hub_models.cards.card import number
-from hub_models.pipeline import Classifier
+from hub_models.cards.scores import number
+from hub_models.models.loading import Classifier
 from train.data.arguments import DataArguments
 from train.data.rows import class_names, true_classes
 from train.scoring.calibration import cooled, fit_calibration

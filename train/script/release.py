@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
-from hub_models.cards.card import CARD_FILE, FACTS_FILE, CardFacts
-from hub_models.checkpoints.resolve import variable
+from hub_models.cards.facts import CARD_FILE, FACTS_FILE, CardFacts
+from hub_models.checkpoints.choices import variable
 from train.data.arguments import DataArguments
 from train.data.audit import describe
 from train.script.clock import elapsed

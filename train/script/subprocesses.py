@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hub_models.cards.card import FACTS_FILE, CardFacts
+from hub_models.cards.facts import FACTS_FILE, CardFacts
 
 
 def train_once(module: str, words: list[str], output: Path) -> CardFacts:

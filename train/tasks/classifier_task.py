@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from transformers import EvalPrediction
 
+from hub_models.models.loading import Classifier
 from hub_models.models.views import NoLungs, apply_view
-from hub_models.pipeline import Classifier
 from hub_models.xray.images import read_image
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation

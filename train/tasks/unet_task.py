@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import EvalPrediction
 
-from hub_models.models.labels import MASKS
 from hub_models.models.unet import Segmenter
+from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import box_tensor
 from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, image_tensor, mask_tensor

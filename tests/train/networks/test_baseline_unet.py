@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from hub_models.models.labels import MASKS
 from hub_models.models.unet import Segmenter, new_processor
+from hub_models.xray.masks import MASKS
 from tests.support import tiny_models
 from train.data.arguments import DataArguments
 from train.networks.baseline_unet import NAME, RECIPE, OriginalUnet, load_segmenter, new_segmenter

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hub_models.cards.card import CardFacts
-from hub_models.checkpoints.resolve import EMBEDDED, ROLES
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 from hub_models.models.calibration import Calibration
 from tests.support.datasets import Known, dataset, halves, rectangle
 from train.data.dataset import load

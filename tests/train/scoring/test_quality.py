@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hub_models.checkpoints.resolve import variable
+from hub_models.checkpoints.choices import variable
 from tests.support import tiny_models
 from train.scoring.quality import Quality
 

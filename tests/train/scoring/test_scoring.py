@@ -5,9 +5,11 @@ import json
 import pytest
 
 from hub_models.benchmark.quality import Quality, files_digest
-from hub_models.checkpoints.resolve import ROLES, Checkpoint, variable
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
-from hub_models.pipeline import load_model
+from hub_models.models.loading import load_model
 from train.scoring import __main__ as scoring
 from train.scoring import quality
 

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from hub_models.models.labels import MASKS
 from hub_models.models.unet import Segmenter, new_processor
+from hub_models.xray.masks import MASKS
 from tests.support.datasets import dataset, rectangle
 from train.data.augment import Augmentation
 from train.data.boxes import MOST

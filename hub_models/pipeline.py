@@ -1,59 +1,31 @@
 """From one X-ray to all that the page shows: outlines, involvement and every classifier's probabilities."""
 
 import gc
-import json
 import logging
-import pickle
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError, resolve
-from hub_models.clip import ClipClassifier, Prompts
-from hub_models.device import threads
-from hub_models.digest import weights_digest
-from hub_models.engines import Engine, cores_for, open_engine
-from hub_models.explanation import explain
-from hub_models.fusion import FusionClassifier, NotJoined
-from hub_models.heat import Explanation
-from hub_models.looks import Looks
-from hub_models.lungs import Involvement, measure_involvement
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Masks, Segmenter
-from hub_models.views import NoLungs
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES, of_family
+from hub_models.engines.engine import Engine, cores_for
+from hub_models.models.clip import Prompts
+from hub_models.models.features import Looks
+from hub_models.models.fusion import FusionClassifier, NotJoined
+from hub_models.models.gradcam import Explanation, explain
+from hub_models.models.loading import Classifier, join, load_model
+from hub_models.models.unet import Masks, Segmenter
+from hub_models.models.views import NoLungs
+from hub_models.xray.masks import Involvement, measure_involvement
 
 logger = logging.getLogger(__name__)
 
-MODELS = {
-    "unet": Segmenter,
-    "resnet": ResnetClassifier,
-    "clip-zero-shot": ClipClassifier,
-    "clip-finetuned": ClipClassifier,
-    "fusion": FusionClassifier,
-}
-"""Which class loads the checkpoint of each role."""
 
-CLIPS = ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip")
-KINDS = {
-    "unet": ("Unet",),
-    "resnet": ("resnet",),
-    "clip-zero-shot": CLIPS,
-    "clip-finetuned": CLIPS,
-    "fusion": ("xray-fusion",),
-}
-"""What a checkpoint's config may call its model, by role: the class of smp, or transformers' `model_type`."""
-
-CLIP_ROLES = ("clip-zero-shot", "clip-finetuned")
-PARTS = ("resnet", "clip-finetuned")
-"""The roles that a fusion joins."""
-
-Classifier = ResnetClassifier | ClipClassifier | FusionClassifier
 Answers = dict[str, dict[str, float]]
 """Role -> class -> probability."""
 Sentences = list[dict[str, str | float]]
@@ -130,7 +102,7 @@ class XrayPipeline:
         else:
             self.classifiers[checkpoint.role] = model
         self.checkpoints[checkpoint.role] = checkpoint
-        if checkpoint.role in (*PARTS, "fusion"):
+        if checkpoint.role in ("fusion", *ROLES["fusion"].parts):
             self._join()
 
     def _join(self) -> None:
@@ -253,9 +225,9 @@ class XrayPipeline:
             ValueError: if a class has no prompt.
         """
         looks = Looks([image], [masks.lungs])
-        ((answers, notes),) = self._ask(dict.fromkeys(CLIP_ROLES, prompts) | {"resnet": None}, looks)
+        ((answers, notes),) = self._ask(dict.fromkeys(of_family("clip"), prompts) | {"resnet": None}, looks)
         sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
-        for role in CLIP_ROLES:
+        for role in of_family("clip"):
             if role in answers:
                 texts = [row["sentence"] for row in sentences]
                 clip = self.classifiers[role]
@@ -281,52 +253,3 @@ class XrayPipeline:
     ) -> Report:
         """What a call gives, of an X-ray that `segment` has outlined."""
         return Report(image, masks, involvement, *self.classify(image, masks, prompts), self.engine_names)
-
-
-def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
-    """Put a fusion between the models of its parts' roles, which come from these checkpoints.
-
-    Raises:
-        NotJoined: if it was trained between others.
-    """
-    digests = {role: weights_digest(checkpoints[role].folder) for role in PARTS}
-    fusion.join(*(models[role] for role in PARTS), digests)
-
-
-def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
-    """The model of a checkpoint, run by the fastest engine that there is for it.
-
-    Raises:
-        CheckpointError: if the folder holds another kind of model, its weights do not fit, or the environment asks for
-            an engine that is not there.
-    """
-    logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
-    _check_kind(checkpoint)
-    try:
-        options = {"pickled": True} if checkpoint.pickled else {}
-        torch.set_num_threads(threads())
-        kind = MODELS[checkpoint.role]
-        named = hasattr(kind, "network_names")  # a fusion, as small as a layer, has none
-        with ThreadPoolExecutor(1, "engine") as aside:  # its files are opened while PyTorch loads the weights
-            engine = aside.submit(open_engine, checkpoint.folder, kind.network_names) if named else None
-            model = kind.from_pretrained(checkpoint.folder, **options)
-        if engine:
-            model.engine = engine.result()
-        return model
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}.") from error
-
-
-def _check_kind(checkpoint: Checkpoint) -> None:
-    """Refuse by name, before anything is loaded, a model that is not of the role's kind."""
-    try:
-        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
-        kind = config.get("model_type") or config.get("_model_class")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
-    if kind not in KINDS[checkpoint.role]:
-        wanted = " or ".join(KINDS[checkpoint.role])
-        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {wanted}.")

@@ -21,16 +21,16 @@ from typing import TextIO
 
 from tqdm.auto import tqdm
 
-from hub_models.archives import Given, find
-from hub_models.batch import CSV_FILE, Result, folder_name, pictures, run, table_csv, table_row
-from hub_models.checkpoints import CheckpointError
-from hub_models.clip import Prompts
-from hub_models.labels import read_prompts
-from hub_models.overlay import encode_png
+from hub_models.batch.archives import Given, find
+from hub_models.batch.run import CSV_FILE, Result, folder_name, pictures, run, table_csv, table_row
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.clip import Prompts
+from hub_models.models.labels import read_prompts
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.quiet import no_telemetry
-from hub_models.report import describe, fitting_calibrations
-from hub_models.report_pdf import write_pdf
+from hub_models.reports.description import describe, fitting_calibrations
+from hub_models.reports.overlay import encode_png
+from hub_models.reports.pdf import write_pdf
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -23,9 +23,11 @@ from huggingface_hub import (
     get_token,
 )
 
-from hub_models.checkpoints import HUB_ERRORS, ROLES, hub_failure, repository, variable
-from hub_models.publish import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
-from hub_models.quiet import no_telemetry
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.roles import ROLES, repository
+from hub_models.engines.quiet import no_telemetry
+from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "LICENSE", "SECURITY.md")
@@ -34,8 +36,7 @@ TOP = ("app.py", "LICENSE", "SECURITY.md")
 # the sdk_version there, and the other packages are resolvable beside the lock.
 REQUIREMENTS = {"requirements.txt": PROJECT / "requirements.lock"}
 PATTERNS = (
-    *(f"hub_models/*.{kind}" for kind in ("py", "md", "css", "html")),
-    "hub_models/page/*.py",
+    *(f"hub_models/**/*.{kind}" for kind in ("py", "md", "css", "html")),
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )

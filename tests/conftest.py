@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hub_models import export
-from hub_models.checkpoints import ROLES, variable
-from hub_models.phantom import draw_phantom
-from hub_models.quiet import no_telemetry
-from tests import tiny
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.quiet import no_telemetry
+from hub_models.export import __main__ as export
+from hub_models.xray.phantom import draw_phantom
+from tests.support import tiny_models
 
 LOCAL = (None, "", "localhost", "127.0.0.1", "0.0.0.0", "::", "::1")
 
@@ -52,14 +53,14 @@ def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def covid_qu_ex(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 drawn X-rays as `tiny.write_covid_qu_ex` lays them out; not to be changed."""
-    return tiny.write_covid_qu_ex(tmp_path_factory.mktemp("covid-qu-ex"))
+    """24 drawn X-rays as `tiny_models.write_covid_qu_ex` lays them out; not to be changed."""
+    return tiny_models.write_covid_qu_ex(tmp_path_factory.mktemp("covid-qu-ex"))
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Role -> folder of a tiny checkpoint with random weights; not to be changed."""
-    return tiny.write_checkpoints(tmp_path_factory.mktemp("checkpoints"))
+    return tiny_models.write_checkpoints(tmp_path_factory.mktemp("checkpoints"))
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def exported(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFact
     @cache  # each takes seconds, and few tests need all
     def of(role: str) -> Path:
         folder = tmp_path_factory.mktemp("exported") / role
-        tiny.write_release(role, checkpoints[role], tiny.facts(), folder)
+        tiny_models.write_release(role, checkpoints[role], tiny_models.facts(), folder)
         export.main([str(folder)])
         return folder
 
@@ -88,6 +89,6 @@ def xray(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(tmp_path: Path) -> Path:
     """A complete checkpoint folder."""
     folder = tmp_path / "resnet"
-    tiny.facts().save(folder)
-    tiny.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
+    tiny_models.facts().save(folder)
+    tiny_models.resnet(["COVID-19", "Normal"]).save_pretrained(folder)
     return folder

@@ -10,15 +10,18 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from safetensors import safe_open
 
-from hub_models.cards import CardFacts, render_card
-from hub_models.check import check_folder
-from hub_models.checkpoints import EMBEDDED, ROLES
-from hub_models.images import read_image
-from hub_models.labels import LABELS, MASKS
-from hub_models.mask_files import describe_masks
-from hub_models.phantom import draw_phantom
+from hub_models.cards.card import render_card
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
+from hub_models.models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
-from tests.fakes import serve
+from hub_models.publish.check import check_folder
+from hub_models.reports.mask_files import describe_masks
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
+from hub_models.xray.phantom import draw_phantom
+from tests.support.fake_pipeline import serve
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,23 @@ from huggingface_hub import hf_hub_download
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoProcessor, pipeline
 
-from hub_models import publish
-from hub_models.cards import CardFacts
-from hub_models.checkpoints import ROLES, repository, resolve, variable
-from hub_models.digest import WEIGHTS_FILE
-from hub_models.images import read_image
-from hub_models.opening import open_pipeline
-from hub_models.phantom import draw_phantom
-from hub_models.pipeline import XrayPipeline, load_model
-from hub_models.resnet import ResnetClassifier
-from tests import tiny
-from tests.fakes import serve
-from tests.loopback_hub import WRITE_TOKEN, start, used
-from train import data
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.folder import WEIGHTS_FILE
+from hub_models.checkpoints.resolve import resolve
+from hub_models.checkpoints.roles import ROLES, repository
+from hub_models.models.loading import load_model
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.page.startup import open_pipeline
+from hub_models.pipeline import XrayPipeline
+from hub_models.publish.__main__ import main
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
+from tests.support import tiny_models
+from tests.support.fake_hub import WRITE_TOKEN, start, used
+from tests.support.fake_pipeline import serve
+from train.data import __main__ as data
+from train.data import dataset
 
 REPO = "someone/chest-xray-resnet"
 DATA = "someone/lung-xrays"
@@ -41,18 +45,18 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     monkeypatch,
 ):
     facts = CardFacts.load(folder)
-    local = {role: tiny.write_release(role, checkpoints[role], facts, tmp_path / "all" / role) for role in ROLES}
+    local = {role: tiny_models.write_release(role, checkpoints[role], facts, tmp_path / "all" / role) for role in ROLES}
     with start() as hub:
         with used(hub.url, tmp_path / "mine", WRITE_TOKEN), monkeypatch.context() as chosen:
             for role in ROLES:
                 chosen.setenv(variable(role), str(local[role]))
-            commits = publish.main(["all", "--namespace", "someone"])
+            commits = main(["all", "--namespace", "someone"])
             data.main(["--dataset", str(covid_qu_ex), "--push_to_hub", DATA, "--license", "cc0-1.0"])
         monkeypatch.setenv("XRAY_NAMESPACE", "someone")
         with used(hub.url, tmp_path / "fresh"):
             pulled = open_pipeline(patience=30)
             elsewhere = {role: read_without_this_project(role) for role in ROLES}
-            rows = data.load(DATA)
+            rows = dataset.load(DATA)
             streamed = next(iter(datasets.load_dataset(DATA, split="test", streaming=True)))
 
     assert {role: (one.origin, one.name, one.revision, one.problem) for role, one in pulled.checkpoints.items()} == {
@@ -65,7 +69,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
         client = Client(url, verbose=False)
         assert client.predict(handle_file(xray), api_name="/classify") == (expected.classifiers, [])
     assert elsewhere == {role: {float(t.double().sum()) for t in tensors(pulled, role)} for role in ROLES}
-    local_rows = data.load(str(covid_qu_ex))
+    local_rows = dataset.load(str(covid_qu_ex))
     assert {split: len(part) for split, part in rows.items()} == {
         split: len(part) for split, part in local_rows.items()
     }
@@ -77,14 +81,14 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
 
 def test_onnx_files_come_back_and_run_unless_they_were_made_of_other_weights(exported, tmp_path):
     with start() as hub, used(hub.url, tmp_path / "mine", WRITE_TOKEN):
-        publish.main([str(exported("resnet")), "--repo_id", REPO])
+        main([str(exported("resnet")), "--repo_id", REPO])
         with used(hub.url, tmp_path / "fresh"):
             pulled = resolve("resnet", REPO)
             fast = load_model(pulled)
             assert (pulled.folder / "network.onnx").read_bytes() == (exported("resnet") / "network.onnx").read_bytes()
             assert (str(fast.engine), fast.engine.problem) == ("openvino, float32", None)
             other = shutil.copytree(exported("resnet"), tmp_path / "other")
-            tiny.change_weights(other)
+            tiny_models.change_weights(other)
             hub.repositories[REPO].commit({WEIGHTS_FILE: (other / WEIGHTS_FILE).read_bytes()})
             slow = load_model(resolve("resnet", REPO))
     assert str(slow.engine) == "torch, float32"
@@ -144,9 +148,9 @@ def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_
     after,
 ):
     with start() as hub, used(hub.url, tmp_path / "cache", WRITE_TOKEN):
-        publish.main([str(folder), "--repo_id", REPO])
+        main([str(folder), "--repo_id", REPO])
         before = list(hub.repositories[REPO].commits)
-        tiny.change_weights(folder)
+        tiny_models.change_weights(folder)
         config = folder / "config.json"
         config.write_text(config.read_text().replace("{", '{"remark": "other",', 1))
         expected = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -154,7 +158,7 @@ def test_a_publication_killed_at_any_request_leaves_the_repository_as_it_was_or_
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(httpx2.Client, "send", killed_at(request, after))
                 try:
-                    publish.main([str(folder), "--repo_id", REPO])
+                    main([str(folder), "--repo_id", REPO])
                 except Killed:
                     commits = hub.repositories[REPO].commits
                     if commits != before:  # killed after the one commit: nothing is missing from it

@@ -7,18 +7,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hub_models import checkpoints as finding
-from hub_models.checkpoints import ROLES, Checkpoint, CheckpointError
-from hub_models.clip import ClipClassifier
-from hub_models.engines import Engine
-from hub_models.fusion import FusionClassifier
-from hub_models.looks import Looks
-from hub_models.lungs import Involvement, measure_involvement
-from hub_models.phantom import draw_phantom
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.engine import Engine
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.features import Looks
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Masks, Segmenter
 from hub_models.pipeline import XrayPipeline
-from hub_models.resnet import ResnetClassifier
-from hub_models.unet import Masks, Segmenter
-from tests import tiny
+from hub_models.xray.masks import Involvement, measure_involvement
+from hub_models.xray.phantom import draw_phantom
+from tests.support import tiny_models
 
 PHANTOM = draw_phantom(5, size=128, opacities=2)
 IMAGE = PHANTOM.image.astype(np.float32) / 255
@@ -66,7 +66,7 @@ def test_every_role_is_loaded_from_the_folder_it_is_given(overrides):
 
 
 def test_roles_that_are_not_named_come_from_the_environment_or_the_project(overrides, monkeypatch):
-    monkeypatch.setattr(finding, "EMBEDDED", Path(overrides["unet"]).parent)
+    monkeypatch.setattr("hub_models.checkpoints.resolve.EMBEDDED", Path(overrides["unet"]).parent)
     monkeypatch.setenv("XRAY_RESNET", overrides["resnet"])
     found = XrayPipeline.from_pretrained({"clip-zero-shot": overrides["clip-finetuned"]}).checkpoints
     assert {role: (one.origin, one.folder.name) for role, one in found.items()} == {
@@ -98,14 +98,14 @@ def test_a_report_holds_what_the_single_models_say(overrides):
 
 
 def test_the_classifiers_are_shown_the_outlined_lungs_and_the_infected_share_is_of_them():
-    resnet = tiny.resnet()
+    resnet = tiny_models.resnet()
     report = XrayPipeline(drawn, {"resnet": resnet}, {})(IMAGE)
     assert report.classifiers == {"resnet": resnet(IMAGE, PHANTOM.lungs)}
     assert report.involvement.both == PHANTOM.infection.sum() / PHANTOM.lungs.sum()
 
 
 def test_a_visitors_sentences_reach_the_zero_shot_clip_only():
-    clip = tiny.clip()
+    clip = tiny_models.clip()
     pipeline = XrayPipeline(drawn, {"clip-zero-shot": clip, "clip-finetuned": clip}, {})
     prompts = {"ill": ["COVID-19 lungs"], "well": ["Normal lungs"]}
     answers = pipeline(IMAGE, prompts).classifiers
@@ -118,8 +118,12 @@ def test_a_visitors_sentences_reach_the_zero_shot_clip_only():
 
 
 def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_others_answer():
-    whole = tiny.clip(view="full")
-    classifiers = {"resnet": tiny.resnet(), "clip-zero-shot": whole, "clip-finetuned": tiny.clip(view="crop")}
+    whole = tiny_models.clip(view="full")
+    classifiers = {
+        "resnet": tiny_models.resnet(),
+        "clip-zero-shot": whole,
+        "clip-finetuned": tiny_models.clip(view="crop"),
+    }
     report = XrayPipeline(nothing, classifiers, {})(IMAGE)
     assert report.classifiers == {"clip-zero-shot": whole(IMAGE)}
     assert report.notes == [
@@ -178,7 +182,7 @@ def test_weights_that_are_cut_short_are_refused_in_a_sentence(overrides, tmp_pat
 
 def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_changes_nothing(overrides, tmp_path):
     pipeline = XrayPipeline.from_pretrained(overrides)
-    tiny.resnet(("ill", "well")).save_pretrained(tmp_path)
+    tiny_models.resnet(("ill", "well")).save_pretrained(tmp_path)
     chosen = Checkpoint("resnet", tmp_path, "folder", str(tmp_path))
     pipeline.use(chosen)
     assert pipeline.checkpoints["resnet"] == chosen
@@ -195,8 +199,8 @@ def test_another_checkpoint_takes_its_roles_place_and_one_that_does_not_load_cha
 def test_a_fusion_whose_part_was_exchanged_says_so_until_the_part_is_back(overrides, tmp_path):
     pipeline = XrayPipeline.from_pretrained(overrides)
     before = pipeline(IMAGE)
-    tiny.resnet().save_pretrained(tmp_path)
-    tiny.change_weights(tmp_path)
+    tiny_models.resnet().save_pretrained(tmp_path)
+    tiny_models.change_weights(tmp_path)
     pipeline.use(Checkpoint("resnet", tmp_path, "folder", "another"))
     report = pipeline(IMAGE)
     assert sorted(report.classifiers) == ["clip-finetuned", "clip-zero-shot", "resnet"]

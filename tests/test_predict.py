@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from hub_models.checkpoints import variable
-from hub_models.images import read_image
-from hub_models.overlay import draw_overlay, sketch
-from hub_models.phantom import draw_phantom
+from hub_models.checkpoints.choices import variable
 from hub_models.pipeline import XrayPipeline
 from hub_models.predict import main
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 WITHOUT_PDF = ["infection.png", "lungs.png", "overlay.png", "report.json"]
 

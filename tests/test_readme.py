@@ -1,15 +1,19 @@
 """What the documents claim is tried: their commands exist, their code runs, their figures are the recorded ones."""
 
-import importlib
+import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 
 import gradio
 import pytest
 import yaml
 
-from hub_models.cards import CardFacts, number
-from hub_models.checkpoints import EMBEDDED, ROLES, variable
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import number
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -57,13 +61,19 @@ def test_the_variables_are_those_that_are_read():
         assert f"`{variable(role)}`" in README
 
 
+def door(name: str) -> ModuleType:
+    """What `python -m` runs: a module, or the `__main__` of a package."""
+    package = importlib.util.find_spec(name).submodule_search_locations is not None
+    return importlib.import_module(f"{name}.__main__" if package else name)
+
+
 @pytest.mark.parametrize("document", [README, GUIDE], ids=["README.md", "train/README.md"])
 def test_every_module_that_is_run_exists_and_takes_the_arguments(document, capsys):
     commands = re.findall(r"python -m ([\w.]+)((?:[^\n`]*\\\n)*[^\n`]*)", document)
     assert {"hub_models.publish", "train.compare"} <= {module for module, _ in commands}
     for module, words in commands:
         with pytest.raises(SystemExit) as end:
-            importlib.import_module(module).main(["--help"])
+            door(module).main(["--help"])
         assert end.value.code == 0
         known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
         assert set(re.findall(r"--[\w-]+", words.split("#")[0])) <= known, module

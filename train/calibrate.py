@@ -10,15 +10,19 @@ anew. Its folder is changed.
 import argparse
 from pathlib import Path
 
-from hub_models.cards import CardFacts
-from hub_models.pipeline import MODELS
-from hub_models.quiet import no_telemetry
-from train.arguments import DataArguments, run
-from train.classification import SCORED, ClassifierArguments, finish, segment_splits
-from train.data import load_splits
-from train.rows import class_names
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.roles import of_family
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.loading import class_of
+from train.data.arguments import ClassifierArguments, DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import class_names
+from train.script.arguments import run
+from train.script.finish import SCORED, finish
 
-ROLES = ("resnet", "clip-zero-shot", "clip-finetuned")
+CALIBRATED = of_family("resnet", "clip")
+"""The roles whose checkpoints can be calibrated by themselves."""
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -26,7 +30,7 @@ def main(argv: list[str] | None = None) -> dict:
     no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
-    parser.add_argument("--role", required=True, choices=ROLES, help="what the checkpoint is")
+    parser.add_argument("--role", required=True, choices=CALIBRATED, help="what the checkpoint is")
     parser.add_argument("--checkpoint", required=True, type=Path, help="its folder, which is changed")
     parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
     arguments = parser.parse_args(argv)
@@ -34,7 +38,7 @@ def main(argv: list[str] | None = None) -> dict:
     loaded = load_splits(DataArguments(arguments.dataset), SCORED)
     splits = segment_splits(loaded, ClassifierArguments(unet=arguments.unet), seed=0)
     # 2. Calibrate on the one, measure on the other
-    model = MODELS[arguments.role]
+    model = class_of(arguments.role)
     classifier = model.from_pretrained(arguments.checkpoint)
     if sorted(classifier.labels) != sorted(names := class_names(splits["test"])):
         scored, given = ", ".join(classifier.labels), ", ".join(names)

@@ -32,32 +32,27 @@ from transformers import (
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
-from hub_models.checkpoints import resolve
-from hub_models.clip import ClipClassifier
-from hub_models.quiet import no_telemetry
-from train.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.augment import Augmentation
-from train.classification import (
-    PupilArguments,
-    ViewRows,
-    accuracy,
-    one_class_an_image,
-    release,
-    segment_splits,
-)
-from train.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
-from train.data import load_splits
-from train.distillation import Teacher
-from train.encoders import load_tower
-from train.release import started_from
-from train.rows import class_names
-from train.towers import LITE0, lite_weights, minilm_folder
+from hub_models.checkpoints.resolve import resolve
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.clip import ClipClassifier
+from train.data.augment import Augmentation
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import class_names
+from train.networks.encoders import load_tower
+from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.finish import release
+from train.script.release import started_from
+from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
+from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
+from train.tasks.distillation import Teacher
 
 PACKAGED = "lite0+minilm"
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
 TAKE = {"average_decay": ["full"], "teacher": ["full", "lora"]}
 """Argument -> methods that take it."""
-ROLES = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
+ROLE_OF_METHOD = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
 
 @dataclass(kw_only=True)
@@ -67,7 +62,7 @@ class ClipArguments(PupilArguments):
     method: str = field(
         metadata={
             "help": "captions (makes the zero-shot checkpoint); full, lora or probe (fine-tune on the classes).",
-            "choices": list(ROLES),
+            "choices": list(ROLE_OF_METHOD),
         }
     )
     model_name_or_path: str = field(
@@ -201,7 +196,7 @@ def main(argv: list[str] | None = None) -> dict:
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    role = ROLES[clip_args.method]
+    role = ROLE_OF_METHOD[clip_args.method]
     base, notes = _base(clip_args), _notes(clip_args, splits)
     return release(role, classifier, splits, trainer, data_args, clip_args, base, notes)
 

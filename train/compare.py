@@ -4,9 +4,9 @@
     python -m train.compare --dataset COVID-QU-Ex --split validation --resnet runs/resnet/release --output_dir runs/mine
 
 OUTPUT_DIR gets metrics.json, report.md (the same as tables), predictions.csv (every probability of every image),
-outlines-UNET.csv (what follows from every outline, see `train.record`) and the plots confusion-ROLE.png, roc.png,
-pr.png and reliability.png. A checkpoint that is not named comes from the environment or ships with the project. With
---baseline another UNet, such as one that `train.unet --recipe original` made, is measured beside it.
+outlines-UNET.csv (what follows from every outline, see `train.scoring.predictions`) and the plots confusion-ROLE.png,
+roc.png, pr.png and reliability.png. A checkpoint that is not named comes from the environment or ships with the
+project. With --baseline another UNet, such as one that `train.unet --recipe original` made, is measured beside it.
 """
 
 import argparse
@@ -22,24 +22,28 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from hub_models.calibration import Calibration
-from hub_models.cells import as_cells
-from hub_models.checkpoints import ROLES, Checkpoint
-from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
-from hub_models.pipeline import KINDS, XrayPipeline, load_model
-from hub_models.quiet import no_telemetry
-from hub_models.views import NoLungs
-from train.arguments import DataArguments, run
-from train.class_metrics import mcnemar
-from train.data import load_splits
-from train.evaluation import best_classes, class_probabilities, comparable, outline_lungs
-from train.original import load_segmenter
-from train.plots import save_confusion, save_curves, save_reliability
-from train.record import classes_record, classes_scores, outlines_record, outlines_scores
-from train.release import count_parameters
-from train.report import report
-from train.rows import SPLITS, read_mask
+from hub_models.checkpoints.cells import as_cells
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.calibration import Calibration
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.loading import load_model
+from hub_models.models.views import NoLungs
+from hub_models.pipeline import XrayPipeline
+from hub_models.xray.images import read_image
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import outline_lungs
+from train.data.rows import SPLITS, read_mask
+from train.networks.baseline_unet import load_segmenter
+from train.scoring.class_metrics import mcnemar
+from train.scoring.comparison import report
+from train.scoring.evaluation import best_classes, class_probabilities, comparable
+from train.scoring.plots import save_confusion, save_curves, save_reliability
+from train.scoring.predictions import classes_record, classes_scores, outlines_record, outlines_scores
+from train.script.arguments import run
+from train.script.release import count_parameters
 
 HYBRID, HALVES = "hybrid-averaged", ("resnet", "clip-finetuned")
 """The plain way to join two classifiers, measured wherever both are: the mean of their probabilities."""
@@ -89,7 +93,7 @@ def named(words: str) -> tuple[str, Path]:
 def kind(folder: Path) -> str:
     """A role whose models are of the kind that a folder holds."""
     model = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return next((role for role in ROLES if model in KINDS[role]), "resnet")
+    return next((role for role in ROLES if model in ROLES[role].kinds), "resnet")
 
 
 def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:

@@ -4,10 +4,10 @@
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
     python -m train.controls --dataset COVID-QU-Ex --recipes --cards --output_dir runs/controls-shipped
 
-Each recipe is trained anew on every view of `hub_models.views`, on permuted classes and, with --sources, without each
-source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the lungs
-hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a training
-that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
+Each recipe is trained on every view of `hub_models.models.views`, on permuted classes and, with --sources, without
+each source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the
+lungs hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a
+training that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
 controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
 """
 
@@ -17,18 +17,21 @@ from pathlib import Path
 
 import datasets
 
-from hub_models.cards import CardFacts, with_interval
-from hub_models.checkpoints import resolve
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import with_interval
+from hub_models.checkpoints.resolve import resolve
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline
-from hub_models.quiet import no_telemetry
-from hub_models.unet import Segmenter
-from train.arguments import DataArguments, run
-from train.data import load_splits
-from train.evaluation import class_probabilities, comparable, outline_lungs
-from train.record import classes_record, classes_scores
-from train.rows import SPLITS
-from train.subruns import train_once
-from train.tables import table
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import outline_lungs
+from train.data.rows import SPLITS
+from train.scoring.evaluation import class_probabilities, comparable
+from train.scoring.markdown import table
+from train.scoring.predictions import classes_record, classes_scores
+from train.script.arguments import run
+from train.script.subprocesses import train_once
 
 RECIPES = {
     "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15"],

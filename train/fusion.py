@@ -19,18 +19,21 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import Trainer, set_seed
 
-from hub_models.checkpoints import resolve
-from hub_models.clip import ClipClassifier
-from hub_models.digest import weights_digest
-from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
-from hub_models.looks import Looks
-from hub_models.quiet import no_telemetry
-from hub_models.resnet import ResnetClassifier
-from train.arguments import last_complete_checkpoint, parse_arguments, run
-from train.classification import ClassifierArguments, accuracy, one_class_an_image, release, segment_splits
-from train.data import load_splits
-from train.rows import read_mask
+from hub_models.checkpoints.folder import weights_digest
+from hub_models.checkpoints.resolve import resolve
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.features import Looks
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.xray.images import read_image
+from train.data.arguments import ClassifierArguments
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import read_mask
+from train.script.arguments import last_complete_checkpoint, parse_arguments, run
+from train.script.finish import release
+from train.tasks.classifier_task import accuracy, one_class_an_image
 
 
 @dataclass(kw_only=True)

@@ -15,14 +15,15 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 from tqdm.auto import tqdm
 
-from hub_models.cards import CardFacts
-from hub_models.images import read_image
-from hub_models.plausibility import Plausibility
-from hub_models.quiet import no_telemetry
-from hub_models.unet import Segmenter
-from train.arguments import DataArguments, run
-from train.data import load_splits
-from train.evaluation import BATCH
+from hub_models.cards.facts import CardFacts
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.plausibility import Plausibility
+from hub_models.models.unet import Segmenter
+from hub_models.xray.images import read_image
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import BATCH
+from train.script.arguments import run
 
 REFUSED = 0.01
 """Share of the validation images that the threshold may refuse."""

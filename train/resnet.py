@@ -5,6 +5,7 @@
     python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
 
 With --multi_label an image may have several classes; each then has a probability of its own. An interrupted run goes on
+from hub_models.engines.quiet import no_telemetry
 from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
@@ -15,16 +16,18 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
-from hub_models.quiet import no_telemetry
-from hub_models.resnet import DEPTHS, ResnetClassifier
-from train.arguments import last_complete_checkpoint, parse_arguments, run
-from train.augment import Augmentation
-from train.classification import PupilArguments, ViewRows, accuracy, release, segment_splits
-from train.data import load_splits
-from train.distillation import Teacher, cross_entropy
-from train.layout import use_channels_last
-from train.release import started_from
-from train.rows import class_names
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.resnet import DEPTHS, ResnetClassifier
+from train.data.augment import Augmentation
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import class_names
+from train.script.arguments import last_complete_checkpoint, parse_arguments, run
+from train.script.finish import release
+from train.script.release import started_from
+from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
+from train.tasks.distillation import Teacher, cross_entropy
+from train.tasks.weights import use_channels_last
 
 
 @dataclass(kw_only=True)

@@ -14,11 +14,12 @@ import argparse
 import json
 from pathlib import Path
 
-from hub_models.cards import CardFacts, with_interval
-from hub_models.quiet import no_telemetry
-from train.arguments import run
-from train.subruns import train_once
-from train.tables import table
+from hub_models.cards.facts import CardFacts
+from hub_models.cards.scores import with_interval
+from hub_models.engines.quiet import no_telemetry
+from train.scoring.markdown import table
+from train.script.arguments import run
+from train.script.subprocesses import train_once
 
 SHORT = {
     "encoder_weights": "lite0",

@@ -14,26 +14,26 @@ from dataclasses import dataclass, field
 import datasets
 from transformers import Trainer, set_seed
 
-from hub_models.checkpoints import resolve
-from hub_models.labels import MASKS
-from hub_models.quiet import no_telemetry
-from hub_models.unet import Segmenter
-from train import original
-from train.arguments import last_complete_checkpoint, parse_arguments, run
-from train.augment import Augmentation
-from train.boxes import without_boxes, without_outlines
-from train.data import load_splits
-from train.encoders import load_encoder
-from train.losses import LOSSES
-from train.record import outlines_record, outlines_scores, save_record
-from train.release import count_parameters, procedure, release_folder, save_card
-from train.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
-from train.segmentation import Rows, SegmentationTask, collate, validation_dice
-from train.selftraining import add_healthy, add_taught
-from train.thresholds import ALLOWED, choose_thresholds
-from train.towers import LITE0
+from hub_models.checkpoints.resolve import resolve
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.unet import Segmenter
+from hub_models.xray.masks import MASKS
+from train.data.augment import Augmentation
+from train.data.boxes import without_boxes, without_outlines
+from train.data.dataset import load_splits
+from train.data.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
+from train.data.selftraining import add_healthy, add_taught
+from train.networks import baseline_unet
+from train.networks.encoders import load_encoder
+from train.networks.pip_weights import LITE0
+from train.scoring.predictions import outlines_record, outlines_scores, save_record
+from train.scoring.thresholds import ALLOWED, choose_thresholds
+from train.script.arguments import last_complete_checkpoint, parse_arguments, run
+from train.script.release import count_parameters, procedure, release_folder, save_card
+from train.tasks.losses import LOSSES
+from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
-RECIPES = {"ours": {}, original.NAME: original.RECIPE}
+RECIPES = {"ours": {}, baseline_unet.NAME: baseline_unet.RECIPE}
 LABELLED = {"masks": has_mask, "boxes": has_boxes}
 """Supervision -> whether a row has a label for it."""
 
@@ -109,8 +109,8 @@ class UnetArguments:
 
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     """An untrained segmenter, its encoder perhaps pretrained, and what it starts from in words."""
-    if arguments.encoder == original.NAME:
-        return original.new_segmenter(arguments.image_size), None
+    if arguments.encoder == baseline_unet.NAME:
+        return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
 
@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> dict:
     segmenter.processor.thresholds = choose_thresholds(segmenter, splits["validation"], unet_args.healthy_marked)
     segmenter.network.cpu()
     segmenter.save_pretrained(folder)
-    segmenter = original.load_segmenter(folder)
+    segmenter = baseline_unet.load_segmenter(folder)
     # 5. Measure: the test split, once
     measured = splits[unet_args.measure_on]
     results = outlines_scores(save_record(outlines_record(measured, segmenter), folder))
@@ -204,7 +204,7 @@ def main(argv: list[str] | None = None) -> dict:
         trainer,
         data_args,
         splits,
-        baseline=unet_args.encoder == original.NAME,
+        baseline=unet_args.encoder == baseline_unet.NAME,
         role="unet",
         architecture=architecture(segmenter, unet_args),
         base_model=base,
@@ -226,7 +226,7 @@ def main(argv: list[str] | None = None) -> dict:
 
 def architecture(segmenter: Segmenter, arguments: UnetArguments) -> str:
     """The network in one line."""
-    encoder = "" if arguments.encoder == original.NAME else f", encoder {arguments.encoder}"
+    encoder = "" if arguments.encoder == baseline_unet.NAME else f", encoder {arguments.encoder}"
     kind = "smp.Unet" if encoder else type(segmenter.network).__name__
     return f"{kind}{encoder}, one input channel, outputs {' and '.join(MASKS)}"
 

@@ -1,11 +1,12 @@
 """Measure how soon X-rays are answered, side by side in one run: what runs the networks, and all that is around them.
 
     python -m hub_models.benchmark --parts networks end-to-end --rounds 5
-    python -m hub_models.benchmark --dataset COVID-QU-Ex --requests 1000 --output_dir runs/benchmark
+    python -m hub_models.benchmark --quality runs/quality.json --requests 1000 --output_dir runs/benchmark
 
 The report is printed, and written to OUTPUT_DIR as benchmark.md and benchmark.json. The checkpoints are those that the
-environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. Exit code
-0: all was measured that was asked for; 1: a part could not be, the report says why; 2: nothing was measured.
+environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. What each
+network is worth comes from a file that `python -m train.scoring` writes. Exit code 0: all was measured that was asked
+for; 1: a part could not be, the report says why; 2: nothing was measured.
 """
 
 import argparse
@@ -18,18 +19,19 @@ from pathlib import Path
 from hub_models.benchmark import WrongUse
 from hub_models.benchmark.batch import measure_batch
 from hub_models.benchmark.end_to_end import measure_end_to_end
-from hub_models.benchmark.exports import with_exports
+from hub_models.benchmark.inputs import draw_files, with_exports
 from hub_models.benchmark.machine import describe_machine
 from hub_models.benchmark.networks import measure_networks
 from hub_models.benchmark.page import PageError, measure_page
+from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.report import PARTS, write_report
 from hub_models.benchmark.startup import measure_startup
-from hub_models.benchmark.xrays import draw_files
-from hub_models.checkpoints import CheckpointError, variable
-from hub_models.device import best_device
-from hub_models.fusion import FusionClassifier
+from hub_models.checkpoints.choices import variable
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.engines.device import best_device
+from hub_models.engines.quiet import no_telemetry
+from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
-from hub_models.quiet import no_telemetry
 
 DIFFERENT = 4
 """How many different X-rays are drawn."""
@@ -51,12 +53,13 @@ def main(argv: list[str] | None = None) -> int:
         if best_device().type != "cpu":
             raise WrongUse("This measures the processor; hide the graphics card with CUDA_VISIBLE_DEVICES=-1.")
         make_folder(args.output_dir)
+        quality = Quality.load(args.quality) if args.quality else None
         with with_exports(args.exports) as overrides, redirect_stdout(sys.stderr):
             pipeline = XrayPipeline.from_pretrained(overrides)
             facts = {"machine": describe_machine(), "engines": pipeline.engine_names}
-            facts |= {"rounds": args.rounds, "side": args.side, "dataset": args.dataset, "left_out": []}
+            facts |= {"rounds": args.rounds, "side": args.side, "dataset": quality and quality.dataset, "left_out": []}
             # 2. Each part
-            whole = measure(facts, parts_of(args, pipeline, overrides))
+            whole = measure(facts, parts_of(args, pipeline, overrides, quality))
     except (WrongUse, CheckpointError) as error:
         parser.exit(2, f"{error}\n")
     # 3. The report
@@ -83,7 +86,7 @@ def measure(facts: dict, parts: dict[str, Callable[[], dict]]) -> bool:
 
 
 def parts_of(
-    args: argparse.Namespace, pipeline: XrayPipeline, overrides: dict[str, str]
+    args: argparse.Namespace, pipeline: XrayPipeline, overrides: dict[str, str], quality: Quality | None = None
 ) -> dict[str, Callable[[], dict]]:
     """What measures each part that is wanted, in the order of the report."""
     models = {"unet": pipeline.segmenter} | pipeline.classifiers
@@ -92,7 +95,7 @@ def parts_of(
     environment = {variable(role): folder for role, folder in overrides.items()}
     files = draw_files(DIFFERENT, args.side)
     every = {
-        "networks": lambda: measure_networks(models, folders, args.rounds, args.dataset),
+        "networks": lambda: measure_networks(models, folders, args.rounds, quality),
         "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
         "page": lambda: measure_page(environment, files, args.requests),
         "startup": lambda: measure_startup(environment, files[0]),
@@ -120,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--dataset", help="as the training scripts take it; says what each network is worth, too")
+    parser.add_argument("--quality", type=Path, metavar="FILE", help="what python -m train.scoring measured; told, too")
     parser.add_argument("--output_dir", type=Path, default=Path("runs/benchmark"), help="of the report")
     parser.add_argument("--exports", type=Path, metavar="DIR", help="DIR/ROLE holds more ONNX files of a checkpoint")
     parser.add_argument("--rounds", type=_count, default=30, help="of networks and end to end")

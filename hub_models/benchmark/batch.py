@@ -7,11 +7,11 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from hub_models.batch import run
+from hub_models.batch.run import run
+from hub_models.benchmark.inputs import write_files
 from hub_models.benchmark.machine import resident
-from hub_models.benchmark.xrays import write_files
-from hub_models.images import read_image
 from hub_models.pipeline import Answers, XrayPipeline
+from hub_models.xray.images import read_image
 
 TURNS = 4
 """In how many parts the files are answered, by one way and by the other in turn."""

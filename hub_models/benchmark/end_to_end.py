@@ -8,14 +8,13 @@ from itertools import cycle
 
 import numpy as np
 
-from hub_models.benchmark.rounds import interleaved, percentile
-from hub_models.benchmark.stages import Stages
-from hub_models.engines import Engine
-from hub_models.fusion import FusionClassifier
-from hub_models.images import read_image
-from hub_models.overlay import draw_overlay, encode_png, sketch
+from hub_models.benchmark.timing import Stages, interleaved, percentile
+from hub_models.engines.engine import Engine
+from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.report import Source, describe, fitting_calibrations
+from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.xray.images import read_image
 
 NETWORK = ": network"
 """How the names of the stages end that are networks."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from hub_models.device import threads
+from hub_models.engines.device import threads
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "transformers", "gradio")
 SETTINGS = ("OMP_", "MKL_", "GOMP_", "MALLOC_", "GLIBC_TUNABLES")

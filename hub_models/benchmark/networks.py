@@ -1,7 +1,7 @@
 """Each network in each engine and precision: how soon it answers, how near to what arithmetic allows, and how well."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
@@ -10,15 +10,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
-from hub_models.benchmark import WrongUse
-from hub_models.benchmark.floor import PRODUCT, count_flops, matrix_product
-from hub_models.benchmark.rounds import interleaved, percentile
-from hub_models.digest import WEIGHTS_FILE
-from hub_models.engines import ENGINES, PRECISIONS, Engine, graph_file, open_engine
-from hub_models.float32_files import Model, pixels_of
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
+from hub_models.benchmark.quality import Quality
+from hub_models.benchmark.timing import interleaved, percentile
+from hub_models.checkpoints.choices import ENGINES, PRECISIONS
+from hub_models.checkpoints.folder import WEIGHTS_FILE
+from hub_models.engines.engine import Engine, graph_file, open_engine
+from hub_models.export.float32 import Model, pixels_of
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 TOGETHER = 8
 """How many inputs make the larger batch."""
@@ -60,7 +62,7 @@ class Variant:
 
 
 def measure_networks(
-    models: Mapping[str, Model], folders: Mapping[str, Path], rounds: int, dataset: str | None = None
+    models: Mapping[str, Model], folders: Mapping[str, Path], rounds: int, quality: Quality | None = None
 ) -> dict:
     """Time all networks in all engines and precisions that there are, in one run.
 
@@ -68,23 +70,19 @@ def measure_networks(
         models: role -> model.
         folders: role -> folder of its checkpoint.
         rounds: how often each network runs, with one input and with `TOGETHER`.
-        dataset: as the training scripts take it; quality is not measured without.
+        quality: what the models were found to be worth on a data set; nothing is told of it without.
 
     Returns:
         "rows", each as `row` gives it; "gflops_per_second" of the fastest matrix product; "left_out", a sentence for
         all that was not measured.
 
-    Raises:
-        WrongUse: there is no such data set.
     """
-    engines, qualities, left_out = {}, {}, missing_engines()
+    engines, left_out = {}, missing_engines()
     for role, model in models.items():
         engines[role], problems = open_engines(role, model, folders[role])
         left_out += problems
-    if dataset:
-        for role, model in models.items():
-            qualities[role], problems = measure_quality(role, model, engines[role], dataset)
-            left_out += problems
+    qualities, problems = quality.of(folders) if quality else ({}, [])
+    left_out += problems
     variants = [one for role, model in models.items() for one in variants_of(role, model, engines[role], folders[role])]
     timed = {(one, count): partial(one.run, getattr(one, count)) for one in variants for count in ("one", "several")}
     seconds = interleaved(timed | {"product": matrix_product()}, rounds, "Networks")
@@ -152,7 +150,10 @@ def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], l
     parts, precisions = tuple(model.networks), PRECISIONS[::-1]
     files = [graph_file(folder, part, precision) for precision in precisions for part in parts]
     engines, missing = [Engine()], [file.name for file in files if not file.is_file()]
-    problems = [f"{role} has no {' and no '.join(missing)}; hub_models.export writes them."] if missing else []
+    problems = []
+    if missing:
+        doors = "hub_models.export and train.quantize write them"
+        problems.append(f"{role} has no {' and no '.join(missing)}; {doors}.")
     for precision in precisions:
         for name in filter(importlib.util.find_spec, ("onnxruntime", "openvino")):
             engine = open_engine(folder, parts, name, precision)
@@ -163,26 +164,24 @@ def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], l
     return engines, problems
 
 
-def measure_quality(role: str, model: Model, engines: list[Engine], dataset: str) -> tuple[dict, list[str]]:
-    """Engine in words -> what the model is worth with it on the validation split; or sentences that say why not.
+SIDE = 1024
 
-    Raises:
-        WrongUse: there is no such data set.
+
+PRODUCT = 2 * SIDE**3
+"""Operations in `matrix_product`; a multiplication and an addition are two."""
+
+
+def count_flops(module: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
+    """Operations in the convolutions, matrix products and attentions of a module with these inputs.
+
+    PyTorch counts no fused attention of a processor; here attention is two products, as it is written.
     """
-    used = model.engine
-    try:
-        from train.quality import Quality
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    return counter.get_total_flops()
 
-        quality, found = Quality(dataset, model), {}
-        for engine in engines:
-            model.engine = engine
-            found[str(engine)] = quality.measure(model) | {"images": quality.images}
-        return found, []
-    except ModuleNotFoundError as error:
-        return {}, [f"What {role} is worth: {error.name} is not installed, pip install -r train/requirements.txt."]
-    except ValueError as error:
-        return {}, [f"What {role} is worth: {error}"]
-    except FileNotFoundError as error:
-        raise WrongUse(str(error)) from error
-    finally:
-        model.engine = used
+
+def matrix_product() -> Callable[[], torch.Tensor]:
+    """What measures the rate: a float32 product of `PRODUCT` operations, in place."""
+    left, right = (torch.rand(SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
+    return partial(torch.mm, left, right, out=torch.empty(SIDE, SIDE))

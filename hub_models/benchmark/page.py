@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 import hub_models
 from hub_models.benchmark.machine import resident
-from hub_models.benchmark.rounds import percentile
+from hub_models.benchmark.timing import percentile
 
 APP = Path(hub_models.__file__).parents[1] / "app.py"
 AT_ONCE = (1, 8, 25)

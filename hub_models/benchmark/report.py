@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from hub_models.report import one_line
+from hub_models.reports.description import one_line
 
 PARTS = ("networks", "end-to-end", "page", "startup", "batch")
 """What can be measured, in the order of the report."""
@@ -76,7 +76,7 @@ def _networks(facts: Mapping) -> str:
     share of the largest of those. *MB*: of the file; PyTorch's holds all networks of its checkpoint, in float16, and a
     float32 file of another engine reads its weights from there."""
     worth = f"*quality*: of the whole model on the validation split of {dataset}." if dataset else ""
-    worth = worth or "*quality* was not measured: that needs --dataset."
+    worth = worth or "*quality* is not told: that needs --quality."
     return "\n\n".join(["## Networks", table(head, rows), one_line(told), worth])
 
 

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hub_models import figures
-from hub_models.cards import CARD_FILE
-from hub_models.checkpoints import Checkpoint, CheckpointError, Progress, resolve
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
-from hub_models.wording import card_html, control_text
+from hub_models.cards import comparison
+from hub_models.cards.curves import reliability_curves, roc_curves
+from hub_models.cards.facts import CARD_FILE
+from hub_models.checkpoints.download import Progress
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import resolve
+from hub_models.page.results import card_html, control_text
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.pipeline import XrayPipeline
@@ -90,15 +93,15 @@ def read_record(checkpoint: Checkpoint) -> None:
             raise ValueError(f"its card has more than {MAX_CARD_BYTES / 1e6:.0f} MB")
         card_html(checkpoint)
         control_text(checkpoint)
-        facts = figures.recorded(one)
-        figures.class_scores(facts)
-        figures.control_scores(facts)
-        figures.outline_scores(facts)
-        figures.reliability_curves(facts, one)
+        facts = comparison.recorded(one)
+        comparison.class_scores(facts)
+        comparison.control_scores(facts)
+        comparison.outline_scores(facts)
+        reliability_curves(facts, one)
         for recorded in facts.values():
-            figures.confusion(recorded)
+            comparison.confusion(recorded)
             for label in recorded.labels:
-                figures.roc_curves(facts, one, label)
+                roc_curves(facts, one, label)
     except (ValueError, TypeError, KeyError, LookupError, AttributeError, OSError) as error:
         reason = " ".join(str(error).replace(str(checkpoint.folder), checkpoint.name).split()).rstrip(".")
         raise CheckpointError(f"The card or the record of {checkpoint.name} is damaged: {reason}.") from error

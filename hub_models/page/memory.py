@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hub_models.checkpoints import Checkpoint
-from hub_models.lungs import Involvement
-from hub_models.masks import Masks
-from hub_models.overlay import Sketch, sketch
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.reports.overlay import Sketch, sketch
+from hub_models.xray.masks import Involvement, Masks
 
 MAX_BYTES = 64_000_000
 """Of everything remembered for all visitors together."""

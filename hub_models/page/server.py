@@ -6,16 +6,24 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from hub_models import figures
 from hub_models.page import limits
+from hub_models.page.events import zero_gpu
+from hub_models.page.exchange import Exchange
+from hub_models.page.folder import PageFolder, keep_swept
 from hub_models.page.guard import Guard
+from hub_models.page.imports import no_garbage_collection
+from hub_models.page.layout import build_demo
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
 
 HOST_VARIABLE, PORT_VARIABLE = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
 PORT = 7860
@@ -32,8 +40,8 @@ THEME = gr.themes.Default(primary_hue="sky", neutral_hue="slate", font=["system-
 )
 LOOK = {
     "theme": THEME,
-    "css_paths": Path(figures.__file__).with_name("page.css"),
-    "head_paths": Path(figures.__file__).with_name("page_head.html"),
+    "css_paths": Path(__file__).with_name("page.css"),
+    "head_paths": Path(__file__).with_name("page_head.html"),
 }
 
 
@@ -129,3 +137,42 @@ def wait(demo: gr.Blocks) -> None:
         if demo.is_running:
             demo.server.config.timeout_graceful_shutdown = 0.5
             demo.close(verbose=False)
+
+
+def serve(folder: PageFolder, listen: tuple[str, int], mcp: bool, exchange: Exchange | None) -> None:
+    """Open the page, load the models, and wait for the end.
+
+    Args:
+        folder: where it keeps files.
+        listen: host and port.
+        mcp: whether assistants may call its endpoints as tools.
+        exchange: what visitors may put in place of a checkpoint; None for nothing.
+
+    Raises:
+        CheckpointError: an embedded checkpoint does not load.
+    """
+    lent, models, ended = zero_gpu(), Future(), threading.Event()
+    if lent:  # a card is lent to copies of this process, which have the models if it had them before
+        models.set_result(load())
+    demo = build_demo(models, exchange)
+    launch(demo, mcp, server_name=listen[0], server_port=listen[1])
+    folder.keep_what_is_there()
+
+    def forget(age_seconds: float) -> None:
+        demo.layout.state.memory.forget(age_seconds)
+        forget_sessions(demo, age_seconds)
+
+    keep_swept(folder, forget, ended)
+    try:
+        if not lent:  # only now: two threads that import at once make the page wait
+            models.set_result(load())
+        wait(demo)
+    finally:
+        ended.set()
+
+
+def load() -> "XrayPipeline":
+    """Load torch, which takes seconds, and the models."""
+    with no_garbage_collection():
+        from hub_models.page.startup import open_pipeline
+    return open_pipeline()

@@ -10,8 +10,8 @@ import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
 
-from hub_models.images import ImageRefused, read_image
-from hub_models.overlay import encode_png
+from hub_models.reports.overlay import encode_png
+from hub_models.xray.images import ImageRefused, read_image
 
 NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
 """What is said of every path that is not admitted, whatever is there."""

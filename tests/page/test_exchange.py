@@ -10,15 +10,17 @@ import gradio as gr
 import pytest
 
 import app
-from hub_models.checkpoints import CheckpointError, resolve
-from hub_models.images import read_image
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.checkpoints.resolve import resolve
 from hub_models.page import exchange
 from hub_models.page.exchange import VARIABLE, Exchange
-from hub_models.phantom import draw_phantom
+from hub_models.page.layout import Layout
 from hub_models.pipeline import XrayPipeline
-from tests import tiny
-from tests.fakes import ready
-from tests.loopback_hub import Repository, start, used
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
+from tests.support import tiny_models
+from tests.support.fake_hub import Repository, start, used
+from tests.support.fake_pipeline import ready
 
 
 @pytest.fixture
@@ -34,10 +36,15 @@ def nothing_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def release(folder: Path, labels: list[str] | None = None) -> str:
     """A tiny ResNet with card and record, as a folder that the owner may name."""
-    model = tiny.resnet(labels or ["COVID-19", "Normal"])
-    tiny.facts().save(folder)
+    model = tiny_models.resnet(labels or ["COVID-19", "Normal"])
+    tiny_models.facts().save(folder)
     model.save_pretrained(folder)
     return str(folder)
+
+
+def page_with(pipeline: XrayPipeline, *named: str) -> Layout:
+    """The parts of a page whose owner named checkpoints, or allows all of the Hub."""
+    return app.build_demo(ready(pipeline), Exchange(named)).layout
 
 
 def look_of(pipeline: XrayPipeline) -> tuple:
@@ -58,25 +65,26 @@ def test_it_is_off_unless_the_owner_asks_for_it(monkeypatch):
 def test_a_page_without_it_has_no_event_for_it(real, monkeypatch, space):
     if space:
         monkeypatch.setenv("SPACE_ID", space)
-    offered = [
-        any(event.fn and event.fn.__name__ == "exchange" for event in app.build_demo(ready(real), allowed).fns.values())
-        for allowed in (None, Exchange())
-    ]
-    assert offered == [False, True]
+    for allowed in (None, Exchange()):
+        events = app.build_demo(ready(real), allowed).fns.values()
+        assert any(event.fn and event.fn.__name__ == "put_in_place" for event in events) == (allowed is not None)
 
 
 def test_another_checkpoint_that_the_owner_named_is_used_from_then_on(real, tmp_path):
     folder = release(tmp_path / "resnet")
-    told = app.Actions(ready(real), Exchange((folder,))).exchange("resnet", f" {folder} ")
-    assert f"| resnet | <code>{folder}</code> | folder | <code>-</code> |" in told[2]
-    assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
+    layout = page_with(real, folder)
+    layout.tabs["models"].chooser.put_in_place("resnet", f" {folder} ")
+    told = layout.tell("resnet")
+    assert f"| resnet | <code>{folder}</code> | folder | <code>-</code> |" in told[layout.tabs["models"].table]
+    assert layout.tabs["prompts"].prompts not in told  # what the visitor wrote for zero-shot CLIP stays
     assert real.classifiers["resnet"].labels == ["COVID-19", "Normal"]
 
 
 def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
-    tiny.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
-    told = app.Actions(ready(real), Exchange((str(tmp_path),))).exchange("clip-zero-shot", str(tmp_path))
-    assert told[-1].startswith("Cat: a chest X-ray of Cat\n")
+    tiny_models.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
+    layout = page_with(real, str(tmp_path))
+    layout.tabs["models"].chooser.put_in_place("clip-zero-shot", str(tmp_path))
+    assert layout.tell("clip-zero-shot")[layout.tabs["prompts"].prompts].startswith("Cat: a chest X-ray of Cat\n")
 
 
 def test_a_download_is_told_to_the_visitor(real, monkeypatch):
@@ -87,7 +95,7 @@ def test_a_download_is_told_to_the_visitor(real, monkeypatch):
     told = []
     monkeypatch.setattr(exchange, "resolve", found)
     monkeypatch.setattr(exchange, "read_record", lambda checkpoint: None)
-    app.Actions(ready(real), Exchange()).exchange(
+    page_with(real).tabs["models"].chooser.put_in_place(
         "resnet", "someone/resnet", lambda done, **words: told.append((done, words["desc"]))
     )
     assert told == [((5_000_000, 20_000_000), "Downloading 20 MB"), (1.0, "Loading")]
@@ -96,9 +104,9 @@ def test_a_download_is_told_to_the_visitor(real, monkeypatch):
 @pytest.mark.parametrize("wish", ["no such thing", "/etc", "{resnet}", "runs/unet/release", "someone/other"])
 def test_what_the_owner_has_not_named_is_refused_with_the_list(real, checkpoints, wish):
     before = look_of(real)
-    page = app.Actions(ready(real), Exchange(("someone/unet@v1",)))
+    page = page_with(real, "someone/unet@v1").tabs["models"].chooser
     with pytest.raises(gr.Error, match=r"not on the list.*choose one of embedded, someone/unet@v1\. The unet in use"):
-        page.exchange("unet", wish.format(**checkpoints))
+        page.put_in_place("unet", wish.format(**checkpoints))
     assert look_of(real) == before
 
 
@@ -106,11 +114,11 @@ def test_without_a_list_a_folder_is_refused_even_if_it_is_named_like_a_hub_id(re
     monkeypatch.chdir(tmp_path)
     shutil.copytree(checkpoints["resnet"], tmp_path / "someone" / "resnet")
     assert resolve("resnet", "someone/resnet").origin == "folder"
-    page = app.Actions(ready(real), Exchange())
+    page = page_with(real).tabs["models"].chooser
     with pytest.raises(gr.Error, match="is not a Hub id; write user/repo"):
-        page.exchange("resnet", str(checkpoints["resnet"]))
+        page.put_in_place("resnet", str(checkpoints["resnet"]))
     with pytest.raises(gr.Error, match="No resnet model"):
-        page.exchange("resnet", "someone/resnet")
+        page.put_in_place("resnet", "someone/resnet")
 
 
 def damage_record(folder: Path) -> None:
@@ -139,19 +147,19 @@ def damage_config(folder: Path) -> None:
 def test_whatever_is_wrong_with_it_all_is_as_it_was_and_the_tabs_go_on(real, tmp_path, damage):
     folder = release(tmp_path / "resnet")
     damage(Path(folder))
-    before, page = look_of(real), app.Actions(ready(real), Exchange((folder,)))
+    before, layout = look_of(real), page_with(real, folder)
     with pytest.raises(gr.Error, match=r"The resnet in use stays\.") as refused:
-        page.exchange("resnet", folder)
+        layout.tabs["models"].chooser.put_in_place("resnet", folder)
     assert folder in refused.value.message
     assert look_of(real) == before
-    assert page.tell()
-    assert page.figures(None, None)
+    assert layout.tell()
+    assert layout.tabs["compare"].compare(None, None)
 
 
 def test_a_checkpoint_of_another_kind_leaves_the_one_in_use(real, checkpoints):
     folder, before, model = str(checkpoints["resnet"]), real.checkpoints["unet"], real.segmenter
     with pytest.raises(gr.Error, match=r"holds a model of the kind resnet; unet takes Unet.*The unet in use stays\."):
-        app.Actions(ready(real), Exchange((folder,))).exchange("unet", folder)
+        page_with(real, folder).tabs["models"].chooser.put_in_place("unet", folder)
     assert real.checkpoints["unet"] is before
     assert real.segmenter is model
 

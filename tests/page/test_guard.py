@@ -11,7 +11,7 @@ import pytest
 
 from hub_models.page import guard, limits
 from hub_models.page.guard import Guard
-from tests.fakes import FakePipeline, serve
+from tests.support.fake_pipeline import FakePipeline, serve
 
 Usage = namedtuple("Usage", "total used free")
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hub_models.checkpoints import Checkpoint
-from hub_models.lungs import Involvement
-from hub_models.masks import Masks
-from hub_models.overlay import OVERLAY_SIDE, sketch
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.page.memory import Memory, Outlined, PackedMask
+from hub_models.reports.overlay import OVERLAY_SIDE, sketch
+from hub_models.xray.masks import Involvement, Masks
 
 UNET = Checkpoint("unet", Path("unet"), "embedded", "embedded")
 

@@ -15,19 +15,19 @@ import pytest
 
 from hub_models.page import server
 from hub_models.page.folder import PREFIX
-from tests.fakes import free_port
+from tests.support.fake_pipeline import free_port
 
 ROOT = Path(__file__).parents[2]
 START = """
 import sys, tempfile
 from pathlib import Path
 from hub_models.page import folder
-import hub_models.opening
-from tests.fakes import FakePipeline
+import hub_models.page.startup
+from tests.support.fake_pipeline import FakePipeline
 import app
 
 cards = Path(tempfile.mkdtemp())
-hub_models.opening.open_pipeline = lambda: FakePipeline(cards)
+hub_models.page.startup.open_pipeline = lambda: FakePipeline(cards)
 keep = float(sys.argv.pop())
 if keep:
     folder.KEEP_SECONDS, folder.SWEEP_SECONDS = keep, keep / 4

@@ -21,9 +21,9 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 import app
-from hub_models.images import read_image
-from hub_models.phantom import draw_phantom
-from tests.fakes import FakePipeline, ready, serve
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
+from tests.support.fake_pipeline import FakePipeline, ready, serve
 
 VICTIMS = 200
 FILES = ("image", "file", "uploadbutton", "gallery", "imageeditor", "multimodaltextbox")

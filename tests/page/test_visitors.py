@@ -17,9 +17,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from hub_models.page import limits, visitors
+from hub_models.page import endpoints, limits, visitors
 from hub_models.page.visitors import BATCHES, address_of
-from tests.fakes import FakePipeline, ready, serve
+from tests.support.fake_pipeline import FakePipeline, ready, serve
 
 SECRET = "Mustermann-Erika"
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_sentence(pipeline, xray, monkeypatch):
     def full(picture: np.ndarray) -> str:
         raise OSError(errno.ENOSPC, "No space left on device", "/somewhere/secret")
 
-    monkeypatch.setattr(app, "serve_picture", full)
+    monkeypatch.setattr(endpoints, "serve_picture", full)
     with serve(pipeline) as url, pytest.raises(AppError, match=r"^The page's disk is full\. Try again in an hour"):
         Client(url, verbose=False).predict(handle_file(xray), api_name="/segment")
 
@@ -206,11 +206,11 @@ def test_a_session_that_is_not_used_is_forgotten(pipeline, xray):
 
 def test_the_memory_of_a_page_is_small_whatever_the_pictures(pipeline, tmp_path):
     """What is kept of an X-ray of 9 megapixels, which takes 36 MB as numbers, is its small copy."""
-    page = app.Actions(ready(pipeline))
-    from tests.fakes import uploaded
+    layout = app.build_demo(ready(pipeline)).layout
+    from tests.support.fake_pipeline import uploaded
 
     Image.fromarray(np.tile(np.arange(0, 250, 1, np.uint8), (3000, 12))).save(tmp_path / "large.png")
     for _ in range(3):
-        list(page.show(uploaded(tmp_path / "large.png"), ["lungs", "infection"], "fill", 0.4))
-    assert len(page.memory) == 3
-    assert page.memory.size < 3 * 1.8e6
+        list(layout.tabs["analyse"].show(uploaded(tmp_path / "large.png"), ["lungs", "infection"], "fill", 0.4))
+    assert len(layout.state.memory) == 3
+    assert layout.state.memory.size < 3 * 1.8e6

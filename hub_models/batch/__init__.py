@@ -1,0 +1,1 @@
+"""Many X-rays: found, read ahead, answered together, packed."""

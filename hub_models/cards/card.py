@@ -1,0 +1,74 @@
+"""The model card of a checkpoint, made of the facts that its training run recorded."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from hub_models.cards.scores import bootstrap, measured, number
+from hub_models.checkpoints.roles import ROLES
+
+if TYPE_CHECKING:  # the facts are saved with their card
+    from hub_models.cards.facts import CardFacts
+
+TEMPLATE = Path(__file__).with_name("card_template.md")
+
+
+def render_card(facts: "CardFacts") -> str:
+    """Model card of a checkpoint, metadata first; every figure in it comes from `facts`."""
+    role = ROLES[facts.role]
+    data = ModelCardData(
+        license=facts.data["license"],
+        library_name=role.library,
+        pipeline_tag=role.task,
+        base_model=_hub_id(facts.base_model),
+        datasets=_hub_id(facts.data["name"]),
+        tags=["chest-x-ray", "medical-imaging", "covid-19", role.tag],
+        metrics=list(dict.fromkeys(row.metric for row in measured(facts))),
+        model_name=role.card_title,
+        eval_results=eval_results(facts),
+    )
+    card = ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        title=role.card_title,
+        facts=facts,
+        measured=measured(facts),
+        bootstrap=bootstrap(facts),
+        number=number,
+        duration=duration,
+    )
+    return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
+
+
+def eval_results(facts: "CardFacts") -> list[EvalResult]:
+    """The measured figures in the form that the Hub shows beside a model."""
+    name = facts.data["name"]
+    return [
+        EvalResult(
+            task_type=ROLES[facts.role].task,
+            dataset_type=_hub_id(name) or re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"),
+            dataset_name=name,
+            dataset_split=facts.results["split"],
+            dataset_args={"fingerprint": facts.data["fingerprint"], "images": facts.results["images"]},
+            metric_type=row.metric,
+            metric_name=row.name,
+            metric_value=row.value,
+        )
+        for row in measured(facts)
+        if row.value is not None
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Wall clock in the unit that reads best."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} seconds"
+
+
+def _hub_id(name: str | None) -> str | None:
+    """The name if it is written as a repository on the Hub is, else None."""
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name or "") else None

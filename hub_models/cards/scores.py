@@ -1,0 +1,115 @@
+"""The measured figures among a checkpoint's facts: their names, their intervals, and how they are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hub_models.checkpoints.roles import ROLES
+
+if TYPE_CHECKING:  # the facts are saved with the card that shows the scores
+    from hub_models.cards.facts import CardFacts
+
+# Key in the recorded results -> (metric id in the metadata, name in the card).
+OVERLAPS = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "precision": "precision",
+    "recall": "recall",
+    "average_precision": "average precision",
+}
+
+AVERAGES = {
+    "pooled": "pooled over all pixels",
+    "pooled_all_images": "pooled over all pixels, blank masks too",
+    "mean_per_image": "mean per image",
+    "mean_all_images": "mean per image, blank masks too",
+}
+
+MASK_METRICS = {
+    f"{score}_{average}": (score, f"{OVERLAPS[score]}, {AVERAGES[average]}")
+    for average in AVERAGES
+    for score in OVERLAPS
+} | {"hd95_mean_per_image": ("hd95", "distance of the outlines, 95th percentile, in pixels, mean per image")}
+
+HEALTHY_METRICS = {
+    "share_marked": ("false_infection", "images with any infection outlined"),
+    "share_marked_over_1_percent": ("false_infection", "images with over 1 % of the lungs outlined as infected"),
+    "mean_marked_area": ("false_infection", "outlined share of the lungs, mean per image"),
+}
+
+CLASS_METRICS = {
+    "accuracy": ("accuracy", "accuracy"),
+    "precision_macro": ("precision", "precision, macro average"),
+    "recall_macro": ("recall", "recall, macro average (balanced accuracy)"),
+    "f1_macro": ("f1", "F1, macro average"),
+    "auroc_macro": ("roc_auc", "AUROC of each class against the others, macro average"),
+    "average_precision_macro": ("average_precision", "average precision, macro average"),
+    "ece": ("ece", "expected calibration error, bins of equal mass"),
+    "brier": ("brier_score", "Brier score, summed over the classes"),
+    "set_coverage": ("coverage", "prediction sets that hold the true class"),
+    "set_size_mean": ("set_size", "classes in a prediction set, mean"),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One row of the results: metric id on the Hub, name, value, interval, and how many images it was measured on."""
+
+    metric: str
+    name: str
+    value: float | None
+    interval: list[float] | None
+    images: int
+
+
+def metrics_of(role: str) -> dict[str, tuple[str, str]]:
+    """Key in the recorded results -> (metric id in the metadata, name in the card), of a role's checkpoint."""
+    return MASK_METRICS if ROLES[role].family == "unet" else CLASS_METRICS
+
+
+def measured(facts: "CardFacts") -> list[Measured]:
+    """The rows of the results; a value that was not measured, or has no interval, is None."""
+    results, metrics = facts.results, metrics_of(facts.role)
+    masks = [mask for mask in results if mask in facts.labels] if facts.role == "unet" else []
+    parts = [(f"{mask}: ", results[mask], metrics) for mask in masks] or [("", results, metrics)]
+    if "healthy" in results:
+        parts.append(("healthy: ", results["healthy"], HEALTHY_METRICS))
+    return [
+        Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), _images(scores, key))
+        for prefix, scores, named in parts
+        for key, (metric, name) in named.items()
+        if key in scores
+    ]
+
+
+def _images(scores: dict[str, Any], key: str) -> int:
+    """How many images a figure was measured on."""
+    return scores["images_all" if key.endswith("_all_images") else "images"]
+
+
+def bootstrap(facts: "CardFacts") -> dict[str, float | int] | None:
+    """How the intervals were made, for the part with the most patients; None without intervals."""
+    parts = [part for part in (facts.results, *facts.results.values()) if isinstance(part, dict)]
+    made = [part["bootstrap"] for part in parts if part.get("bootstrap")]
+    return max(made, key=lambda how: how["patients"], default=None)
+
+
+def number(value: float | int | str | None) -> str:
+    """A figure as the card shows it: counts with thousands separated, measurements with three decimals."""
+    match value:
+        case None:
+            return "not measured"
+        case bool() | str():
+            return str(value)
+        case int():
+            return f"{value:,}"
+        case _:
+            return f"{value:.3f}"
+
+
+def with_interval(scores: Mapping[str, Any], name: str) -> str:
+    """A score with its interval behind it: "0.912 (0.89-0.93)"."""
+    if scores.get(name) is None or name not in scores.get("intervals", {}):
+        return number(scores.get(name))
+    low, high = scores["intervals"][name]
+    return f"{scores[name]:.3f} ({low:.2f}-{high:.2f})"

@@ -1,0 +1,1 @@
+"""Roles, what a checkpoint's folder holds, what the environment chooses, and where a checkpoint comes from."""

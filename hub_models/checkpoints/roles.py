@@ -1,0 +1,88 @@
+"""The roles that a checkpoint can fill in the project, one row each."""
+
+from dataclasses import dataclass
+
+CLIP_KINDS = ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_clip")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a checkpoint is for.
+
+    Attributes:
+        title: what the page calls it.
+        family: "unet", "resnet", "clip" or "fusion": which class loads it.
+        kinds: what its config may call its model: the class of segmentation_models_pytorch, or transformers'
+            `model_type`.
+        card_title: the title of its model card.
+        library: the library that loads it, as the Hub names it.
+        task: its task, as the Hub names it.
+        tag: a tag of its model card.
+        parts: the roles whose checkpoints it joins; without them it does not answer.
+    """
+
+    title: str
+    family: str
+    kinds: tuple[str, ...]
+    card_title: str
+    library: str
+    task: str
+    tag: str
+    parts: tuple[str, ...] = ()
+
+
+CLIP = {"library": "transformers", "task": "zero-shot-image-classification", "tag": "clip"}
+
+ROLES = {
+    "unet": Role(
+        title="UNet",
+        family="unet",
+        kinds=("Unet",),
+        card_title="Chest X-ray UNet: lungs and infection",
+        library="segmentation-models-pytorch",
+        task="image-segmentation",
+        tag="unet",
+    ),
+    "resnet": Role(
+        title="ResNet",
+        family="resnet",
+        kinds=("resnet",),
+        card_title="Chest X-ray ResNet",
+        library="transformers",
+        task="image-classification",
+        tag="resnet",
+    ),
+    "clip-zero-shot": Role(
+        title="CLIP, zero-shot",
+        family="clip",
+        kinds=CLIP_KINDS,
+        card_title="Chest X-ray CLIP, zero-shot",
+        **CLIP,
+    ),
+    "clip-finetuned": Role(
+        title="CLIP, fine-tuned",
+        family="clip",
+        kinds=CLIP_KINDS,
+        card_title="Chest X-ray CLIP, fine-tuned",
+        **CLIP,
+    ),
+    "fusion": Role(
+        title="ResNet and CLIP, joined",
+        family="fusion",
+        kinds=("xray-fusion",),
+        card_title="Chest X-ray ResNet and CLIP, joined",
+        parts=("resnet", "clip-finetuned"),
+        **CLIP,
+    ),
+}
+"""Name -> role, in the order in which they are shown."""
+
+
+def of_family(*families: str) -> tuple[str, ...]:
+    """Names of the roles of these families, in their order."""
+    return tuple(name for name, role in ROLES.items() if role.family in families)
+
+
+def repository(namespace: str, role: str) -> str:
+    """Hub id that a role's checkpoint has in a namespace, unless it was published under another one."""
+    return f"{namespace}/chest-xray-{role}"

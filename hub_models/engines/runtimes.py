@@ -1,0 +1,84 @@
+"""ONNX Runtime and OpenVINO as functions of tensors."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hub_models.checkpoints.folder import WEIGHTS_FILE
+from hub_models.engines.device import threads
+from hub_models.engines.quiet import no_telemetry
+
+
+@contextmanager
+def without_links(file: Path) -> Iterator[Path]:
+    """The ONNX file, in a folder where the weights that it reads lie beside it.
+
+    In the Hub's cache both are links to elsewhere, and engines do not read what lies outside of a file's folder.
+    """
+    if not (file.is_symlink() or (file.parent / WEIGHTS_FILE).is_symlink()):
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="xray-engine-") as folder:
+        for name in (file.name, WEIGHTS_FILE):
+            shutil.copy(file.parent / name, folder)
+        yield Path(folder, file.name)
+
+
+class OnnxRuntimeNetwork:
+    """An ONNX file in ONNX Runtime; calls may overlap."""
+
+    def __init__(self, file: Path) -> None:
+        no_telemetry()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
+        with without_links(file) as real:
+            self.session = onnxruntime.InferenceSession(real, options, providers=["CPUExecutionProvider"])
+        self.inputs = [given.name for given in self.session.get_inputs()]
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The file's outputs, on the CPU, of its inputs."""
+        arrays = (tensor.numpy() for tensor in inputs)
+        return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
+
+
+class OpenVinoNetwork:
+    """An ONNX file in OpenVINO; calls may overlap."""
+
+    def __init__(self, file: Path) -> None:
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads(),
+        }
+        with without_links(file) as real:
+            self.compiled = _core().compile_model(real, "CPU", settings)
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The file's outputs, on the CPU, of its inputs."""
+        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in inputs]
+        request = self.compiled.create_infer_request()
+        request.infer(arrays)
+        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+
+
+RUNTIMES = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}
+
+
+@cache
+def _core() -> Any:
+    no_telemetry()
+    import openvino
+
+    core = openvino.Core()
+    core.set_property({"ENABLE_MMAP": False})  # files that are read may be gone afterwards
+    return core

@@ -1,0 +1,1 @@
+"""A checkpoint's networks as ONNX files, for engines that are faster than PyTorch on a processor."""

@@ -1,0 +1,58 @@
+"""Write a checkpoint's networks as ONNX beside its weights, for engines that are faster than PyTorch on a processor.
+
+    python -m hub_models.export runs/resnet/release
+
+This writes `PART.onnx` in float32, which reads its weights from the model.safetensors beside it, and tells how far its
+answers are from PyTorch's. `python -m train.quantize` adds int8 files, which it measures on a data set. Both need
+hub_models/requirements-engines.txt.
+"""
+
+import argparse
+from pathlib import Path
+
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.engines.quiet import no_telemetry
+from hub_models.export.float32 import (
+    Exported,
+    ExportError,
+    open_checkpoint,
+    show,
+    write_float32,
+)
+
+
+def main(argv: list[str] | None = None) -> list[Exported]:
+    """Export what the command line names, and say what was measured.
+
+    Raises:
+        SystemExit: with one sentence (exit code 1) when it cannot be exported.
+    """
+    no_telemetry()
+    parser = argparse.ArgumentParser(
+        prog="python -m hub_models.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="of the checkpoint")
+    parser.add_argument("--parts", nargs="+", help="which of its networks; all if not given")
+    args = parser.parse_args(argv)
+    try:
+        # Missing packages are told before anything is loaded
+        import onnxruntime  # noqa: F401
+
+        from hub_models.export import onnx_graph  # noqa: F401
+
+        model, parts, facts = open_checkpoint(args.folder, args.parts)
+        exported = write_float32(model, args.folder, parts, facts)
+    except (ExportError, CheckpointError, ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
+    except ModuleNotFoundError as error:
+        raise SystemExit(
+            f"This needs the package {error.name}: pip install -r hub_models/requirements-engines.txt."
+        ) from error
+    show(exported)
+    return exported
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One class a model, and what all of them share."""

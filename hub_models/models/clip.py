@@ -1,0 +1,210 @@
+"""CLIP: a segmented chest X-ray compared with sentences, zero-shot or fine-tuned."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTrainedModel, ProcessorMixin
+
+from hub_models.engines.device import best_device
+from hub_models.engines.engine import Engine
+from hub_models.models import weights
+from hub_models.models.calibration import Calibration
+from hub_models.models.labels import LABELS, prompts_for
+from hub_models.models.networks import ImageTower, TextTower
+from hub_models.models.views import View, apply_view, classifier_pixels
+
+Prompts = Mapping[str, Sequence[str]]
+
+
+class ClipClassifier:
+    """Any CLIP-style dual encoder that `AutoModel` loads, with its processor and the prompts of each class.
+
+    The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
+    (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts, or, for the classes of a
+    linear probe, a vector that was learned in its place. Classes, prompts, vectors and view stand in the config as
+    `label2id`, `prompts`, `class_vectors` and `view`; a checkpoint without them gets the default classes and the whole
+    image.
+    """
+
+    network_names = ("image", "text")
+    """Names of `networks`, known before there is a model."""
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.engine = Engine()
+        self._known_prompts: dict[tuple[Engine, tuple[str, ...]], torch.Tensor] = {}
+
+    @classmethod
+    def new(
+        cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View
+    ) -> "ClipClassifier":
+        """Make a dual encoder a classifier of some classes, each with the prompts that `prompts_for` gives."""
+        model.config.label2id = {label: i for i, label in enumerate(labels)}
+        model.config.id2label = dict(enumerate(labels))
+        model.config.prompts = prompts_for(labels)
+        model.config.class_vectors = None
+        model.config.view = view
+        return cls(model, processor)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, pickled: bool = False) -> "ClipClassifier":
+        """Load a saved folder strictly, from safetensors or, where a checkpoint is `pickled`, from a pickle's tensors.
+
+        Raises:
+            ValueError: if a tensor is missing or left over, or the model has no image and text features.
+        """
+        model = weights.load_strictly(AutoModel, folder, pickled)
+        if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+            raise ValueError(
+                f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers."
+            )
+        return cls(model.to(best_device()), AutoProcessor.from_pretrained(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files."""
+        weights.save_pretrained(self.model, folder)
+        self.processor.save_pretrained(folder)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What `engine` runs, by the names of its files."""
+        return {"image": ImageTower(self.model), "text": TextTower(self.model)}
+
+    @property
+    def prompts(self) -> dict[str, list[str]]:
+        """Sentences of each class, in the order of `labels`."""
+        prompts = getattr(self.model.config, "prompts", None)
+        if not prompts:
+            return prompts_for(LABELS)
+        # A saved config sorts its keys; the order of the classes stands in label2id.
+        order = self.model.config.label2id
+        return {label: prompts[label] for label in sorted(prompts, key=lambda label: order.get(label, len(order)))}
+
+    @property
+    def labels(self) -> list[str]:
+        """Classes in the order of the probabilities."""
+        return list(self.prompts)
+
+    @property
+    def view(self) -> View:
+        """What of the X-ray the model is shown; the whole image for a model that does not say."""
+        return getattr(self.model.config, "view", "full")
+
+    @property
+    def calibration(self) -> Calibration:
+        """What was fitted to its answers to its own prompts on the validation split."""
+        return Calibration.of(self.model.config)
+
+    @torch.no_grad()
+    def divide_logits(self, temperature: float) -> None:
+        """Make all logits smaller by a factor, in the learned temperature of the similarities."""
+        self.model.logit_scale -= float(np.log(temperature))
+
+    @property
+    def pixel_processor(self) -> BaseImageProcessor:
+        """What makes the image tower's input of a view."""
+        return self.processor.image_processor
+
+    @property
+    def eyes(self) -> tuple["ClipClassifier"]:
+        """Whose vectors `answer` takes."""
+        return (self,)
+
+    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
+        return classifier_pixels(self.pixel_processor, images)
+
+    def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Token ids and attention mask, int64 (N, L) each, of N sentences; long ones are cut at the tower's length."""
+        limit = min(self.processor.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
+        encoded = self.processor.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt"
+        )
+        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+
+    def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of images, by PyTorch, which can learn from them."""
+        return ImageTower(self.model)(pixel_values)[0]
+
+    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of images, by the engine."""
+        return self.engine.run("image", self.networks["image"], pixel_values)[0]
+
+    def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of sentences, by PyTorch, which can learn from them."""
+        return TextTower(self.model)(**tokens)[0]
+
+    @torch.inference_mode()
+    def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
+        """Unit vectors, float32 (C, D), one a class: the mean of its prompts' vectors, normalised.
+
+        Raises:
+            ValueError: if there is no class, or a class has no prompt.
+        """
+        if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
+            raise ValueError("Every class needs at least one prompt; write a sentence for each.")
+        return torch.stack(
+            [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
+        )
+
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
+        """The classes that an image is compared with, and their unit vectors, float32 (C, D).
+
+        Without prompts they are its own: learned vectors if it has them, else those of its own prompts.
+
+        Raises:
+            ValueError: if there is no class, or a class has no prompt.
+        """
+        vectors = getattr(self.model.config, "class_vectors", None)
+        if prompts is not None or vectors is None:
+            prompts = self.prompts if prompts is None else prompts
+            return list(prompts), self.embed_prompts(prompts)
+        return self.labels, torch.tensor([vectors[label] for label in self.labels])
+
+    def similarities(self, embeddings: torch.Tensor, texts: Sequence[str]) -> list[list[float]]:
+        """Of each of N unit vectors, float32 (N, D), its cosine similarities, -1 to 1, with sentences, none blank."""
+        return (embeddings @ self._read(texts).T).double().tolist()
+
+    @torch.inference_mode()
+    def answer(self, embeddings: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
+        """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as of a call."""
+        classes, texts = self.embed_classes(prompts)
+        logits = self.model.logit_scale.exp().cpu() * embeddings @ texts.T
+        return [dict(zip(classes, one, strict=True)) for one in logits.double().softmax(dim=1).tolist()]
+
+    def __call__(
+        self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
+    ) -> dict[str, float]:
+        """Classify one X-ray.
+
+        Args:
+            image: float32 (H, W) in 0..1, as `hub_models.xray.images.read_image` gives it.
+            lungs: bool (H, W), the lungs' outline.
+            prompts: sentences of each class; any classes, any words. The model's own classes if not given.
+
+        Returns:
+            Probability of each class; they sum to 1.
+
+        Raises:
+            NoLungs: if the model's view needs lungs and there are none.
+            ValueError: if a class has no prompt.
+        """
+        return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])), prompts)[0]
+
+    def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
+        asked = self.engine, texts
+        known = self._known_prompts.get(asked)
+        if known is None:
+            if len(self._known_prompts) >= 256:
+                self._known_prompts.clear()
+            known = self._known_prompts[asked] = F.normalize(self._read(texts).mean(dim=0), dim=0)
+        return known
+
+    def _read(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors, float32 (N, D), of sentences, by the engine."""
+        return self.engine.run("text", self.networks["text"], *self.tokens(texts).values())[0]

@@ -1,0 +1,81 @@
+"""A checkpoint's folder -> its model, run by the fastest engine that there is for it."""
+
+import json
+import logging
+import pickle
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from safetensors import SafetensorError
+
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError, weights_digest
+from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.device import threads
+from hub_models.engines.engine import open_engine
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.fusion import FusionClassifier
+from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.unet import Segmenter
+
+logger = logging.getLogger(__name__)
+
+MODEL_CLASSES = {"unet": Segmenter, "resnet": ResnetClassifier, "clip": ClipClassifier, "fusion": FusionClassifier}
+"""Family of a role -> the class that loads its checkpoint."""
+
+Classifier = ResnetClassifier | ClipClassifier | FusionClassifier
+
+
+def class_of(role: str) -> type[Segmenter | Classifier]:
+    """The class that loads a role's checkpoint."""
+    return MODEL_CLASSES[ROLES[role].family]
+
+
+def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Put a fusion between the models of its parts' roles, which come from these checkpoints.
+
+    Raises:
+        NotJoined: if it was trained between others.
+    """
+    parts = ROLES["fusion"].parts
+    digests = {role: weights_digest(checkpoints[role].folder) for role in parts}
+    fusion.join(*(models[role] for role in parts), digests)
+
+
+def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
+    """The model of a checkpoint, run by the fastest engine that there is for it.
+
+    Raises:
+        CheckpointError: if the folder holds another kind of model, its weights do not fit, or the environment asks for
+            an engine that is not there.
+    """
+    logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
+    _check_kind(checkpoint)
+    try:
+        options = {"pickled": True} if checkpoint.pickled else {}
+        torch.set_num_threads(threads())
+        model_class = class_of(checkpoint.role)
+        named = hasattr(model_class, "network_names")  # a fusion, as small as a layer, has none
+        with ThreadPoolExecutor(1, "engine") as aside:  # its files are opened while PyTorch loads the weights
+            engine = aside.submit(open_engine, checkpoint.folder, model_class.network_names) if named else None
+            model = model_class.from_pretrained(checkpoint.folder, **options)
+        if engine:
+            model.engine = engine.result()
+        return model
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CheckpointError(f"The {checkpoint.role} model in {checkpoint.name} does not load: {reason}.") from error
+
+
+def _check_kind(checkpoint: Checkpoint) -> None:
+    """Refuse by name, before anything is loaded, a model that is not of the role's kind."""
+    try:
+        config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
+        kind = config.get("model_type") or config.get("_model_class")
+    except (ValueError, AttributeError) as error:
+        raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
+    if kind not in ROLES[checkpoint.role].kinds:
+        wanted = " or ".join(ROLES[checkpoint.role].kinds)
+        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {wanted}.")

@@ -1,0 +1,173 @@
+"""The UNet that outlines the lungs and the infected region of a chest X-ray."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoImageProcessor, ViTImageProcessor
+
+from hub_models.engines.device import best_device
+from hub_models.engines.engine import Engine
+from hub_models.models.networks import UnetPart
+from hub_models.models.plausibility import Plausibility, mask_features
+from hub_models.models.weights import to_float16
+from hub_models.xray.masks import MASKS, Masks, clean_infection, clean_lungs
+
+DECODER_CHANNELS = (128, 64, 48, 32, 16)
+
+
+def new_processor(image_size: int) -> ViTImageProcessor:
+    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half."""
+    return ViTImageProcessor(
+        size={"height": image_size, "width": image_size},
+        image_mean=[0.5],
+        image_std=[0.5],
+        thresholds=dict.fromkeys(MASKS, 0.5),
+        mirror=False,
+    )
+
+
+class Segmenter:
+    """An `smp.Unet` with one input channel and the outputs `MASKS`, and the processor that fixes its pixels.
+
+    The saved folder also loads with plain `smp.from_pretrained`; size, normalisation and thresholds stand in its
+    `preprocessor_config.json`.
+    """
+
+    network_names = ("network",)
+    """Names of `networks`, known before there is a model."""
+
+    def __init__(
+        self, network: smp.Unet, processor: ViTImageProcessor, plausibility: Plausibility | None = None
+    ) -> None:
+        self.network = network.eval()
+        self.processor = processor
+        self.plausibility = plausibility
+        self.engine = Engine()
+
+    @classmethod
+    def new(cls, encoder: str, image_size: int) -> "Segmenter":
+        """A UNet with untrained weights.
+
+        Args:
+            encoder: encoder name of segmentation_models_pytorch ("resnet18", "tu-tf_efficientnet_lite0", ...).
+            image_size: side of the square that every X-ray is resized to, in pixels; a multiple of 32.
+
+        Raises:
+            ValueError: if the size is no multiple of 32.
+            KeyError: if there is no such encoder.
+        """
+        if image_size < 32 or image_size % 32:
+            raise ValueError(f"The image size is {image_size}; a UNet of five levels needs a multiple of 32.")
+        network = smp.Unet(
+            encoder, encoder_weights=None, in_channels=1, classes=len(MASKS), decoder_channels=DECODER_CHANNELS
+        )
+        return cls(network, new_processor(image_size))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> "Segmenter":
+        """Load a saved folder strictly.
+
+        Raises:
+            ValueError: if the network is not a UNet with one output for each of `MASKS`, or what tells it strange
+                pictures is damaged.
+            RuntimeError: if a tensor is missing or left over.
+        """
+        try:
+            network = smp.from_pretrained(str(folder))
+        except KeyError as error:
+            raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
+        outputs = network.segmentation_head[0].out_channels
+        if not isinstance(network, smp.Unet) or outputs != len(MASKS):
+            kind = type(network).__name__
+            raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
+        processor = AutoImageProcessor.from_pretrained(folder)
+        return cls(network.to(best_device()), processor, Plausibility.load(folder))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
+        to_float16(self.network).save_pretrained(str(folder))
+        self.processor.save_pretrained(folder)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """What `engine` runs, by the names of its files."""
+        return {"network": UnetPart(self.network)}
+
+    @property
+    def image_size(self) -> int:
+        """Side of the network's input, in pixels."""
+        return self.processor.size["height"]
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
+        return self.processor.thresholds
+
+    def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
+        """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
+        return self.processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
+
+    def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
+        """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1.
+
+        A checkpoint saved with `mirror` answers the mean of the image's and its mirror image's, at twice the cost.
+        """
+        return self.look(images)[0]
+
+    def look(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities as `probabilities` gives them, and what of the pictures led to them, in one pass.
+
+        Returns:
+            float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
+        """
+        pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
+        logits, means = self._run(pixels)
+        found = logits.sigmoid()
+        if getattr(self.processor, "mirror", False):
+            mirrored, _ = self._run(pixels.flip(-1))
+            found = (found + mirrored.sigmoid().flip(-1)) / 2
+        found = found.numpy()
+        return found, np.concatenate([means.numpy(), np.stack([mask_features(one) for one in found])], axis=1)
+
+    def _run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.engine.run("network", self.networks["network"], pixels)
+
+    def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""
+        return [_resize(found, image.shape) for found, image in zip(self.probabilities(images), images, strict=True)]
+
+    def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
+        """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
+
+        Where no lungs are found there is no infection either; `hub_models.xray.masks` mends holes and specks.
+        The thresholds are the segmenter's own if not given.
+        """
+        thresholds = thresholds or self.thresholds
+        lungs, infection = (found >= thresholds[name] for found, name in zip(maps, MASKS, strict=True))
+        lungs = clean_lungs(lungs)
+        return Masks(lungs, clean_infection(infection, lungs))
+
+    def outline(self, images: list[np.ndarray]) -> list[Masks]:
+        """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network."""
+        outlined = []
+        for image, found, features in zip(images, *self.look(images), strict=True):
+            masks = self.masks(_resize(found, image.shape))
+            if self.plausibility is not None:
+                strangeness = self.plausibility.distance(features) / self.plausibility.threshold
+                masks = replace(masks, strangeness=strangeness)
+            outlined.append(masks)
+        return outlined
+
+    def __call__(self, image: np.ndarray) -> Masks:
+        """Outline one X-ray, float32 (H, W) in 0..1."""
+        return self.outline([image])[0]
+
+
+def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Probability maps float32 (2, S, S) at another size (H, W), bilinear."""
+    return F.interpolate(torch.from_numpy(maps)[None], shape, mode="bilinear", align_corners=False)[0].numpy()

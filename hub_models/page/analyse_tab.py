@@ -1,0 +1,199 @@
+"""The tab that outlines an X-ray and asks every classifier: shares, classes, where they look, and what can be kept."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from hub_models.page import texts
+from hub_models.page.events import DRAWING, MODELS, PRIVATE, clear_on_change, on_gpu
+from hub_models.page.results import bullets, control_text, heat_text, likely_text, shares_html, strange_html
+from hub_models.page.state import FileData, PageState
+from hub_models.page.tab import Tab, Visit
+from hub_models.page.uploads import read_upload, refusal, serve_picture
+from hub_models.reports.description import fitting_calibrations
+from hub_models.reports.heatmap import draw_heat
+from hub_models.reports.mask_files import write_masks
+from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
+from hub_models.reports.sentences import NOT_A_RISK
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
+
+VIEWER = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
+FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
+
+Shown = dict[Component, Any]
+"""What an event changes, by component."""
+
+
+class AnalyseTab(Tab):
+    """The outlines of one X-ray, drawn as the visitor wants them; its shares and classes; heat maps; files to keep."""
+
+    name, title = "analyse", texts.TABS["analyse"]
+
+    def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
+        super().__init__(state, visit, opened)
+        self._lay_out_outlines()
+        self._lay_out_classes()
+        self._lay_out_heat()
+        self._lay_out_files()
+        self._connect()
+
+    def _lay_out_outlines(self) -> None:
+        self.overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", height="min(440px, 90vw)", **VIEWER)
+        keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
+        gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
+        with gr.Row():
+            self.drawn = gr.CheckboxGroup(list(COLOURS), value=list(COLOURS), label="Show", min_width=150)
+            self.style = gr.Radio(["fill", "contour"], value="fill", label="Draw as", min_width=150)
+            self.opacity = gr.Slider(
+                0, 1, OPACITY, step=0.05, label="Opacity", buttons=[], min_width=150, elem_id="opacity"
+            )
+        self.shares = gr.HTML(elem_id="shares", padding=False)
+        self.anyway = gr.Button("Show what the models say anyway", visible=False, elem_id="anyway")
+
+    def _lay_out_classes(self) -> None:
+        self.classes, self.sets, self.views = {}, {}, {}
+        with gr.Row():
+            for role, title in texts.TITLES.items():
+                with gr.Column(min_width=280):
+                    self.classes[role] = gr.Label(label=title, elem_id=role)
+                    self.sets[role] = gr.Markdown(elem_id=f"set-{role}")
+                    self.views[role] = gr.Markdown(elem_classes="view")
+        self.notes = gr.Markdown(elem_id="notes")
+        gr.Markdown(f"**What a probability here is not:** {NOT_A_RISK}")
+
+    def _lay_out_heat(self) -> None:
+        self.heat, self.heat_sentences = {}, {}
+        with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
+            gr.Markdown(texts.HEAT)
+            self.ask_where = gr.Button("Show where")
+            with gr.Row():
+                for role, title in texts.LOOKING.items():
+                    with gr.Column(min_width=220):
+                        self.heat[role] = gr.Image(label=title, elem_id=f"heat-{role}", **VIEWER)
+                        self.heat_sentences[role] = gr.Markdown()
+
+    def _lay_out_files(self) -> None:
+        many = {"file_count": "multiple", "height": 130}
+        with gr.Accordion("Keep the result", open=False, elem_id="keep"):
+            self.masks = gr.File(label="Masks (PNG; JSON with run lengths and areas)", elem_id="masks", **many)
+            self.ask_report = gr.Button("Write a report")
+            self.report = gr.File(label="Report (PDF, JSON) and overlay", elem_id="report", **many)
+
+    def _connect(self) -> None:
+        xray, key = self.visit.xray, self.visit.key
+        how = [self.drawn, self.style, self.opacity]
+        filled = [self.overlay, self.shares, self.masks, self.notes, key, self.anyway]
+        filled += [*self.classes.values(), *self.sets.values()]
+        show = on_gpu(self.show)
+        gr.on([xray.change], show, [xray, *how], filled, **PRIVATE, **MODELS)
+        gr.on([self.anyway.click], show, [xray, *how, key, gr.State(True)], filled, **PRIVATE, **MODELS)
+        changes = [control.change for control in how]
+        again = {**PRIVATE, **DRAWING, "trigger_mode": "always_last"}
+        gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
+        found = [*self.heat.values(), *self.heat_sentences.values()]
+        gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **PRIVATE, **MODELS)
+        gr.on([self.ask_report.click], on_gpu(self.keep), [xray, key], self.report, **PRIVATE, **MODELS)
+        clear_on_change(xray, [*found, self.report])
+
+    @property
+    def model_components(self) -> list[Component]:
+        """What is said of each classifier."""
+        return list(self.views.values())
+
+    def about_models(self, pipeline: "XrayPipeline") -> Shown:
+        """Say of each classifier what it is shown, and how much of its score needs the lungs."""
+        return {
+            view: f"{texts.VIEWS[pipeline.classifiers[role].view]} {control_text(pipeline.checkpoints[role])}"
+            for role, view in self.views.items()
+        }
+
+    def show(
+        self,
+        xray: FileData | None,
+        drawn: list[str],
+        style: Style,
+        opacity: float,
+        key: str | None = None,
+        anyway: bool = False,
+    ) -> Iterator[Shown]:
+        """Fill the tab, the outlines first; no old result stays beside a new picture, even one that is refused.
+
+        Args:
+            xray: the file.
+            drawn: names of the masks to draw.
+            style: how to draw them.
+            opacity: 0..1, of what is drawn.
+            key: what an X-ray that was refused is remembered by.
+            anyway: whether to answer to a picture that looks strange, too.
+        """
+        empty = {self.overlay: None, self.shares: "", self.masks: None, self.anyway: gr.update(visible=False)}
+        yield self._classified({}, []) | empty | ({} if anyway else {self.visit.key: None})
+        if xray is None:
+            return
+        if not self.state.models.done():
+            read_upload(xray)  # a file that is refused is refused at once
+            yield {self.shares: texts.LOADING}
+        image, outlined = self.state.outline(xray, key if anyway else None)
+        masks, key = outlined.masks.unpack(), self.state.memory.keep(outlined)
+        if masks.strange and not anyway:
+            yield {self.shares: strange_html(masks), self.visit.key: key, self.anyway: gr.update(visible=True)}
+            return
+        with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
+            files = write_masks(Path(folder), masks, outlined.involvement, outlined.unet)
+            yield {
+                self.overlay: serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity)),
+                self.shares: shares_html(masks, outlined.involvement),
+                self.masks: list(map(str, files)) if masks.lungs.any() else None,
+                self.visit.key: key,
+            }
+        with self.state.turns.single:
+            answers = self.state.pipeline.classify(image, masks)
+        yield self._classified(*answers)  # the outlines are there already, and are not sent twice
+
+    def redraw(
+        self, xray: FileData | None, drawn: list[str], style: Style, opacity: float, key: str | None
+    ) -> str | None:
+        """Draw the outlines again, as the visitor now wants them; no model runs."""
+        if xray is None or key is None:
+            return None
+        if (outlined := self.state.remembered(xray, key)) is None:
+            raise refusal(FORGOTTEN)
+        return serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity))
+
+    def explain(self, xray: FileData | None, key: str | None = None) -> Shown:
+        """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
+        image, outlined = self.state.outline(xray, key)
+        with self.state.turns.single:
+            found = self.state.pipeline.explain(image, outlined.masks.unpack())
+        pictures = {role: serve_picture(draw_heat(image, explanation.heat)) for role, explanation in found.items()}
+        shown = {picture: pictures.get(role) for role, picture in self.heat.items()}
+        return shown | {sentence: heat_text(found.get(role)) for role, sentence in self.heat_sentences.items()}
+
+    def keep(self, xray: FileData | None, key: str | None = None) -> Iterator[list[str]]:
+        """Write the report of an X-ray as PDF and JSON, and its overlay."""
+        from hub_models.reports.pdf import write_pdf  # the page opens sooner without
+
+        overlay, description = self.state.describe(*self.state.outline(xray, key))
+        with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
+            pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
+            write_pdf(pdf, description, overlay)
+            text.write_text(json.dumps(description) + "\n", encoding="utf-8")
+            picture.write_bytes(encode_png(overlay))
+            yield [str(pdf), str(text), str(picture)]
+
+    def _classified(self, probabilities: Mapping[str, Mapping[str, float]], notes: list[str]) -> Shown:
+        """Each role's probabilities, all notes, and each role's prediction set in words, where one was fitted."""
+        calibrations = fitting_calibrations(self.state.pipeline.classifiers) if probabilities else {}
+        sets = {
+            role: likely_text(calibrations[role].likely(probabilities[role]), calibrations[role].level)
+            for role in probabilities.keys() & calibrations.keys()
+        }
+        shown = {label: probabilities.get(role) for role, label in self.classes.items()}
+        return shown | {text: sets.get(role, "") for role, text in self.sets.items()} | {self.notes: bullets(notes)}

@@ -1,0 +1,74 @@
+"""The tab that compares what the checkpoints in use scored, from what their cards recorded."""
+
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from hub_models.cards import comparison
+from hub_models.cards.curves import reliability_curves, roc_curves
+from hub_models.cards.scores import OVERLAPS
+from hub_models.page import texts
+from hub_models.page.events import PRIVATE
+from hub_models.page.state import PageState
+from hub_models.page.tab import Tab, Visit
+
+CURVES = {"color": "Model", "height": 320, "y_lim": [0, 1]}
+
+
+class CompareTab(Tab):
+    """Tables of scores, of controls and of outlines; curves of one class; how sure and how often right; confusions."""
+
+    name, title = "compare", texts.TABS["compare"]
+
+    def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
+        super().__init__(state, visit, opened)
+        gr.Markdown(texts.FIGURES)
+        look = {"buttons": ["copy"], "wrap": True}
+        widths = [130, 80, *[150] * len(comparison.CLASSES)]
+        self.scores = gr.Dataframe(label="Classifiers", elem_id="scores", column_widths=widths, **look)
+        gr.Markdown(texts.CONTROLS)
+        widths = [130, 240, 80, 120, 120]
+        self.controls = gr.Dataframe(label="Controls", elem_id="controls", column_widths=widths, **look)
+        widths = [90, 220, 80, *[150] * len(OVERLAPS)]
+        outlines = {"label": "Outlines of the UNet", "elem_id": "outline-scores"}
+        self.outlines = gr.Dataframe(column_widths=widths, **outlines, **look)
+        with gr.Row():
+            with gr.Column(min_width=400):
+                self.label = gr.Dropdown([], label="ROC curve of the class")
+                axes = {"x": "False positives", "y": "True positives", "x_lim": [0, 1]}
+                self.roc = gr.LinePlot(title="ROC", **axes, **CURVES)
+            with gr.Column(min_width=400):
+                axes = {"x": "Probability", "y": "Right", "x_lim": [0.3, 1]}
+                title = "How often right, by how sure it says it is"
+                self.reliability = gr.LinePlot(title=title, **axes, **CURVES)
+        self.role = gr.Dropdown([], label="Confusion matrix of")
+        self.confusion = gr.Dataframe(label="Images", elem_id="confusion", **look)
+        shown = [self.scores, self.controls, self.outlines, self.label, self.roc, self.reliability]
+        shown += [self.role, self.confusion]
+        changes = [opened.select, self.label.input, self.role.input]
+        gr.on(changes, self.compare, [self.label, self.role], shown, **PRIVATE)
+
+    def compare(self, label: str | None, role: str | None) -> dict[Component, Any]:
+        """Fill the tab.
+
+        Args:
+            label: the class of the ROC curves; the first that there is if there is none of this name.
+            role: the classifier of the confusion matrix, in the same way.
+        """
+        checkpoints = self.state.pipeline.checkpoints
+        facts = comparison.recorded(checkpoints)
+        classifiers = [name for name in texts.TITLES if name in facts]
+        labels = list(dict.fromkeys(known for name in classifiers for known in facts[name].labels))
+        label = label if label in labels else next(iter(labels), None)
+        role = role if role in facts else next(iter(classifiers), None)
+        return {
+            self.scores: comparison.class_scores(facts),
+            self.controls: comparison.control_scores(facts),
+            self.outlines: comparison.outline_scores(facts),
+            self.label: gr.update(choices=labels, value=label),
+            self.roc: roc_curves(facts, checkpoints, label),
+            self.reliability: reliability_curves(facts, checkpoints),
+            self.role: gr.update(choices=classifiers, value=role),
+            self.confusion: comparison.confusion(facts[role]) if role else None,
+        }

@@ -1,0 +1,98 @@
+"""The endpoints that scripts and assistants call: events that no button starts."""
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+
+from hub_models.page.batch_tab import BatchTab
+from hub_models.page.events import MANY, MODELS, on_gpu
+from hub_models.page.limits import CLASSES, prompts_problem
+from hub_models.page.state import FileData, PageState
+from hub_models.page.uploads import refusal, serve_picture
+from hub_models.reports.mask_files import describe_masks
+from hub_models.reports.overlay import draw_overlay
+
+SENTENCES = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
+"""The JSON schema of prompts; gr.JSON's own is refused by assistants."""
+
+
+class Endpoints:
+    """`/analyse`, `/segment`, `/classify` and `/batch`; their docstrings are what scripts and assistants read."""
+
+    def __init__(self, state: PageState, xray: gr.Image, overlay: gr.Image, batch: BatchTab) -> None:
+        self.state = state
+        description, shares, masks, prompts, probabilities, notes = (
+            gr.JSON(label=label, visible=False)
+            for label in ("description", "shares", "masks", "prompts", "probabilities", "notes")
+        )
+        prompts.api_info = lambda: {"anyOf": [SENTENCES, {"type": "null"}]}
+        files = gr.File(label="files", file_count="multiple", visible=False)
+        rows = gr.Dataframe(label="rows", visible=False)
+        kept = gr.File(label="results", file_count="multiple", visible=False)
+        gr.on([], on_gpu(self.analyse), [xray, prompts], [overlay, description], api_name="analyse", **MODELS)
+        gr.on([], on_gpu(self.segment), xray, [overlay, shares, masks], api_name="segment", **MODELS)
+        gr.on([], on_gpu(self.classify), [xray, prompts], [probabilities, notes], api_name="classify", **MODELS)
+        gr.on([], on_gpu(batch.batch), files, [rows, kept], api_name="batch", **MANY)
+
+    def analyse(self, xray: FileData | None, prompts: dict[str, list[str]] | None = None) -> tuple[str, dict]:
+        """Outline a chest X-ray, measure the infected shares, and say which class it resembles most.
+
+        Args:
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
+            prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
+
+        Returns:
+            The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
+            Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
+        """
+        chosen = checked(prompts) if prompts else None
+        overlay, description = self.state.describe(*self.state.outline(xray), chosen)
+        return serve_picture(overlay), description
+
+    def segment(self, xray: FileData | None) -> tuple[str, dict[str, float | None], dict]:
+        """Outline the lungs and the infected region of a chest X-ray.
+
+        Args:
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
+
+        Returns:
+            The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
+            Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
+            Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
+        """
+        _, outlined = self.state.outline(xray)
+        described = describe_masks(outlined.masks.unpack(), outlined.involvement, outlined.unet)
+        return serve_picture(draw_overlay(outlined.sketch)), asdict(outlined.involvement), described
+
+    def classify(self, xray: FileData | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
+        """Say with every classifier which class a chest X-ray resembles most.
+
+        Args:
+            xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
+            prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
+
+        Returns:
+            Classifier -> class -> probability, 0 to 1.
+            Notes, a sentence each: for example why a classifier gave nothing.
+        """
+        chosen = checked(prompts) if prompts else None
+        image, outlined = self.state.outline(xray)
+        with self.state.turns.single:
+            return self.state.pipeline.classify(image, outlined.masks.unpack(), chosen)
+
+
+def checked(prompts: Any) -> dict[str, list[str]]:
+    """Return the prompts without blank lines.
+
+    Raises:
+        gr.Error: they have another shape, leave a class with no sentence, or are more than is asked at once.
+    """
+    if not isinstance(prompts, dict) or not all(isinstance(lines, list) for lines in prompts.values()):
+        raise refusal('Give a list of sentences for each class, as in {"Normal": ["clear lungs"]}.')
+    prompts = {label: [line.strip() for line in map(str, lines) if line.strip()] for label, lines in prompts.items()}
+    if empty := [label for label, lines in prompts.items() if not lines]:
+        raise refusal(f"Write at least one sentence for {' and '.join(empty[:CLASSES])}.")
+    if problem := prompts_problem(prompts):
+        raise refusal(problem)
+    return prompts

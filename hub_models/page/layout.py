@@ -1,0 +1,124 @@
+"""The whole page: the field for an X-ray, the tabs, and what happens when it is opened or the models change."""
+
+import json
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from hub_models.page import texts
+from hub_models.page.analyse_tab import AnalyseTab
+from hub_models.page.batch_tab import BatchTab
+from hub_models.page.compare_tab import CompareTab
+from hub_models.page.endpoints import Endpoints
+from hub_models.page.events import EXCHANGES, PRIVATE
+from hub_models.page.exchange import Exchange
+from hub_models.page.models_tab import ModelsTab
+from hub_models.page.prompts_tab import PromptsTab
+from hub_models.page.results import problems_html
+from hub_models.page.state import PageState
+from hub_models.page.tab import Tab, Visit
+from hub_models.page.visitors import Page
+from hub_models.page.xray_field import EXAMPLES, XrayField
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
+
+TABS = (AnalyseTab, PromptsTab, BatchTab, CompareTab, ModelsTab)
+"""In their order on the page."""
+
+
+class StandIns:
+    """The notice above the tabs of checkpoints that stand in for those that were asked for, and its button."""
+
+    def __init__(self) -> None:
+        self.problems = gr.HTML(elem_id="problems", padding=False)
+        self.retry = gr.Button("Try again", size="sm", visible=False)
+
+    def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
+        """Name them, with the reason."""
+        some = any(checkpoint.problem for checkpoint in pipeline.checkpoints.values())
+        return {self.problems: problems_html(pipeline.checkpoints), self.retry: gr.update(visible=some)}
+
+
+class Layout:
+    """The parts of a page that is being laid out.
+
+    Attributes:
+        state: what they share.
+        tabs: name -> tab.
+    """
+
+    def __init__(self, state: PageState) -> None:
+        self.state = state
+        gr.Markdown(texts.INTRO)
+        gr.Markdown(texts.DISCLAIMER, elem_id="disclaimer")
+        self.stand_ins = StandIns()
+        self.tabs: dict[str, Tab] = {}
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                self.visit = Visit(XrayField().image, gr.State())
+            with gr.Column(scale=3, min_width=300), gr.Tabs() as self.bar:
+                for kind in TABS:
+                    with gr.Tab(kind.title, id=kind.name) as opened:
+                        self.tabs[kind.name] = kind(state, self.visit, opened)
+        analyse, batch = self.tabs["analyse"], self.tabs["batch"]
+        self.endpoints = Endpoints(state, self.visit.xray, analyse.overlay, batch)
+
+    def connect(self, demo: gr.Blocks) -> None:
+        """Connect what happens when the page is opened, a tab is, or a checkpoint changes."""
+        told = [self.stand_ins.problems, self.stand_ins.retry]
+        told += [part for tab in self.tabs.values() for part in tab.model_components]
+        gr.on([demo.load], self.tell, None, told, **PRIVATE)
+        gr.on([self.stand_ins.retry.click], self.retry, None, told, **EXCHANGES)
+        if chooser := self.tabs["models"].chooser:
+            asked = [chooser.role, chooser.wish]
+            loaded = gr.on([chooser.load.click], chooser.put_in_place, asked, None, **EXCHANGES)
+            loaded.success(self.tell, chooser.role, told, **PRIVATE)
+        opened = gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
+        opened.then(None, None, None, js="() => {xrayPage.opened = true}")
+        names = json.dumps([f"Example: {name}" for name in EXAMPLES])
+        demo.load(None, None, None, js=f"() => xrayPage.name({names})")
+        for name, tab in self.tabs.items():
+            tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}')")
+
+    def tell(self, role: str | None = None) -> dict[Component, Any]:
+        """Say which models are in use; a visitor's own sentences stay unless the zero-shot CLIP was exchanged.
+
+        Args:
+            role: whose checkpoint was exchanged; None when the page is opened.
+        """
+        pipeline = self.state.pipeline
+        told = self.stand_ins.about_models(pipeline)
+        for tab in self.tabs.values():
+            told |= tab.about_models(pipeline)
+        if role not in (None, "clip-zero-shot"):
+            del told[self.tabs["prompts"].prompts]
+        return told
+
+    def retry(self) -> dict[Component, Any]:
+        """Ask again for every checkpoint that has a stand-in."""
+        from hub_models.page.startup import try_again
+
+        try_again(self.state.pipeline)
+        return self.tell()
+
+
+def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None) -> Page:
+    """Lay out the page around a pipeline that may still be loading; `server.launch` serves it.
+
+    Args:
+        models: the pipeline.
+        exchange: what visitors may put in place of a checkpoint; None for nothing.
+    """
+    with Page(title="Chest X-ray", analytics_enabled=False) as demo:
+        demo.layout = Layout(PageState(models, exchange))
+        demo.layout.connect(demo)
+    return demo.queue()
+
+
+def open_tab(request: gr.Request) -> dict:
+    """Open the tab that the page's address names."""
+    wish = request.query_params.get("tab")
+    return gr.Tabs(selected=wish) if wish in texts.TABS else gr.skip()

@@ -1,0 +1,71 @@
+"""The tab that asks both CLIPs about a visitor's own sentences, beside the ResNet, which knows its own classes only."""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import pandas as pd
+from gradio.components import Component
+
+from hub_models.models.labels import read_prompts, write_prompts
+from hub_models.page import texts
+from hub_models.page.events import MODELS, PRIVATE, clear_on_change, on_gpu
+from hub_models.page.limits import prompts_problem
+from hub_models.page.results import bullets
+from hub_models.page.state import FileData, PageState
+from hub_models.page.tab import Tab, Visit
+from hub_models.page.uploads import refusal
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
+
+
+class PromptsTab(Tab):
+    """The sentences, each classifier's probabilities for them, and how similar the X-ray is to each sentence."""
+
+    name, title = "prompts", texts.TABS["prompts"]
+
+    def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
+        super().__init__(state, visit, opened)
+        gr.Markdown(texts.PROMPTS)
+        self.prompts = gr.Textbox(label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
+        self.ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
+        with gr.Row():
+            self.classes = {
+                role: gr.Label(label=title, min_width=220, elem_id=f"asked-{role}")
+                for role, title in texts.LOOKING.items()
+            }
+        self.notes = gr.Markdown(elem_id="asked-notes")
+        gr.Markdown(texts.SIMILARITY)
+        look = {"wrap": True, "buttons": ["copy"], "column_widths": [110, 260, 120, 120]}
+        self.similarity = gr.Dataframe(label="Similarity", elem_id="similarity", **look)
+        found = [*self.classes.values(), self.notes, self.similarity]
+        inputs = [visit.xray, self.prompts, visit.key]
+        gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, found, **PRIVATE, **MODELS)
+        clear_on_change(visit.xray, found)
+
+    @property
+    def model_components(self) -> list[Component]:
+        """The sentences."""
+        return [self.prompts]
+
+    def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
+        """Write the sentences that the zero-shot CLIP was saved with."""
+        return {self.prompts: write_prompts(pipeline.classifiers["clip-zero-shot"].prompts)}
+
+    def compare_prompts(self, xray: FileData | None, text: str, key: str | None = None) -> dict[Component, Any]:
+        """Ask the classifiers about the sentences in a text, one `class: sentence` a line."""
+        try:
+            prompts = read_prompts(text)
+        except ValueError as error:
+            raise refusal(str(error)) from None
+        if problem := prompts_problem(prompts):
+            raise refusal(problem)
+        image, outlined = self.state.outline(xray, key)
+        with self.state.turns.single:
+            found = self.state.pipeline.compare_prompts(image, outlined.masks.unpack(), prompts)
+        answers, notes, sentences = found
+        names = {**texts.TITLES, "class": "Class", "sentence": "Sentence"}
+        return {label: answers.get(role) for role, label in self.classes.items()} | {
+            self.notes: bullets(notes),
+            self.similarity: pd.DataFrame(sentences).rename(columns=names).round(3),
+        }

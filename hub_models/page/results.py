@@ -1,0 +1,173 @@
+"""What the page says of a result and of the checkpoints in use, as HTML or Markdown."""
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+
+from hub_models.cards.facts import FACTS_FILE, CardFacts
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.reports.description import one_line, printable
+from hub_models.reports.sentences import GRADE, SIDES, percent
+from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from hub_models.engines.engine import Engine
+    from hub_models.models.gradcam import Explanation
+
+SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
+NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
+
+_MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown or HTML, or what makes links of addresses, reads as more than a character."""
+
+STRANGE = """<div class='problem' role='alert'><b>This does not look like a frontal chest X-ray.</b> To the UNet it is
+{:.1f} times as far from the X-rays that it was tried on as the farthest that it accepts; a photograph, another part of
+the body or a view from the side may be the reason. What the models say of such a picture means nothing.</div>"""
+
+
+def plain(text: str) -> str:
+    """Write a text of others so that Markdown and HTML show it as it is, on one line, with no link or picture in it.
+
+    Control characters, and those that turn the direction of writing, are shown as escapes.
+    """
+    return _MEANING.sub(lambda sign: f"&#{ord(sign[0])};", printable(one_line(text)))
+
+
+def plain_html(text: str) -> str:
+    """Write a text of others for a place that takes HTML alone."""
+    return html.escape(printable(one_line(text)))
+
+
+def bullets(notes: Sequence[str]) -> str:
+    """Write notes, which may hold words of others, as a list."""
+    return "\n".join(f"- {plain(note)}" for note in notes)
+
+
+def strange_html(masks: Masks) -> str:
+    """Write why a picture is refused."""
+    return STRANGE.format(masks.strangeness)
+
+
+def shares_html(masks: Masks, involvement: Involvement) -> str:
+    """Write the infected share of each lung for the visitor, or that there are no lungs."""
+    if not masks.lungs.any():
+        return f"<p role='status'>{NO_LUNGS}</p>"
+    names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
+    areas = dict(zip(names, (*split_lungs(masks.lungs), masks.lungs), strict=True))
+    cells = []
+    for side, share in asdict(involvement).items():
+        marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
+        graded = "" if share is None or side == "both" else f"grade {grade_extent(share)} of 4, "
+        cells.append(
+            f"<div><b>{percent(share)}</b>{names[side]}<small>{graded}{marked:,} of {area:,} pixels</small></div>"
+        )
+    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES} {GRADE}</p>"
+
+
+def likely_text(likely: Sequence[str], level: float) -> str:
+    """Write a prediction set: the classes that a classifier does not tell apart."""
+    classes = " or ".join(map(plain, likely))
+    return f"**{classes}**: sets like this one held the true class of {level:.0%} of X-rays like its own."
+
+
+def control_text(checkpoint: Checkpoint | None) -> str:
+    """Write how much of a classifier's score needs the lungs, as its card tells; nothing where no figures come with it.
+
+    Raises:
+        ValueError: if the figures are damaged.
+    """
+    if checkpoint is None or not (checkpoint.folder / FACTS_FILE).is_file():
+        return ""
+    results = CardFacts.load(checkpoint.folder).results
+    shown = results.get("controls", {})
+    if not {"shown its own view", "shown lungs hidden"} <= shown.keys():
+        return "How much of its score needs the lungs is not measured."
+    own, hidden = (shown[f"shown {what}"] for what in ("its own view", "lungs hidden"))
+    return (
+        f"It named the right class on {own['accuracy']:.0%} of {own['images']} test images, and on "
+        f"{hidden['accuracy']:.0%} of them with the lungs hidden."
+    )
+
+
+def heat_text(explanation: "Explanation | None") -> str:
+    """Write what a heat map explains and how much of it lies in the lungs."""
+    if explanation is None:
+        return "No lungs found, so nothing was classified."
+    if explanation.inside_lungs is None:
+        return f"Nothing in the picture speaks for {plain(explanation.label)}."
+    share = percent(explanation.inside_lungs)
+    return f"What speaks for **{plain(explanation.label)}**: {share} of the heat lies in the lungs."
+
+
+def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:
+    """Write which embedded checkpoints stand in for those that were asked for, and why."""
+    return "".join(
+        f"<div class='problem' role='status'><b>{role}: the embedded checkpoint stands in.</b> "
+        f"{plain_html(checkpoint.problem)}</div>"
+        for role, checkpoint in checkpoints.items()
+        if checkpoint.problem
+    )
+
+
+def checkpoints_table(checkpoints: Mapping[str, Checkpoint], engines: "Mapping[str, Engine]") -> str:
+    """Write the checkpoints in use, and what runs them, as a Markdown table; below, why it is nothing faster."""
+    rows = [
+        f"| {c.role} | {_code(c.name)}{' (stand-in)' if c.problem else ''} | {c.origin} | {_code(c.revision or '-')} "
+        f"| {engines.get(c.role, '-')} |"
+        for c in checkpoints.values()
+    ]
+    slow = [f"\n{role} runs in PyTorch: {plain(engine.problem)}" for role, engine in engines.items() if engine.problem]
+    return "\n".join(["| Role | Checkpoint | Origin | Revision | Runs in |", "|---|---|---|---|---|", *rows, *slow])
+
+
+def _code(text: str) -> str:
+    return f"<code>{plain(text)}</code>"
+
+
+def card_html(checkpoint: Checkpoint) -> str:
+    """Write a checkpoint's model card without its YAML front matter as HTML.
+
+    Whoever published the checkpoint wrote the card, so its HTML is shown as text, a picture as its description, and a
+    link only to a page of the web, in a tab of its own. No element carries an id, a class or a style of the card.
+    """
+    card = checkpoint.folder / "README.md"
+    if not card.is_file():
+        return "<p>This checkpoint has no model card.</p>"
+    text = card.read_text(encoding="utf-8", errors="replace")
+    return _cards().render(re.sub(r"\A---\s*\n.*?\n---\s*\n", "", text, flags=re.DOTALL))
+
+
+def _cards() -> "MarkdownIt":
+    """Return what turns a card into HTML."""
+    from markdown_it import MarkdownIt  # the page opens sooner without
+
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.validateLink = lambda address: re.match("https?://", address, re.IGNORECASE) is not None
+    markdown.add_render_rule("image", _picture)
+    markdown.add_render_rule("link_open", _link)
+    markdown.add_render_rule("fence", lambda renderer, tokens, i, *_: _block(tokens[i].content))
+    markdown.add_render_rule("text", lambda renderer, tokens, i, *_: html.escape(_printable_lines(tokens[i].content)))
+    return markdown
+
+
+def _picture(renderer: "RendererHTML", tokens: list, i: int, options: dict, env: dict) -> str:
+    described = renderer.renderInlineAsText(tokens[i].children, options, env)
+    return f"<em>[picture: {plain_html(described)}]</em>"
+
+
+def _link(renderer: "RendererHTML", tokens: list, i: int, *_: dict) -> str:
+    address = html.escape(tokens[i].attrGet("href"))
+    return f'<a href="{address}" target="_blank" rel="noopener noreferrer nofollow">'
+
+
+def _block(content: str) -> str:
+    return f"<pre><code>{html.escape(_printable_lines(content))}</code></pre>\n"
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))

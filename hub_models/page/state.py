@@ -1,0 +1,88 @@
+"""What all tabs of the page share: the models, whose turn it is at them, and what was outlined for visitors."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hub_models.page.exchange import Exchange
+from hub_models.page.memory import Memory, Outlined
+from hub_models.page.turns import Turns
+from hub_models.page.uploads import admit, read_upload
+from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.overlay import draw_overlay
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
+
+FileData = Mapping[str, Any]
+"""Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
+turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
+Prompts = Mapping[str, Sequence[str]]
+
+
+class PageState:
+    """The models behind a page, and the memory of it.
+
+    Attributes:
+        models: the pipeline, once it is loaded.
+        exchange: what visitors may put in place of a checkpoint; None for nothing.
+        turns: at the models; a batch lets others in after each group of images.
+        memory: of X-rays that were outlined.
+    """
+
+    def __init__(self, models: "Future[XrayPipeline]", exchange: Exchange | None = None) -> None:
+        self.models, self.exchange = models, exchange
+        self.turns = Turns()
+        self.memory = Memory()
+
+    @property
+    def pipeline(self) -> "XrayPipeline":
+        """The models; whoever asks waits until they are loaded."""
+        return self.models.result()
+
+    def remembered(self, xray: FileData, key: str | None) -> Outlined | None:
+        """Return what is remembered of an X-ray, if the UNet in use outlined the same file; else None."""
+        outlined = self.memory.find(key)
+        same = outlined and outlined.path == xray["path"] and outlined.unet == self.pipeline.checkpoints["unet"]
+        return outlined if same else None
+
+    def outline(self, xray: FileData | None, key: str | None = None) -> tuple[np.ndarray, Outlined]:
+        """Read an X-ray, and outline it unless it is remembered under a key.
+
+        Returns:
+            The X-ray, float32 (H, W) in 0..1, and its outlines.
+
+        Raises:
+            gr.Error: there is no X-ray, or it cannot be read.
+        """
+        image = read_upload(xray)
+        if outlined := self.remembered(xray, key):
+            return image, outlined
+        with self.turns.single:
+            unet = self.pipeline.checkpoints["unet"]
+            found = self.pipeline.segment(image)
+        return image, Outlined.of(xray["path"], unet, image, *found)
+
+    def describe(
+        self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON."""
+        with self.turns.single:
+            report = self.pipeline.report(image, outlined.masks.unpack(), outlined.involvement, prompts)
+        calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
+        source, now = source_of(outlined.path), datetime.now(UTC)
+        description = describe(report, self.pipeline.checkpoints, calibrations, source, now, prompts)
+        return draw_overlay(outlined.sketch), description
+
+
+def source_of(file: str) -> Source:
+    """Tell what an X-ray was when it came: a file that was opened for the browser is named after that."""
+    path = Path(file)
+    original = Path(path.stem)
+    if path.suffix == ".png" and len(original.stem) == 64 and not set(original.stem) - set("0123456789abcdef"):
+        return Source(original.stem, original.suffix)
+    return Source.of(path.name, admit(file).read_bytes())

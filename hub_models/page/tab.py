@@ -1,0 +1,49 @@
+"""The surface that all tabs of the page share."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from hub_models.page.state import PageState
+
+if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.pipeline import XrayPipeline
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A visitor's X-ray, which several tabs ask about.
+
+    Attributes:
+        xray: the field that holds it.
+        key: what `PageState.memory` remembers its outlines by.
+    """
+
+    xray: gr.Image
+    key: gr.State
+
+
+class Tab:
+    """A tab: it lays out its components when it is made, and connects its events.
+
+    Attributes:
+        name: in the page's address, as in /?tab=batch.
+        title: as visitors see it.
+    """
+
+    name: str
+    title: str
+
+    def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
+        self.state, self.visit, self.opened = state, visit, opened
+
+    @property
+    def model_components(self) -> list[Component]:
+        """The components that `about_models` fills."""
+        return []
+
+    def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
+        """Return what the tab says of the models in use, by component."""
+        return {}

@@ -1,0 +1,57 @@
+"""Put checkpoints on the Hub, each in one commit with its model card last.
+
+    python -m hub_models.publish all --namespace USER --tag v1
+    python -m hub_models.publish resnet --repo_id USER/my-resnet --private
+    python -m hub_models.publish runs/unet/release --namespace USER --dry_run
+
+Takes a folder, a role (the checkpoint that the page would use for it) or `all` roles. Everything is checked before
+anything is sent. Needs a token that may write: `hf auth login`, or the environment variable HF_TOKEN.
+"""
+
+import argparse
+
+from huggingface_hub import CommitInfo
+
+from hub_models.checkpoints.folder import CheckpointError
+from hub_models.checkpoints.roles import ROLES
+from hub_models.publish.check import UnfitError
+from hub_models.publish.upload import PublishError, describe, prepare, publish
+
+
+def main(argv: list[str] | None = None) -> list[CommitInfo]:
+    """Publish what the command line names, and print where each went.
+
+    Raises:
+        SystemExit: With one sentence (exit code 1) when something could not be published.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m hub_models.publish",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", help=f"a checkpoint folder, a role ({', '.join(ROLES)}), or all")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--repo_id", help="USER/NAME on the Hub; created if it does not exist")
+    target.add_argument("--namespace", help="a user or organisation; the name in it is chest-xray-ROLE")
+    parser.add_argument("--private", action="store_true", help="create the repository for your eyes only")
+    parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
+    parser.add_argument("--tag", help="name the new commit, for example v1")
+    parser.add_argument("--dry_run", action="store_true", help="check everything, show what would go, send nothing")
+    args = parser.parse_args(argv)
+    try:
+        releases = prepare(args.what, args.repo_id, args.namespace)
+        if args.dry_run:
+            print("\n".join(map(describe, releases)))
+            return []
+        commits = []
+        for release in releases:
+            commits.append(publish(release, args.private, args.create_pr, args.tag))
+            where = commits[-1].pr_url or commits[-1].repo_url
+            print(f"{release.folder} is published: {where}\ncommit {commits[-1].oid}")
+    except (PublishError, UnfitError, CheckpointError) as error:
+        raise SystemExit(str(error)) from error
+    return commits
+
+
+if __name__ == "__main__":
+    main()

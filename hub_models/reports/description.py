@@ -1,0 +1,135 @@
+"""What one keeps of one X-ray: a description with everything that led to it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from hub_models.checkpoints.folder import Checkpoint, weights_digest
+from hub_models.reports.mask_files import describe_masks
+from hub_models.xray.images import PERCENTILES
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from hub_models.models.calibration import Calibration
+    from hub_models.models.clip import Prompts
+    from hub_models.models.loading import Classifier
+    from hub_models.pipeline import Report
+
+PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
+{PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own
+checkpoint says."""
+STRANGE = """This does not look like a frontal chest X-ray: to the UNet it is {:.1f} times as far from those that it was
+tried on as the farthest that it accepts, so what the models say of it means nothing."""
+NO_LUNGS = "No lungs found: this may be no frontal chest X-ray, or one too dark or too light to outline."
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom")
+"""What of a file's name is kept. Any other ending may be a part of somebody's name."""
+PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
+OPTIONAL = ("openvino", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that an X-ray came in: `sha256` of its bytes, and its `extension`, one of `EXTENSIONS` or ""."""
+
+    sha256: str
+    extension: str
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> "Source":
+        """The source of a file's name and bytes."""
+        extension = PurePath(name).suffix.lower()
+        return cls(hashlib.sha256(data).hexdigest(), extension if extension in EXTENSIONS else "")
+
+
+def describe(
+    report: "Report",
+    checkpoints: Mapping[str, Checkpoint],
+    calibrations: "Mapping[str, Calibration]",
+    source: Source,
+    made: datetime,
+    prompts: "Prompts | None" = None,
+) -> dict:
+    """All that is known of one X-ray, ready for JSON. No name of a file is in it.
+
+    Args:
+        report: what the pipeline says.
+        checkpoints: role -> where its model came from, as the pipeline has them.
+        calibrations: role -> calibration of its answer, as `fitting_calibrations` gives them.
+        source: the file.
+        made: when, with a time zone.
+        prompts: the visitor's sentences for the zero-shot CLIP, if there were any.
+
+    Returns:
+        "made" (UTC); "source"; "image" ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
+        "strangeness", "masks" and "disclaimer" as `describe_masks` gives them; "classifiers": role -> "probabilities",
+        and "likely" (the prediction set) with its "level", null where the answer is not calibrated; "prompts" or null;
+        "notes" (`remarks`); "checkpoints": of each role "origin", "name", "revision", the "sha256" of its weights and
+        the "engine" that ran them, null for the fusion; "versions" of the packages.
+    """
+    outlines = describe_masks(report.masks, report.involvement, checkpoints["unet"])
+    del outlines["checkpoint"]  # it stands among the checkpoints
+    height, width = report.image.shape
+    return {
+        "made": made.astimezone(UTC).isoformat(timespec="seconds"),
+        "source": {"sha256": source.sha256, "extension": source.extension},
+        "image": {"height": height, "width": width, "preprocessing": one_line(PREPROCESSING)},
+        **outlines,
+        "classifiers": {role: _answer(found, calibrations.get(role)) for role, found in report.classifiers.items()},
+        "prompts": prompts,
+        "notes": remarks(report),
+        "checkpoints": {
+            role: _origin(checkpoint) | {"engine": report.engines.get(role)} for role, checkpoint in checkpoints.items()
+        },
+        "versions": dict(_versions()),
+    }
+
+
+def fitting_calibrations(
+    classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None
+) -> "dict[str, Calibration]":
+    """Calibrations that tell prediction sets of answers to these prompts; the zero-shot CLIP's tell of its own only."""
+    return {
+        role: classifier.calibration
+        for role, classifier in classifiers.items()
+        if classifier.calibration.least is not None
+        and not (role == "clip-zero-shot" and prompts is not None and prompts != classifier.prompts)
+    }
+
+
+def remarks(report: "Report") -> list[str]:
+    """What a reader of a report must know first: that the picture is strange or has no lungs; then its own notes."""
+    strange = [one_line(STRANGE).format(report.masks.strangeness)] if report.masks.strange else []
+    return strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """The text with what cannot be shown in an encoding, or would move what is around it, as an escape: \\u80ba."""
+    return "".join(
+        c if c.isprintable() and c.encode(encoding, "ignore") else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+@cache
+def _versions() -> Mapping[str, str]:
+    return {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL))}
+
+
+def _answer(probabilities: dict[str, float], calibration: "Calibration | None") -> dict:
+    likely = calibration and calibration.likely(probabilities)
+    return {"probabilities": probabilities, "likely": likely, "level": calibration and calibration.level}
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, str | None]:
+    origin = {"origin": checkpoint.origin, "name": checkpoint.name, "revision": checkpoint.revision}
+    return {**origin, "sha256": weights_digest(checkpoint.folder)}
+
+
+def one_line(text: str) -> str:
+    """The text without its line breaks."""
+    return " ".join(text.split())

@@ -1,0 +1,60 @@
+"""Masks as files to keep: a PNG each, and a JSON with run lengths, areas, shares and grades."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
+
+DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
+    """A mask, bool (H, W), as COCO writes it uncompressed.
+
+    Returns:
+        "size": [H, W]; "counts": lengths of the runs of 0 and 1 in turn, down the columns, the first of 0 (perhaps 0).
+    """
+    pixels = mask.ravel(order="F")
+    changes = np.flatnonzero(pixels[1:] != pixels[:-1]) + 1
+    counts = np.diff([0, *changes, pixels.size])
+    first = [0] if pixels.size and pixels[0] else []
+    return {"size": list(mask.shape), "counts": [*first, *map(int, counts)]}
+
+
+def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoint) -> dict:
+    """All that is known of the outlines of one X-ray, ready for JSON.
+
+    Returns:
+        "masks": name -> "pixels" (area) and "rle" (`run_lengths`), of lungs, right_lung, left_lung and infection;
+        "infected_share" (0..1) and "extent_grade" (0..4, `grade_extent`) of right, left and both lungs, null where no
+        lung was found; "strangeness" (1 or more: said to be no frontal chest X-ray; null if nothing tells);
+        "checkpoint": where the outlines come from; "disclaimer".
+    """
+    right, left = split_lungs(masks.lungs)
+    parts = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
+    shares = asdict(involvement)
+    return {
+        "masks": {
+            name: {"pixels": int(np.count_nonzero(mask)), "rle": run_lengths(mask)} for name, mask in parts.items()
+        },
+        "infected_share": shares,
+        "extent_grade": {side: grade_extent(share) for side, share in shares.items() if side != "both"},
+        "strangeness": masks.strangeness,
+        "checkpoint": {"origin": checkpoint.origin, "name": checkpoint.name, "revision": checkpoint.revision},
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def write_masks(folder: Path, masks: Masks, involvement: Involvement, checkpoint: Checkpoint) -> list[Path]:
+    """Write lungs.png and infection.png (8 bits: 0 outside, 255 inside) and masks.json; returns their paths."""
+    paths = [folder / "lungs.png", folder / "infection.png", folder / "masks.json"]
+    for path, mask in zip(paths, (masks.lungs, masks.infection), strict=False):
+        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+    text = json.dumps(describe_masks(masks, involvement, checkpoint))
+    paths[-1].write_text(text + "\n", encoding="utf-8")
+    return paths

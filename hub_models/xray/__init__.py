@@ -1,0 +1,1 @@
+"""One X-ray as arrays: read, drawn, its lungs and masks measured."""

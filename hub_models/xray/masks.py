@@ -1,0 +1,167 @@
+"""The masks of a chest X-ray: cleaned, the lungs split into right and left, the infected shares measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+SMALLEST_PART = 0.1
+"""A part of a lung mask smaller than this share of the largest part is taken for a speck and dropped."""
+
+
+SPECK = 0.002
+"""A part or a hole of an infection mask smaller than this share of the lungs' area is taken for a speck."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What the UNet outlines on one X-ray.
+
+    Attributes:
+        lungs: bool (H, W), of the image's own size.
+        infection: bool (H, W).
+        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
+            accepts (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
+    """
+
+    lungs: np.ndarray
+    infection: np.ndarray
+    strangeness: float | None = None
+
+    @property
+    def strange(self) -> bool:
+        """Whether the picture is said to be no frontal chest X-ray."""
+        return self.strangeness is not None and self.strangeness >= 1
+
+
+@dataclass(frozen=True)
+class Involvement:
+    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found."""
+
+    right: float | None
+    left: float | None
+    both: float | None
+
+
+def clean_lungs(mask: np.ndarray) -> np.ndarray:
+    """Fill the holes of a lung mask and drop its specks.
+
+    Args:
+        mask: bool (H, W).
+
+    Returns:
+        bool (H, W): holes filled; parts under `SMALLEST_PART` of the largest part removed.
+    """
+    parts, count = ndimage.label(_without_holes(mask))
+    if count == 0:
+        return np.zeros_like(mask)
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    return np.take(areas >= max(1, SMALLEST_PART * areas.max()), parts)
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    """What scipy.ndimage.binary_fill_holes gives, several times sooner: filled is what the border does not reach."""
+    parts, count = ndimage.label(~mask)
+    outside = np.zeros(count + 1, bool)
+    for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+        outside[edge] = True
+    outside[0] = False  # the mask itself
+    return ~np.take(outside, parts)
+
+
+def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    """Drop the specks of an infection mask and fill its small holes; blank where there are no lungs.
+
+    Args:
+        mask: bool (H, W).
+        lungs: bool (H, W), cleaned.
+
+    Returns:
+        bool (H, W): parts, and then holes, under `SPECK` of the lungs' area are gone.
+    """
+    smallest = SPECK * np.count_nonzero(lungs)
+    if smallest == 0 or not mask.any():
+        return np.zeros_like(mask)
+    whole = _without_small_parts(mask, smallest)
+    return ~_without_small_parts(~whole, smallest)
+
+
+def _without_small_parts(mask: np.ndarray, smallest: float) -> np.ndarray:
+    parts, _ = ndimage.label(mask)
+    areas = np.bincount(parts.ravel())
+    return mask & np.take(areas >= smallest, parts)
+
+
+def grade_extent(share: float | None) -> int | None:
+    """Grade the infected share of one lung, 0..1, from 0 to 4; None for a lung that was not found.
+
+    The extent score of Wong et al. (Radiology 296, 2020; after the RALE score of Warren et al., Thorax 73, 2018): 0 for
+    none, 1 for under 25 %, 2 for 25 to 50 %, 3 for 50 to 75 %, 4 for more. A reader grades what they see; here it is
+    the share of the outlined pixels.
+    """
+    if share is None:
+        return None
+    return 0 if share == 0 else 1 + sum(share >= bound for bound in (0.25, 0.5, 0.75))
+
+
+def split_lungs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split a lung mask into the patient's right and left lung.
+
+    A frontal X-ray is read face to face: the patient's right lung is on the image's left. Each part of the mask goes to
+    the side its centre lies on, seen from the middle of the mask's extent; a part that reaches across the middle by
+    more than a tenth of its area on both sides (lungs that touch) is cut in the column where it is lowest, in the
+    middle third of the extent and as close to the middle as can be. A single part that lies in one half of the image is
+    one lung.
+
+    Args:
+        mask: bool (H, W).
+
+    Returns:
+        (right, left), each bool (H, W).
+    """
+    columns = np.flatnonzero(mask.any(axis=0))
+    right = np.zeros_like(mask)
+    if columns.size == 0:
+        return right, right.copy()
+    parts, count = ndimage.label(mask)
+    middle = mask.shape[1] // 2
+    if count > 1 or 0.1 <= np.count_nonzero(mask[:, :middle]) / np.count_nonzero(mask) <= 0.9:
+        middle = (columns[0] + columns[-1] + 1) // 2
+    for part in range(1, count + 1):
+        here = parts == part
+        share = np.count_nonzero(here[:, :middle]) / np.count_nonzero(here)
+        if share > 0.9:
+            right |= here
+        elif share >= 0.1:
+            cut = _waist(here, columns[0], columns[-1] + 1)
+            right[:, :cut] |= here[:, :cut]
+    return right, mask & ~right
+
+
+def _waist(part: np.ndarray, start: int, end: int) -> int:
+    """Column in the middle third of start..end where the part is lowest; of several, the one closest to the middle."""
+    middle, third = (start + end) // 2, max(1, (end - start) // 6)
+    near = sorted(range(middle - third, middle + third + 1), key=lambda column: abs(column - middle))
+    heights = part[:, near].sum(axis=0)
+    return near[int(heights.argmin())]
+
+
+def measure_involvement(lungs: np.ndarray, infection: np.ndarray) -> Involvement:
+    """Share of each lung's area that the infection mask covers; infection outside the lungs does not count.
+
+    Args:
+        lungs: bool (H, W).
+        infection: bool (H, W).
+    """
+
+    def share(lung: np.ndarray) -> float | None:
+        area = np.count_nonzero(lung)
+        return float(np.count_nonzero(infection & lung) / area) if area else None
+
+    right, left = split_lungs(lungs)
+    return Involvement(share(right), share(left), share(lungs))
+
+
+MASKS = ("lungs", "infection")
+"""Output channels of the UNet, in order."""

@@ -1,0 +1,129 @@
+"""The fusion of ResNet and CLIP: identity before training, its own parts only, free prompts still answered."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import weights_digest
+from hub_models.models.fusion import FusionClassifier, NotJoined
+from hub_models.models.labels import LABELS
+from hub_models.xray.phantom import draw_phantom
+from tests.support import tiny_models
+from train import fusion as script
+from train.fusion import FusionTask
+
+PHANTOM = draw_phantom(1, size=128)
+IMAGE, LUNGS = PHANTOM.image.astype(np.float32) / 255, PHANTOM.lungs
+PARTS = {"resnet": "a" * 64, "clip-finetuned": "b" * 64}
+
+
+@pytest.fixture
+def parts() -> tuple:
+    return tiny_models.resnet(), tiny_models.clip()
+
+
+@pytest.fixture
+def fusion(parts) -> FusionClassifier:
+    return FusionClassifier.new(*parts, PARTS, 512)
+
+
+def bend(fusion: FusionClassifier) -> None:
+    """Give an untrained one weights."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in (fusion.model.scale.weight, fusion.model.shift.weight):
+            parameter.normal_(0, 0.1)
+
+
+def test_untrained_it_answers_as_the_clip(fusion, parts):
+    assert fusion(IMAGE, LUNGS) == pytest.approx(parts[1](IMAGE, LUNGS), abs=1e-6)
+    prompts = {"a": ["a chest"], "b": ["lungs", "a chest X-ray"]}
+    assert fusion(IMAGE, LUNGS, prompts) == pytest.approx(parts[1](IMAGE, LUNGS, prompts), abs=1e-6)
+
+
+def test_trained_it_heeds_the_resnet_and_the_prompts(fusion, parts):
+    bend(fusion)
+    answer = fusion(IMAGE, LUNGS)
+    assert answer != pytest.approx(parts[1](IMAGE, LUNGS), abs=1e-3)
+    with torch.no_grad():
+        parts[0].model.resnet.encoder.stages[-1].layers[-1].layer[0].convolution.weight.mul_(-3)
+    assert fusion(IMAGE, LUNGS) != pytest.approx(answer, abs=1e-4)
+    assert list(fusion(IMAGE, LUNGS, {"x": ["a chest"], "y": ["lungs"]})) == ["x", "y"]
+
+
+def test_the_bent_embedding_is_what_the_formula_says(fusion):
+    bend(fusion)
+    features, embedding = torch.randn(2, 512), torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
+    seen = torch.nn.functional.layer_norm(features, (512,))
+    expected = embedding * (1 + seen @ fusion.model.scale.weight.T) + seen @ fusion.model.shift.weight.T
+    expected = expected / expected.norm(dim=-1, keepdim=True)
+    assert torch.allclose(fusion.model(features, embedding), expected, atol=1e-5)
+
+
+def test_saved_and_joined_again_it_gives_the_same_answer(fusion, parts, tmp_path):
+    bend(fusion)
+    fusion.divide_logits(2.0)
+    fusion.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    again = FusionClassifier.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"^The fusion is not joined"):
+        again(IMAGE, LUNGS)
+    again.join(*parts, PARTS)
+    assert again.labels == list(LABELS)
+    assert again(IMAGE, LUNGS) == pytest.approx(fusion(IMAGE, LUNGS), abs=2e-3)
+
+
+def test_it_refuses_parts_that_it_was_not_trained_with(fusion, parts):
+    with pytest.raises(
+        ValueError, match=r"^The fusion was trained with another resnet than the one in use; use that, or"
+    ):
+        fusion.join(*parts, PARTS | {"resnet": "c" * 64})
+    with pytest.raises(NotJoined, match="another resnet"):
+        fusion(IMAGE, LUNGS)
+
+
+def test_a_missing_tensor_is_refused(fusion, tmp_path):
+    fusion.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop("scale.weight")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"missing keys scale\.weight"):
+        FusionClassifier.from_pretrained(tmp_path)
+
+
+def test_dividing_the_logits_leaves_the_clip_alone(fusion, parts):
+    before, own = fusion(IMAGE, LUNGS), parts[1](IMAGE, LUNGS)
+    fusion.divide_logits(4.0)
+    sharp, soft = np.log(list(before.values())), np.log(list(fusion(IMAGE, LUNGS).values()))
+    assert np.diff(soft) == pytest.approx(np.diff(sharp) / 4, rel=1e-3)
+    assert parts[1](IMAGE, LUNGS) == own
+
+
+def test_only_what_stands_between_the_parts_learns(fusion):
+    task = FusionTask(fusion, label_smoothing=0.0, dropout=0.0)
+    assert {name.split(".")[1] for name, _ in task.named_parameters()} == {"normalise", "scale", "shift", "logit_scale"}
+    features, embeddings = torch.randn(4, 512), torch.nn.functional.normalize(torch.randn(4, 8), dim=-1)
+    labels = torch.tensor([0, 1, 2, 0])
+    first = task(features, embeddings, labels)["loss"]
+    optimizer = torch.optim.Adam(task.parameters(), lr=0.05)
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = task(features, embeddings, labels)["loss"]
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < first.item() - 0.1
+
+
+def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints, tmp_path):
+    named = ["--resnet", str(checkpoints["resnet"]), "--clip", str(checkpoints["clip-finetuned"])]
+    words = ["--dataset", str(covid_qu_ex), "--unet", str(checkpoints["unet"]), *named, "--output_dir", str(tmp_path)]
+    scores = script.main([*words, "--max_steps", "2", "--use_cpu", "True", "--max_train_samples", "6"])
+    facts = CardFacts.load(tmp_path / "release")
+    assert (facts.role, facts.results["accuracy"]) == ("fusion", scores["accuracy"])
+    fusion = FusionClassifier.from_pretrained(tmp_path / "release")
+    assert fusion.model.config.parts == {
+        role: weights_digest(checkpoints[role]) for role in ("resnet", "clip-finetuned")
+    }
+    assert fusion.calibration.temperature > 0

@@ -1,0 +1,478 @@
+"""The page, asked through gradio_client, with a pipeline whose answers are known."""
+
+import hashlib
+import importlib.util
+import json
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zipfile import ZipFile
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+import pytest
+from gradio.utils import get_upload_folder
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import app
+from hub_models.checkpoints.folder import Checkpoint, CheckpointError
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
+from hub_models.page.layout import open_tab
+from hub_models.page.results import card_html, shares_html
+from hub_models.page.state import source_of
+from hub_models.page.uploads import serve_picture
+from hub_models.page.xray_field import XrayField
+from hub_models.pipeline import XrayPipeline
+from hub_models.reports.description import Source
+from hub_models.reports.heatmap import draw_heat
+from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.sentences import percent
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import Involvement
+from hub_models.xray.phantom import draw_phantom
+from tests.support.fake_pipeline import (
+    INVOLVEMENT,
+    NOTES,
+    PROBABILITIES,
+    FakePipeline,
+    free_port,
+    masks_for,
+    ready,
+    serve,
+    uploaded,
+)
+
+SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
+DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
+TYPED = "Ill: an ill chest\nWell: a well chest"
+
+
+def pixels(file: str) -> np.ndarray:
+    return np.asarray(Image.open(file))
+
+
+def overlay_of(xray: Path) -> np.ndarray:
+    """What is drawn of the fake's answer to an X-ray of 256 x 256 pixels."""
+    return draw_overlay(sketch(read_image(xray), masks_for((256, 256))))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
+    return FakePipeline(tmp_path_factory.mktemp("cards"))
+
+
+def tab_of(pipeline: FakePipeline | XrayPipeline | Future, name: str = "analyse") -> Any:
+    """A tab of a page around a pipeline."""
+    models = pipeline if isinstance(pipeline, Future) else ready(pipeline)
+    return app.build_demo(models).layout.tabs[name]
+
+
+@pytest.fixture(scope="module")
+def client(pipeline: FakePipeline) -> Iterator[Client]:
+    with serve(pipeline) as url:
+        yield Client(url, verbose=False)
+
+
+def test_segment_gives_the_pipelines_shares_and_outlines(client, xray):
+    overlay, shares, kept = client.predict(handle_file(xray), api_name="/segment")
+    assert shares == asdict(INVOLVEMENT)
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+    assert kept["masks"]["lungs"]["pixels"] == 128 * 128
+    assert kept["extent_grade"] == {"right": 1, "left": None}
+    assert kept["checkpoint"]["origin"] == "embedded"
+
+
+def test_sixteen_bits_reach_the_pipeline(client, pipeline, tmp_path):
+    ramp = np.linspace(0, 65535, 64 * 1024).astype(np.uint16).reshape(64, 1024)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    client.predict(handle_file(tmp_path / "deep.png"), api_name="/segment")
+    assert len(np.unique(pipeline.images[-1])) > 60000
+    assert np.array_equal(pipeline.images[-1], read_image(ramp))
+
+
+def test_classify_gives_the_pipelines_probabilities_and_notes(client, pipeline, xray):
+    assert client.predict(handle_file(xray), api_name="/classify") == (PROBABILITIES, NOTES)
+    assert pipeline.prompts[-1] is None
+
+
+def test_prompts_reach_the_pipeline_without_blank_lines(client, pipeline, xray):
+    client.predict(handle_file(xray), {"Ill": [" a cough ", ""], "Well": ["fine"]}, api_name="/classify")
+    assert pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["fine"]}
+
+
+def test_a_class_without_prompts_is_refused_by_name(client, xray):
+    with pytest.raises(AppError, match=r"^Write at least one sentence for Well\.$"):
+        client.predict(handle_file(xray), {"Ill": ["a cough"], "Well": [" "]}, api_name="/classify")
+
+
+@pytest.mark.parametrize("prompts", [["a cough"], {"Ill": "a cough"}])
+def test_prompts_of_another_shape_are_answered_with_the_shape_wanted(client, xray, prompts):
+    with pytest.raises(AppError, match=r"^Give a list of sentences for each class"):
+        client.predict(handle_file(xray), prompts, api_name="/classify")
+
+
+@pytest.mark.parametrize("endpoint", ["/segment", "/classify"])
+def test_a_text_file_named_png_is_refused_in_a_sentence_and_the_server_goes_on(client, xray, tmp_path, capfd, endpoint):
+    (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
+    with pytest.raises(AppError, match=r'^"letter\.png" is not an image that can be read; .*\.$'):
+        client.predict(handle_file(tmp_path / "letter.png"), api_name=endpoint)
+    assert "Traceback" not in capfd.readouterr().err
+    assert client.predict(handle_file(xray), api_name="/segment")[1] == asdict(INVOLVEMENT)
+
+
+def test_no_upload_is_answered_with_what_to_do(client):
+    with pytest.raises(AppError, match=r"^Drop a chest X-ray first"):
+        client.predict(None, api_name="/segment")
+
+
+def test_four_endpoints_are_offered_and_they_are_described(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/analyse", "/segment", "/classify", "/batch"]
+    assert all(endpoint["description"] for endpoint in endpoints.values())
+    for endpoint in endpoints.values():  # the image or the files come first, everything after has a default
+        assert [p["parameter_has_default"] for p in endpoint["parameters"]][1:] in ([], [True])
+    assert endpoints["/segment"]["description"].startswith("Outline the lungs")
+    assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["xray", "prompts"]
+    assert [p["parameter_has_default"] for p in endpoints["/classify"]["parameters"]] == [False, True]
+
+
+def test_a_new_picture_clears_the_old_results_before_it_is_read(pipeline, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague")
+    tab = tab_of(pipeline)
+    steps = tab.show(uploaded(tmp_path / "letter.png"), *DRAWN_AS)
+    cleared = next(steps)
+    assert {cleared[part] for part in (tab.overlay, tab.masks, tab.visit.key, *tab.classes.values())} == {None}
+    assert {cleared[part] for part in (tab.shares, tab.notes, *tab.sets.values())} == {""}
+    assert cleared[tab.anyway] == gr.update(visible=False)
+    with pytest.raises(gr.Error, match="is not an image"):
+        next(steps)
+
+
+def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
+    tab, given = tab_of(pipeline), uploaded(xray)
+    steps = tab.show(given, *DRAWN_AS)
+    next(steps)
+    outlined = next(steps)
+    files = outlined[tab.masks]
+    assert np.array_equal(pixels(outlined[tab.overlay]), overlay_of(xray))
+    assert "12.3 %" in outlined[tab.shares]
+    assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
+    assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
+    classified = next(steps)
+    assert not Path(files[0]).exists()  # by now gradio has copies of its own, which it deletes after an hour
+    assert not classified.keys() & {tab.overlay, tab.shares, tab.masks}  # they are there, and not sent twice
+    assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
+    assert classified[tab.notes] == "- A note for the visitor."
+    zero_shot, finetuned, resnet, _ = (classified[text] for text in tab.sets.values())
+    assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
+    assert finetuned.startswith("**Ill**: ")
+    assert resnet.startswith("**Well**: ")
+    assert pipeline.prompts[-1] is None  # each CLIP its own sentences
+    redrawn = pixels(tab.redraw(given, ["infection"], "contour", 0.5, outlined[tab.visit.key]))
+    drawn = sketch(read_image(xray), masks_for((256, 256)))
+    assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
+    assert not np.array_equal(redrawn, pixels(outlined[tab.overlay]))
+    with pytest.raises(gr.Error, match="no longer remembers this X-ray"):
+        tab.redraw(given, ["infection"], "contour", 0.5, "another key")
+
+
+def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another_or_a_new_unet(
+    pipeline, xray, tmp_path
+):
+    tabs, given = app.build_demo(ready(pipeline)).layout.tabs, uploaded(xray)
+    tab = tabs["analyse"]
+    *_, outlined, _ = tab.show(given, *DRAWN_AS)
+    key = outlined[tab.visit.key]
+    before = len(pipeline.images)
+    tabs["prompts"].compare_prompts(given, TYPED, key)
+    tab.explain(given, key)
+    list(tab.keep(given, key))
+    assert len(pipeline.images) == before
+    other = tmp_path / "other.png"
+    Image.open(xray).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(other)
+    tab.explain(uploaded(other), key)
+    assert len(pipeline.images) == before + 1
+    pipeline.checkpoints["unet"] = replace(pipeline.checkpoints["unet"], name="another")
+    tab.explain(given, key)
+    assert len(pipeline.images) == before + 2
+
+
+def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
+    demo, given = app.build_demo(ready(FakePipeline(tmp_path, strangeness=2.34))), uploaded(xray)
+    tab = demo.layout.tabs["analyse"]
+    first, refused = tab.show(given, *DRAWN_AS)
+    assert first[tab.anyway] == gr.update(visible=False)
+    assert "does not look like a frontal chest X-ray" in refused[tab.shares]
+    assert "2.3 times as far" in refused[tab.shares]
+    assert refused[tab.anyway] == gr.update(visible=True)
+    assert refused.keys() == {tab.shares, tab.anyway, tab.visit.key}  # what was cleared stays so
+    _, outlined, classified = tab.show(given, *DRAWN_AS, refused[tab.visit.key], True)
+    assert "12.3 %" in outlined[tab.shares]
+    assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
+    assert demo.layout.endpoints.segment(given)[2]["strangeness"] == 2.34
+
+
+def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
+    tab = tab_of(pipeline, "prompts")
+    answer = tab.compare_prompts(uploaded(xray), TYPED)
+    assert [answer[label] for label in tab.classes.values()] == [*PROBABILITIES.values()][:3]
+    assert answer[tab.notes] == "- A note for the visitor."
+    assert pipeline.prompts[-1] == {"Ill": ["an ill chest"], "Well": ["a well chest"]}
+    assert answer[tab.similarity].to_dict("records") == [
+        {"Class": label, "Sentence": text, "CLIP, zero-shot": 0.123, "CLIP, fine-tuned": -0.5}
+        for label, text in (("Ill", "an ill chest"), ("Well", "a well chest"))
+    ]
+    with pytest.raises(gr.Error, match=r'^.*"Well:" is no "class: sentence"'):
+        tab.compare_prompts(uploaded(xray), "Ill: an ill chest\nWell: ")
+    with pytest.raises(gr.Error, match="There are 21 classes"):
+        tab.compare_prompts(uploaded(xray), "\n".join(f"class {number}: a sentence" for number in range(21)))
+
+
+def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
+    tab = tab_of(pipeline)
+    answer, image = tab.explain(uploaded(xray)), read_image(xray)
+    zero_shot, finetuned, resnet = (answer[picture] for picture in tab.heat.values())
+    assert np.array_equal(pixels(resnet), draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
+    assert np.array_equal(pixels(zero_shot), draw_heat(image, np.zeros((256, 256), np.float32)))
+    assert finetuned is None
+    assert [answer[sentence] for sentence in tab.heat_sentences.values()] == [
+        "Nothing in the picture speaks for Ill.",
+        "No lungs found, so nothing was classified.",
+        "What speaks for **Well**: 75.0 % of the heat lies in the lungs.",
+    ]
+
+
+def test_analyse_gives_the_overlay_and_the_whole_description(client, pipeline, xray):
+    overlay, told = client.predict(handle_file(xray), {"Ill": ["a cough"], "Well": ["fine"]}, api_name="/analyse")
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+    assert told["infected_share"] == asdict(INVOLVEMENT)
+    assert {role: found["probabilities"] for role, found in told["classifiers"].items()} == PROBABILITIES
+    assert told["classifiers"]["resnet"]["likely"] == ["Well"]
+    assert told["classifiers"]["clip-zero-shot"]["likely"] is None  # a set holds for its own sentences only
+    assert told["source"] == {"sha256": hashlib.sha256(xray.read_bytes()).hexdigest(), "extension": ".png"}
+    assert told["prompts"] == pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["fine"]}
+
+
+def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague")
+    files = [handle_file(path) for path in (xray, tmp_path / "letter.png", xray)]
+    table, (summary, archive) = client.predict(files, api_name="/batch")
+    rows = [dict(zip(table["headers"], row, strict=True)) for row in table["data"]]
+    assert [row["Status"] for row in rows] == ["answered", "refused", "answered"]
+    assert rows[0]["Infected share right"] == 0.123
+    assert rows[2]["Resnet class"] == "Well"
+    assert "is not an image" in rows[1]["Note"]
+    assert len(pd.read_csv(summary)) == 3
+    with ZipFile(archive) as packed:
+        assert len([name for name in packed.namelist() if name.endswith("lungs.png")]) == 2
+    with pytest.raises(AppError, match=r"^Choose some files first"):
+        client.predict([], api_name="/batch")
+
+
+def test_a_report_holds_what_the_page_shows(pipeline, xray):
+    (files,) = tab_of(pipeline).keep(uploaded(xray))
+    assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
+    steps = tab_of(pipeline).keep(uploaded(xray))
+    pdf, told, overlay = next(steps)
+    assert json.loads(Path(told).read_text())["infected_share"] == asdict(INVOLVEMENT)
+    assert Path(pdf).read_bytes().startswith(b"%PDF")
+    assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
+
+
+def test_a_file_that_browsers_do_not_show_is_opened_with_all_its_bits_and_its_report_names_the_file(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65535, (64, 96)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "anna.tif")
+    opening = XrayField.open_file(uploaded(tmp_path / "anna.tif")["path"])
+    shown = Path(next(opening))
+    assert np.abs(read_image(shown) - read_image(tmp_path / "anna.tif")).max() < 3e-4
+    assert "anna" not in str(shown)
+    source = source_of(str(shown))
+    assert source == Source(hashlib.sha256((tmp_path / "anna.tif").read_bytes()).hexdigest(), ".tif")
+    assert not list(opening)
+    assert not shown.exists()  # by now gradio has a copy of its own, which it deletes after an hour
+    (tmp_path / "anna.tif").write_text("no picture")
+    with pytest.raises(gr.Error, match="is not an image"):
+        next(XrayField.open_file(uploaded(tmp_path / "anna.tif")["path"]))
+
+
+def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
+    pipeline = FakePipeline(tmp_path)
+    pipeline.checkpoints = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
+    tab = tab_of(pipeline, "compare")
+    answer = tab.compare(None, "resnet")
+    classes, outlines, label, role = (answer[part] for part in (tab.scores, tab.outlines, tab.label, tab.role))
+    curves, sure, confusion = (answer[part] for part in (tab.roc, tab.reliability, tab.confusion))
+    assert classes["Model"].tolist() == list(ROLES)[1:]
+    assert set(outlines["Mask"]) == {"lungs", "infection"}
+    assert (label["value"], role["value"]) == ("COVID-19", "resnet")
+    assert set(curves["Model"]) == set(sure["Model"]) == set(list(ROLES)[1:])
+    assert confusion["True class"].tolist() == ["COVID-19", "Non-COVID", "Normal"]
+    pipeline.checkpoints = {"resnet": Checkpoint("resnet", tmp_path, "folder", "bare")}
+    tab = tab_of(pipeline, "compare")
+    assert tab.compare(None, None)[tab.confusion] is None
+
+
+@pytest.mark.parametrize(("query", "opened"), [({"tab": "batch"}, "batch"), ({"tab": "x"}, None), ({}, None)])
+def test_the_address_opens_a_tab(query, opened):
+    update = open_tab(SimpleNamespace(query_params=query))
+    assert getattr(update, "selected", None) == opened
+
+
+def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
+    tab = tab_of(FakePipeline(tmp_path, lungs=False))
+    _, outlined, classified = tab.show(uploaded(xray), *DRAWN_AS)
+    assert "No lungs found." in outlined[tab.shares]
+    assert "%" not in outlined[tab.shares]
+    assert outlined[tab.masks] is None  # no files of masks that are not there
+    assert [classified[label] for label in tab.classes.values()] == [None, None, PROBABILITIES["resnet"], None]
+
+
+@pytest.mark.parametrize(
+    ("share", "written"),
+    [(0.0, "0.0 %"), (0.12345, "12.3 %"), (0.0006, "0.1 %"), (1.0, "100.0 %"), (None, "not found")],
+)
+def test_shares_are_written_in_percent_with_one_decimal(share, written):
+    assert percent(share) == written
+
+
+def test_each_share_stands_beside_its_own_lung():
+    html = shares_html(masks_for((64, 64)), Involvement(right=0.1, left=0.25, both=0.2))
+    for cell in (
+        "10.0 %</b>patient's right lung<small>grade 1 of 4, 0 of 512 pixels",
+        "25.0 %</b>patient's left lung<small>grade 2 of 4, 64 of 512 pixels",
+        "20.0 %</b>both lungs<small>64 of 1,024 pixels",
+    ):
+        assert cell in html
+
+
+def test_a_card_is_shown_without_its_front_matter_and_may_be_missing(pipeline):
+    assert card_html(pipeline.checkpoints["resnet"]).startswith("<h1>Card of the ResNet</h1>\n")
+    assert card_html(pipeline.checkpoints["unet"]) == "<p>This checkpoint has no model card.</p>"
+
+
+def test_a_checkpoint_that_cannot_be_had_ends_with_a_sentence(monkeypatch):
+    def refuse():
+        raise CheckpointError("The folder /tmp/x is not a checkpoint: it has no config.json.")
+
+    monkeypatch.setattr("hub_models.page.startup.open_pipeline", refuse)
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(free_port()))
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(app.__file__, run_name="__main__")
+    assert end.value.code == "The folder /tmp/x is not a checkpoint: it has no config.json."  # printed; exit code 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "127.0.0.1"),
+        ({"SPACE_ID": "someone/xray"}, "0.0.0.0"),
+        ({"SPACE_ID": "someone/xray", "GRADIO_SERVER_NAME": "localhost"}, "localhost"),
+    ],
+)
+def test_it_is_served_to_this_computer_only_unless_it_is_a_space(monkeypatch, pipeline, environment, address):
+    launched, port = {}, free_port()
+    monkeypatch.setenv("GRADIO_SERVER_PORT", str(port))
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hub_models.page.startup.open_pipeline", lambda: pipeline)
+    small = draw_phantom(1, size=64)
+    monkeypatch.setattr("hub_models.xray.phantom.draw_phantom", lambda *_, **__: small)
+
+    def launch(demo: gr.Blocks, **options) -> tuple[None, str, None]:
+        launched.update(options)
+        return None, "", None
+
+    monkeypatch.setattr(gr.Blocks, "launch", launch)
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    runpy.run_path(app.__file__, run_name="__main__")
+    assert launched["server_name"] == address
+    assert launched["server_port"] == port
+    assert not launched["mcp_server"]
+
+
+def test_the_tools_for_assistants_need_a_package_and_say_which(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as end:
+        app.main()
+    assert end.value.code.startswith("--mcp needs the package mcp: pip install 'gradio[mcp]==")
+
+
+@pytest.fixture(scope="module")
+def real(checkpoints: dict[str, Path]) -> XrayPipeline:
+    """A pipeline of tiny checkpoints."""
+    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
+
+
+def test_a_stand_in_is_told_with_its_reason_and_can_be_tried_again(real, monkeypatch):
+    marked = replace(real.checkpoints["resnet"], problem="someone/<resnet> is not on the Hub.")
+    monkeypatch.setitem(real.checkpoints, "resnet", marked)
+    layout = app.build_demo(ready(real)).layout
+    told, tab = layout.tell(), layout.tabs["models"]
+    problems, again, table = told[layout.stand_ins.problems], told[layout.stand_ins.retry], told[tab.table]
+    assert "<b>resnet: the embedded checkpoint stands in.</b> someone/&lt;resnet&gt; is not on the Hub." in problems
+    assert again["visible"]
+    assert table.count("(stand-in)") == 1
+
+
+def test_without_a_stand_in_there_is_nothing_to_try_again(real):
+    layout = app.build_demo(ready(real)).layout
+    told, tab = layout.tell(), layout.tabs["models"]
+    problems, again, table = told[layout.stand_ins.problems], told[layout.stand_ins.retry], told[tab.table]
+    assert (problems, again["visible"]) == ("", False)
+    assert "stand-in" not in table
+
+
+def test_events_that_run_the_models_borrow_a_graphics_card_where_zerogpu_is(pipeline, monkeypatch, tmp_path):
+    (tmp_path / "spaces.py").write_text(
+        "lent = []\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    app.build_demo(ready(pipeline))
+    import spaces
+
+    names = ["analyse", "batch", "classify", "compare_prompts", "explain", "keep", "segment", "show"]
+    assert sorted(set(spaces.lent)) == names
+    del sys.modules["spaces"]
+
+
+def test_the_page_is_imported_without_torch_which_takes_seconds():
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, app; print({'torch', 'transformers', 'timm'} & sys.modules.keys())"],
+        cwd=Path(app.__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "set()\n"
+
+
+def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_so(pipeline, xray):
+    models = Future()
+    tab = tab_of(models)
+    steps = tab.show(uploaded(xray), *DRAWN_AS)
+    next(steps)
+    assert "still being loaded" in next(steps)[tab.shares]
+    models.set_result(pipeline)
+    assert "12.3 %" in next(steps)[tab.shares]
+
+
+def test_no_two_answers_share_a_file_that_one_may_fetch_while_the_other_is_written_or_deleted():
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    first, second = Path(serve_picture(picture)), Path(serve_picture(picture))
+    assert first != second
+    assert first.read_bytes() == second.read_bytes() == encode_png(picture)
+    assert first.is_relative_to(get_upload_folder())

@@ -1,0 +1,233 @@
+"""The page in a real browser: the Chromium or Chrome that is installed, else the tests are skipped."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from zipfile import ZipFile
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.resolve import EMBEDDED
+from hub_models.checkpoints.roles import ROLES
+from hub_models.page import limits, texts
+from tests.support.fake_pipeline import FakePipeline, serve
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+TABLE = "virtual-table-viewport"  # of gradio: scrolls with the arrow keys while the grid around it has the focus
+expect.set_options(timeout=20_000)  # the first answer of a fresh server takes seconds on a slow machine
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
+    return FakePipeline(tmp_path_factory.mktemp("cards"))
+
+
+@pytest.fixture(scope="module")
+def url(pipeline: FakePipeline) -> Iterator[str]:
+    with serve(pipeline) as url:
+        yield url
+
+
+@pytest.fixture(params=[1440, 390], ids=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
+    """The page, opened; when the test is over it must have logged no error and asked no other server for anything."""
+    page = browser.new_page(viewport={"width": request.param, "height": 900})
+    errors, requested = [], []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requested.append(request))
+    page.goto(url)
+    yield page
+    page.close()
+    assert errors == []
+    asked = [request.url for request in requested]
+    assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
+
+
+def assert_no_sideways_scrolling(page: Page) -> None:
+    width = page.viewport_size["width"]
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width, timeout=5_000)
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, which on a phone stands in the menu of those that the bar has no room for."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if page.viewport_size["width"] < 600:
+        page.get_by_role("button", name="More tabs").click()
+        tab = page.locator(".overflow-dropdown").get_by_role("button", name=name, exact=True)
+    tab.click()
+
+
+def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+
+    shares = page.locator("#shares")
+    expect(shares).to_contain_text("12.3 %patient's right lung")
+    expect(shares).to_contain_text("not foundpatient's left lung")
+    expect(page.locator("#overlay img")).to_be_visible()
+    expect(page.locator("#clip-zero-shot")).to_contain_text("63%")
+    expect(page.locator("#clip-finetuned")).to_contain_text("88%")
+    expect(page.locator("#resnet")).to_contain_text("75%")
+    expect(page.locator("#set-clip-zero-shot")).to_contain_text("Ill or Well: sets like this one")
+    expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
+    page.get_by_role("button", name="Where the classifiers look").click()
+    page.get_by_role("button", name="Show where").click()
+    expect(page.locator("#heat-resnet img")).to_be_visible()
+    expect(page.locator("#heat")).to_contain_text("75.0 % of the heat lies in the lungs")
+    page.get_by_role("button", name="Keep the result").click()
+    page.get_by_role("button", name="Write a report").click()
+    with page.expect_download() as download:
+        page.locator("#report a[download='report.pdf']").click()
+    download.value.save_as(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert_no_sideways_scrolling(page)
+
+
+def test_a_dicom_or_tiff_file_is_opened_and_analysed(page, xray, tmp_path):
+    Image.open(xray).save(tmp_path / "chest.tif")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Open a DICOM or TIFF file").click()
+    chooser.value.set_files(tmp_path / "chest.tif")
+    expect(page.locator("#xray img")).to_be_visible()
+    expect(page.locator("#shares")).to_contain_text("12.3 %patient's right lung")
+
+
+def test_the_models_are_named_with_their_cards(page):
+    open_tab(page, "Models")
+    expect(page).to_have_url(re.compile(r"\?tab=models$"))
+    expect(page.locator("#checkpoints")).to_contain_text("someone/resnet")
+    page.get_by_role("button", name="Model card: resnet").click()
+    expect(page.get_by_text("[picture: badge]")).to_be_visible()  # the fixture sees that nobody asks for it
+    expect(page.get_by_role("heading", name="Card of the ResNet")).to_be_visible()
+    assert_no_sideways_scrolling(page)
+
+
+def test_a_batch_of_five_with_a_broken_file_gives_a_table_and_an_archive(page, xray, tmp_path):
+    files = [tmp_path / f"{name}.png" for name in "abcde"]
+    for file in files:
+        file.write_bytes(xray.read_bytes())
+    files[2].write_text("Dear colleague")
+    open_tab(page, "Batch")
+    page.locator("#batch-files input[type=file]").set_input_files(files)
+    page.get_by_role("button", name="Outline and classify all").click()
+    table = page.locator("#batch-table")
+    expect(table.get_by_text("answered").filter(visible=True)).to_have_count(4)
+    expect(table.get_by_text("refused").filter(visible=True)).to_have_count(1)
+    with page.expect_download() as download:
+        page.locator("#batch-kept a[download='results.zip']").click()
+    download.value.save_as(tmp_path / "results.zip")
+    with ZipFile(tmp_path / "results.zip") as packed:
+        assert {"summary.csv", "a/overlay.png", "e/lungs.png"} <= set(packed.namelist())
+        assert not [name for name in packed.namelist() if name.startswith("c/")]
+    assert_no_sideways_scrolling(page)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_an_address_opens_the_tab_that_compares_the_recorded_figures(browser, tmp_path, width):
+    pipeline = FakePipeline(tmp_path)
+    pipeline.checkpoints = {role: Checkpoint(role, EMBEDDED / role, "embedded", "embedded") for role in ROLES}
+    accuracy = CardFacts.load(EMBEDDED / "resnet").results["accuracy"]
+    with serve(pipeline) as url:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(f"{url}?tab=compare")
+        expect(page.locator("#scores")).to_contain_text(f"{accuracy:.3f} (")
+        expect(page.locator("#outline-scores")).to_contain_text("pooled over all pixels")
+        expect(page.locator("#confusion")).to_contain_text("called Normal")
+        expect(page.locator("svg.marks, canvas.marks").first).to_be_visible()
+        assert_no_sideways_scrolling(page)
+        page.close()
+
+
+def test_the_outlines_are_drawn_anew_as_the_visitor_wants_and_the_masks_can_be_kept(page, xray, tmp_path):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    picture = page.locator("#overlay img")
+    expect(picture).to_be_visible()
+    for change in (
+        lambda: page.get_by_label("contour").check(),
+        lambda: page.get_by_label("infection", exact=True).uncheck(),
+        lambda: (
+            page.get_by_label("number input for Opacity").or_(page.locator("#opacity input[type=range]")).last.fill("1")
+        ),
+    ):
+        before = picture.get_attribute("src")
+        change()
+        expect(picture).not_to_have_attribute("src", before)
+    assert_no_sideways_scrolling(page)
+
+    page.get_by_role("button", name="Keep the result").click()
+    with page.expect_download() as download:
+        page.locator("#masks a[download='masks.json']").click()
+    download.value.save_as(tmp_path / "masks.json")
+    assert json.loads((tmp_path / "masks.json").read_text())["masks"].keys() >= {"lungs", "infection"}
+
+
+def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipeline, xray):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    expect(page.locator("#resnet")).to_contain_text("75%")
+    open_tab(page, "Zero-shot vs fine-tuned")
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing\nWell: nothing to see\n")
+    page.get_by_role("button", name="Compare the X-ray with these sentences").click()
+    expect(page.locator("#asked-clip-zero-shot")).to_contain_text("63%")
+    expect(page.locator("#similarity")).to_contain_text("nothing to see")
+    assert pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["nothing", "nothing to see"]}
+    assert_no_sideways_scrolling(page)
+
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
+    page.get_by_role("button", name="Compare the X-ray with these sentences").click()
+    expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is no "class: sentence"')
+
+
+def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
+    page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")
+    expect(page.get_by_test_id("toast-body")).to_contain_text("is not an image that can be read")
+    expect(page.locator("#xray img")).not_to_be_visible()  # no sign of a broken picture
+    page.get_by_role("button", name="healthy.png").or_(page.locator(".gallery-item")).first.click()
+    expect(page.locator("#shares")).to_contain_text("12.3 %")
+    expect(page.locator("#xray img")).to_be_visible()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
+def test_nothing_keeps_people_out(browser, url, xray, theme, width):
+    """No finding of axe-core on any tab that it calls serious or critical."""
+    found = []
+    for tab in texts.TABS:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(f"{url}?tab={tab}&__theme={theme}")
+        expect(page.get_by_role("tab", name=texts.TABS[tab], exact=True)).to_have_attribute("aria-selected", "true")
+        page.locator("#xray input[type=file]").set_input_files(xray)
+        expect(page.locator("#xray img")).to_be_visible()
+        if tab == "analyse":
+            expect(page.locator("#resnet")).to_contain_text("75%")
+        expect(page.locator(".progress-text")).to_have_count(0)  # else it may be looked at while it fades
+        for finding in Axe().run(page).response["violations"]:
+            if finding["impact"] in ("serious", "critical"):
+                nodes = [node for node in finding["nodes"] if TABLE not in node["html"]]
+                found += [(tab, finding["id"], node["html"][:200], node["failureSummary"]) for node in nodes]
+        page.close()
+    assert found == []
+
+
+def test_more_visitors_than_the_page_can_take_are_told_that_it_is_busy(browser, pipeline, monkeypatch):
+    monkeypatch.setattr(limits, "WAITING_EVENTS", 0)
+    with serve(pipeline) as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.get_by_test_id("toast-body").first).to_contain_text("currently busy")
+        page.close()

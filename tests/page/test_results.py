@@ -1,0 +1,114 @@
+"""What the page says of a result, word for word."""
+
+import html
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from markdown_it import MarkdownIt
+
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import Checkpoint
+from hub_models.engines.engine import Engine
+from hub_models.models.gradcam import Explanation
+from hub_models.page.results import (
+    card_html,
+    checkpoints_table,
+    control_text,
+    heat_text,
+    likely_text,
+    plain,
+    plain_html,
+    problems_html,
+)
+
+
+def checkpoint(folder: Path) -> Checkpoint:
+    return Checkpoint("resnet", folder, "folder", "given")
+
+
+def test_a_score_stands_beside_the_one_with_the_lungs_hidden(folder):
+    assert control_text(checkpoint(folder)) == "How much of its score needs the lungs is not measured."
+    facts = CardFacts.load(folder)
+    figures = {"shown its own view": 0.84, "shown lungs hidden": 0.4051}
+    facts.results["controls"] = {name: {"accuracy": figure, "images": 562} for name, figure in figures.items()}
+    facts.save(folder)
+    said = "It named the right class on 84% of 562 test images, and on 41% of them with the lungs hidden."
+    assert control_text(checkpoint(folder)) == said
+
+
+def test_a_checkpoint_without_figures_gets_no_sentence(tmp_path):
+    assert control_text(checkpoint(tmp_path)) == control_text(None) == ""
+
+
+def test_the_table_of_checkpoints_names_what_runs_each_and_why_it_is_nothing_faster(tmp_path):
+    places = {role: Checkpoint(role, tmp_path, "folder", "given") for role in ("unet", "resnet", "fusion")}
+    engines = {"unet": Engine("openvino", "int8"), "resnet": Engine(problem="network.onnx is torn.")}
+    lines = checkpoints_table(places, engines).splitlines()
+    assert lines[0] == "| Role | Checkpoint | Origin | Revision | Runs in |"
+    assert [line.split(" | ")[-1] for line in lines[2:5]] == ["openvino, int8 |", "torch, float32 |", "- |"]
+    assert lines[5:] == ["", "resnet runs in PyTorch: network.onnx is torn."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a & b &amp; c",
+        "<b>x</b>",
+        "*a* __b__ ~~c~~",
+        "[l](javascript:1)",
+        "![p](http://x.invalid)",
+        "`c`",
+        "a|b",
+        "$x$",
+    ],
+)
+def test_markdown_shows_a_text_of_others_as_it_is(text):
+    shown = MarkdownIt("gfm-like", {"linkify": False}).render(f"**{plain(text)}**")
+    assert html.unescape(shown) == f"<p><strong>{text}</strong></p>\n"
+    assert plain_html(text) == html.escape(text)
+
+
+def test_addresses_are_no_links_and_what_moves_other_text_is_an_escape():
+    assert plain("see https://x.invalid or WWW.x.invalid") == "see https&#58;//x.invalid or WWW&#46;x.invalid"
+    assert plain("a\n\n# b\x00\u202ec") == r"a &#35; b&#92;x00&#92;u202ec"
+    assert plain_html("a\n<b>\u202ec") == r"a &lt;b&gt;\u202ec"
+    assert plain("COVID-19, Non-COVID: network.onnx (肺)") == "COVID-19, Non-COVID: network.onnx (肺)"
+
+
+def test_names_of_classes_and_checkpoints_are_text_in_every_sentence(tmp_path):
+    assert likely_text(["<i>", "a*b"], 0.9).startswith("**&#60;i&#62; or a&#42;b**: sets like this one")
+    heat = np.zeros((2, 2), np.float32)
+    assert heat_text(Explanation(heat, "<i>", None)) == "Nothing in the picture speaks for &#60;i&#62;."
+    assert heat_text(Explanation(heat, "<i>", 0.5)).startswith("What speaks for **&#60;i&#62;**: 50.0 %")
+    named = replace(checkpoint(tmp_path), name="a`|<i>", revision="b|c", problem="<i>\nno")
+    line = checkpoints_table({"resnet": named}, {"resnet": Engine(problem="![x](y)")}).splitlines()
+    assert line[2] == (
+        "| resnet | <code>a&#96;&#124;&#60;i&#62;</code> (stand-in) | folder | <code>b&#124;c</code> | torch, float32 |"
+    )
+    assert line[4] == "resnet runs in PyTorch: &#33;&#91;x&#93;(y)"
+    assert "</b> &lt;i&gt; no</div>" in problems_html({"resnet": named})
+
+
+def test_a_card_keeps_its_text_tables_code_and_links_and_loses_all_that_acts(tmp_path):
+    lines = [
+        "---",
+        "license: other",
+        "---",
+        "# T <b id=x>",
+        "",
+        "*a* [p](https://p.invalid/?a=1&b=2) ![d](https://x.y/z)",
+    ]
+    lines += ["[j](javascript:1) [r](/gradio_api)", "", "| h |", "|---|", "| `<c>` |", "", "```python", "a < b", "```"]
+    (tmp_path / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    link = '<a href="https://p.invalid/?a=1&amp;b=2" target="_blank" rel="noopener noreferrer nofollow">p</a>'
+    assert card_html(checkpoint(tmp_path)) == (
+        "<h1>T &lt;b id=x&gt;</h1>\n"
+        f"<p><em>a</em> {link} <em>[picture: d]</em>\n[j](javascript:1) [r](/gradio_api)</p>\n"
+        "<table>\n<thead>\n<tr>\n<th>h</th>\n</tr>\n</thead>\n"
+        "<tbody>\n<tr>\n<td><code>&lt;c&gt;</code></td>\n</tr>\n</tbody>\n</table>\n"
+        "<pre><code>a &lt; b\n</code></pre>\n"
+    )
+    (tmp_path / "README.md").write_bytes(b"\xff")
+    assert card_html(checkpoint(tmp_path)) == "<p>\ufffd</p>\n"

@@ -1,0 +1,1 @@
+"""What several test files share: files, models, data sets, a pipeline and a Hub that are made here."""

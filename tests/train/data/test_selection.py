@@ -1,0 +1,99 @@
+"""Choosing the classes and the sources to learn from."""
+
+import datasets
+import pytest
+
+from train.data.arguments import DataArguments
+from train.data.dataset import load, load_splits
+from train.data.rows import class_names, true_classes
+from train.data.selection import leave_source_out, with_classes, with_findings
+
+
+@pytest.fixture
+def splits() -> datasets.DatasetDict:
+    """Two splits of two classes, with findings and sources."""
+    features = datasets.Features(
+        {
+            "label": datasets.ClassLabel(names=["sick", "well"]),
+            "finding": datasets.Value("string"),
+            "source": datasets.Value("string"),
+        }
+    )
+    columns = {
+        "train": ([0, 0, 1, 0], ["SARS", "COVID-19", "none", None], ["a", "b", "a", "a"]),
+        "test": ([1, 0, 0], ["none", "SARS", "COVID-19"], ["a", "b", "b"]),
+    }
+    return datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_dict(dict(zip(features, values, strict=True)), features, split=split)
+            for split, values in columns.items()
+        }
+    )
+
+
+def named(rows: datasets.Dataset) -> list[str]:
+    return [rows.features["label"].names[i] for i in rows["label"]]
+
+
+def test_the_values_of_a_column_become_the_classes_by_name(splits):
+    chosen = with_classes(splits, "finding", None)
+    assert chosen["train"].features["label"].names == ["COVID-19", "SARS", "none"]
+    assert named(chosen["train"]) == ["SARS", "COVID-19", "none"]
+    assert chosen["train"]["source"][:] == ["a", "b", "a"]
+
+
+def test_the_order_of_the_classes_is_that_in_which_they_are_named_and_others_are_left_out(splits, caplog):
+    chosen = with_classes(splits, "finding", "none, SARS")
+    assert chosen["test"].features["label"].names == ["none", "SARS"]
+    assert named(chosen["test"]) == ["none", "SARS"]
+    assert "Left out 2 of 4 images of train: of no class." in caplog.messages
+
+
+def test_the_class_names_themselves_can_be_reordered(splits):
+    chosen = with_classes(splits, "label", "well,sick")
+    assert chosen["train"]["label"][:] == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("column", "labels", "sentence"),
+    [
+        ("view", None, r"^There is no column view; the columns are label, finding, source\.$"),
+        (
+            "finding",
+            "SARS,Flu",
+            r"^No image has 'Flu' in the column finding; --labels takes 'COVID-19', 'SARS', 'none'",
+        ),
+        ("finding", "SARS", r"^--labels names SARS; a classifier needs at least two classes\.$"),
+        ("finding", "SARS,none,SARS", "name each class once"),
+    ],
+)
+def test_a_column_or_class_that_is_not_there_is_refused_with_those_that_are(splits, column, labels, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        with_classes(splits, column, labels)
+
+
+def test_an_image_may_show_no_class_one_or_several(splits):
+    rows = splits["train"].remove_columns("finding").add_column("finding", ["Edema|Mass", "Mass", None, "Hernia"])
+    chosen = with_findings(datasets.DatasetDict(train=rows), "finding", "Mass,Edema")["train"]
+    assert class_names(chosen) == ["Mass", "Edema"]
+    assert true_classes(chosen).tolist() == [[1, 1], [1, 0], [0, 0], [0, 0]]
+    lists = rows.remove_columns("finding").add_column("finding", [["Edema", "Mass"], ["Mass"], [], ["Hernia"]])
+    chosen = with_findings(datasets.DatasetDict(train=lists), "finding", None)["train"]
+    assert class_names(chosen) == ["Edema", "Hernia", "Mass"]
+    assert true_classes(chosen).tolist() == [[1, 0, 1], [0, 0, 1], [0, 0, 0], [0, 1, 0]]
+    assert class_names(splits["test"]) == ["sick", "well"]
+    assert true_classes(splits["test"]).tolist() == [1, 0, 0]
+
+
+def test_a_source_that_is_left_out_is_tested_alone(splits):
+    chosen = leave_source_out(splits, "a")
+    assert chosen["train"]["source"][:] == ["b"]
+    assert chosen["test"]["source"][:] == ["a"]
+    with pytest.raises(ValueError, match=r"^No image is of the source c; the sources are a, b\.$"):
+        leave_source_out(splits, "c")
+
+
+def test_any_column_of_a_folders_metadata_can_be_the_classes(covid_qu_ex):
+    assert "age" not in load(str(covid_qu_ex))["train"].column_names
+    chosen = load_splits(DataArguments(str(covid_qu_ex), label_column="age", labels="21.0,22.0"), ["train"])
+    assert named(chosen["train"]) == ["21.0", "22.0"]

@@ -1,0 +1,75 @@
+"""What a finished classifier teaches another."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hub_models.models.clip import ClipClassifier
+from hub_models.models.labels import LABELS
+from tests.support import tiny_models
+from train.resnet import ClassificationTask
+from train.tasks.clip_tasks import PromptTask
+from train.tasks.distillation import Teacher
+
+TRUE = torch.tensor([0, 1, 2, 0])
+
+
+@pytest.fixture
+def folder(checkpoints: dict[str, Path]) -> str:
+    return str(checkpoints["clip-finetuned"])
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(4, 3, 32, 32)
+
+
+def probabilities(classifier: ClipClassifier, pixels: torch.Tensor) -> torch.Tensor:
+    """What a CLIP says of pixels of its own size."""
+    with torch.no_grad():
+        images = classifier.embed_images(pixels)
+        return (classifier.model.logit_scale.exp() * images @ classifier.embed_classes()[1].T).softmax(-1)
+
+
+def test_a_teacher_says_what_its_checkpoint_does_in_the_order_that_is_asked(folder, pixels):
+    expected = probabilities(ClipClassifier.from_pretrained(folder), pixels)
+    assert torch.allclose(Teacher([folder], list(LABELS), "lungs")(pixels), expected, atol=1e-6)
+    swapped = Teacher([folder], list(LABELS)[::-1], "lungs")
+    assert torch.allclose(swapped(pixels), expected.flip(-1), atol=1e-6)
+
+
+def test_several_teachers_say_the_mean_of_what_they_say_alone(folder, pixels, tmp_path):
+    other = tiny_models.clip()
+    with torch.no_grad():
+        other.model.visual_projection.weight.mul_(-1)
+    other.save_pretrained(tmp_path)
+    alone = [Teacher([one], list(LABELS), "lungs")(pixels) for one in (folder, str(tmp_path))]
+    together = Teacher([folder, str(tmp_path)], list(LABELS), "lungs")(pixels)
+    assert torch.allclose(together, (alone[0] + alone[1]) / 2, atol=1e-6)
+    assert not torch.allclose(*alone, atol=1e-4)
+
+
+def test_a_teacher_of_other_classes_or_another_view_is_refused(folder):
+    with pytest.raises(
+        ValueError, match=r"^The teacher scores COVID-19, Non-COVID, Normal in the view lungs; its pupil"
+    ):
+        Teacher([folder], ["Cat", "Dog"], "lungs")
+    with pytest.raises(ValueError, match=r"in the view full\.$"):
+        Teacher([folder], list(LABELS), "full")
+
+
+@pytest.mark.parametrize("pupil", ["resnet", "clip"])
+def test_a_taught_pupil_weighs_the_teacher_and_the_true_classes_while_it_trains_only(folder, pixels, pupil):
+    teacher = Teacher([folder], list(LABELS), "lungs")
+    if pupil == "resnet":
+        task = ClassificationTask(tiny_models.resnet(), 0.0, teacher)
+    else:
+        task = PromptTask(tiny_models.clip(), teacher=teacher)
+    given = task.train()(pixels, TRUE)
+    hard, soft = (F.cross_entropy(given["logits"], target).item() for target in (TRUE, teacher(pixels)))
+    assert given["loss"].item() == pytest.approx(0.3 * hard + 0.7 * soft, rel=1e-5)
+    given = task.eval()(pixels, TRUE)
+    assert given["loss"].item() == pytest.approx(F.cross_entropy(given["logits"], TRUE).item(), rel=1e-6)

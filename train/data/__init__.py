@@ -1,0 +1,1 @@
+"""An X-ray data set, from a folder to audited rows."""

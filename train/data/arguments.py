@@ -1,0 +1,60 @@
+"""What to learn from, and what of it a classifier is shown."""
+
+from dataclasses import dataclass, field
+
+from hub_models.models.views import View
+
+
+@dataclass
+class DataArguments:
+    """Which X-rays to learn from."""
+
+    dataset: str = field(
+        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
+    )
+    boxes: str | None = field(
+        default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})
+    drop_duplicates: bool = field(
+        default=False, metadata={"help": "Leave out training images that have a near-copy in validation or test."}
+    )
+    label_column: str | None = field(
+        default=None,
+        metadata={"help": "Column whose values are the classes; the class folders, or `label`, if not given."},
+    )
+    labels: str | None = field(
+        default=None,
+        metadata={
+            "help": 'Classes to learn, as "A,B,C"; images of others are left out. All of the column if not given.'
+        },
+    )
+    multi_label: bool = field(
+        default=False,
+        metadata={"help": 'An image may have several classes: the column holds lists, or texts like "Edema|Effusion".'},
+    )
+    leave_source_out: str | None = field(
+        default=None, metadata={"help": "Learn from all sources (column `source`) but this one, and test on it alone."}
+    )
+    strict: bool = field(
+        default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
+    )
+    license: str = field(
+        default="cc-by-nc-sa-4.0",  # COVID-QU-Ex, and the strictest of the sources in it
+        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them."},
+    )
+
+
+@dataclass(kw_only=True)
+class ClassifierArguments:
+    """What a classifier is shown, and of whom it learns."""
+
+    view: View = field(
+        default="lungs", metadata={"help": "What of the X-ray the model is shown (see hub_models/models/views.py)."}
+    )
+    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
+    permute_labels: bool = field(
+        default=False,
+        metadata={"help": "Deal the classes of the training images out at random: a control that must reach chance."},
+    )

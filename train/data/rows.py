@@ -1,0 +1,147 @@
+"""The rows of an X-ray data set: their columns, and their images and masks as arrays."""
+
+import io
+import logging
+from collections.abc import Callable
+
+import datasets
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from hub_models.models.labels import HEALTHY
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
+
+logger = logging.getLogger(__name__)
+
+IMAGES = ("image", "lung_mask", "infection_mask")
+TEXTS = ("file", "patient", "source", "finding", "caption")
+MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
+BOX_COLUMNS = dict(zip(MASKS, ("lung_boxes", "infection_boxes"), strict=True))
+COLUMNS = (*IMAGES, *BOX_COLUMNS.values(), "label", *TEXTS)
+FEATURES = (
+    {name: datasets.Image() for name in IMAGES}
+    | {name: datasets.List(datasets.List(datasets.Value("float32"))) for name in BOX_COLUMNS.values()}
+    | {name: datasets.Value("string") for name in TEXTS}
+)
+"""The type of every column but `label`."""
+SPLITS = ("train", "validation", "test")
+# What Pillow's readers are seen to raise on damaged files; `ImageRefused` is a ValueError.
+DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
+    """The same rows with every image as `{"path", "bytes"}` or None, which is quick to walk through."""
+    for name in IMAGES:
+        rows = rows.cast_column(name, datasets.Image(decode=False))
+    return rows
+
+
+def source(image: dict) -> str | bytes:
+    """What `read_image` takes, of an image that was not decoded."""
+    return image["bytes"] if image["bytes"] is not None else image["path"]
+
+
+def has_mask(row: dict) -> bool:
+    """Whether anybody drew a mask on this row."""
+    return any(row[column] is not None for column in MASK_COLUMNS.values())
+
+
+def has_boxes(row: dict) -> bool:
+    """Whether anybody drew a mask or boxes on this row."""
+    return has_mask(row) or any(row[column] is not None for column in BOX_COLUMNS.values())
+
+
+def is_scored(row: dict) -> bool:
+    """Whether an outline of this row, its class by name, can be scored: a mask was drawn, or nothing is there."""
+    return has_mask(row) or row["label"] == HEALTHY
+
+
+def positions(rows: datasets.Dataset, keep: Callable[[dict], bool]) -> list[int]:
+    """Where the rows are that `keep` says yes to; it is given rows with undecoded images and their class by name."""
+    names = rows.features["label"].names
+    return [i for i, row in enumerate(undecoded(rows)) if keep({**row, "label": names[row["label"]]})]
+
+
+def class_names(rows: datasets.Dataset) -> list[str]:
+    """The classes to learn: those of the column `targets`, of which an image may have several, else of `label`."""
+    targets = rows.features.get("targets")
+    return (rows.features["label"] if targets is None else targets.feature).names
+
+
+def true_classes(rows: datasets.Dataset | dict[str, list], classes: int | None = None) -> np.ndarray:
+    """What is true of rows, or of a batch of them.
+
+    Args:
+        rows: with `targets` or `label`.
+        classes: how many there are; only a batch, which does not know its features, needs it.
+
+    Returns:
+        int64 (N,), class positions; or, of rows with `targets`, float32 (N, C): 1 for each class that an image shows.
+    """
+    if "targets" not in (rows.column_names if isinstance(rows, datasets.Dataset) else rows):
+        return np.array(rows["label"][:])
+    shown = np.zeros((len(rows["targets"]), classes or len(class_names(rows))), np.float32)
+    for row, here in zip(shown, rows["targets"], strict=True):
+        row[here] = 1
+    return shown
+
+
+def read_mask(mask: dict | Image.Image) -> np.ndarray:
+    """A mask, decoded or not, as bool (H, W): True where it is brighter than half."""
+    if isinstance(mask, dict):
+        data = source(mask)
+        mask = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+    return np.asarray(mask.convert("L")) > 127
+
+
+def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
+    """Rows whose image and masks can all be read, in one size; the others are named and counted.
+
+    Raises:
+        ValueError: with `strict`, at the first one that cannot be read.
+    """
+    bad = []
+    for position, row in enumerate(undecoded(rows)):
+        reason = _unreadable(row)
+        if reason and strict:
+            raise ValueError(f"{reason} Mend or remove it, or run without --strict to skip it.")
+        if reason:
+            logger.warning("Skipped: %s", reason)
+            bad.append(position)
+    if not bad:
+        return rows
+    logger.warning("Skipped %d of %d images of the split %s.", len(bad), len(rows), rows.split)
+    return rows.select(sorted(set(range(len(rows))) - set(bad)))
+
+
+def _unreadable(row: dict) -> str | None:
+    shape = None
+    for name in IMAGES:
+        if row[name] is None:
+            continue
+        words = f"The {name.replace('_', ' ')} of {row['file']}"
+        try:
+            pixels = read_image(source(row[name])) if name == "image" else read_mask(row[name])
+        except DAMAGE as error:
+            return f"{words} cannot be read: {error}"
+        shape = shape or pixels.shape
+        if pixels.shape != shape:
+            return f"{words} is {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image {shape[1]} x {shape[0]}."
+    return None
+
+
+def image_tensor(image: Image.Image, size: int) -> torch.Tensor:
+    """An X-ray as float32 (1, size, size) in 0..1, the whole image resized to the square."""
+    grey = torch.from_numpy(read_image(image))[None, None]
+    return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+def mask_tensor(mask: Image.Image | None, size: int) -> torch.Tensor:
+    """A mask as int8 (1, size, size): 1 inside, 0 outside; -1 everywhere if nobody drew it."""
+    if mask is None:
+        return torch.full((1, size, size), -1, dtype=torch.int8)
+    drawn = torch.from_numpy(read_mask(mask)).float()[None, None]
+    return (F.interpolate(drawn, (size, size), mode="area")[0] >= 0.5).to(torch.int8)

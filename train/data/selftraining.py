@@ -1,0 +1,50 @@
+"""Training images without a mask, put to use: healthy ones are blank, and a trained UNet outlines the others."""
+
+import datasets
+import numpy as np
+
+from hub_models.models.labels import HEALTHY
+from hub_models.models.unet import Segmenter
+from hub_models.xray.images import read_image
+from train.data.lungs import BATCH, png
+from train.data.rows import COLUMNS, positions, read_mask
+
+
+def add_healthy(rows: datasets.Dataset, others: datasets.Dataset, count: int) -> datasets.Dataset:
+    """Rows, and up to `count` of the healthy ones among `others`, which have no mask, with a blank infection mask."""
+    healthy = others.select(positions(others, lambda row: row["label"] == HEALTHY))
+    return datasets.concatenate_datasets([rows, _some(healthy, count).map(_blank, features=rows.features)])
+
+
+def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmenter, count: int) -> datasets.Dataset:
+    """Rows, and up to `count` of `others` with the lungs that a UNet outlines on them (self-training, Lee 2013).
+
+    An image on which it finds no lungs is left out. A healthy image gets a blank infection mask, any other none: what
+    the teacher takes for infection is too uncertain to be taught.
+    """
+    classes = others.features["label"].names
+
+    def outline(batch: dict) -> dict:
+        maps = teacher.probability_maps([read_image(image) for image in batch["image"]])
+        masks = [teacher.masks(found) for found in maps]
+        blank = [classes[label] == HEALTHY for label in batch["label"]]
+        return {
+            "lung_mask": [png(mask.lungs) for mask in masks],
+            "infection_mask": [
+                png(np.zeros_like(mask.lungs)) if is_blank else None
+                for mask, is_blank in zip(masks, blank, strict=True)
+            ],
+        }
+
+    undrawn = _some(others, count)
+    taught = undrawn.map(outline, batched=True, batch_size=BATCH, features=rows.features, desc="Outlining for training")
+    found = positions(taught, lambda row: read_mask(row["lung_mask"]).any())
+    return datasets.concatenate_datasets([rows, taught.select(found)])
+
+
+def _some(rows: datasets.Dataset, count: int) -> datasets.Dataset:
+    return rows.shuffle(seed=0).select(range(min(count, len(rows)))).select_columns(list(COLUMNS))
+
+
+def _blank(row: dict) -> dict:
+    return {"infection_mask": png(np.zeros(row["image"].size[::-1], bool))}

@@ -1,0 +1,117 @@
+"""Pretrained weights for a UNet's encoder: from the Hub, a pip package, a file, or the image tower of a CLIP."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import segmentation_models_pytorch as smp
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from train.networks.pip_weights import LITES, lite_weights
+
+ENCODER = "encoder.model."  # where a UNet of this project keeps the same network
+TOWER = "vision_model.timm_model."  # where a CLIP checkpoint of this project keeps its image tower
+
+
+def load_encoder(network: smp.Unet, encoder: str, weights: str) -> str | None:
+    """Fill a UNet's encoder with pretrained weights; colour weights are summed over the channels to fit one.
+
+    Args:
+        weights: "imagenet", one of `LITES`, "none", a file (.safetensors, or .pth of tensors only) of the encoder's
+            tensors, or the folder of a CLIP checkpoint whose image tower is the same network.
+
+    Returns:
+        What it starts from, in words; None for random weights.
+
+    Raises:
+        ValueError: if the tensors do not fit the encoder, or the Hub does not give them.
+    """
+    if weights == "none":
+        return None
+    state, words = _pretrained(encoder, weights)
+    own = network.encoder.state_dict()
+    if missing := sorted(own.keys() - state.keys()):
+        raise ValueError(
+            f"{weights} does not fit the encoder {encoder}: it lacks {len(missing)} tensors, first {missing[0]}."
+        )
+    fitted = {name: _to_one_channel(state[name], tensor) for name, tensor in own.items()}
+    if strange := [name for name, tensor in own.items() if fitted[name].shape != tensor.shape]:
+        raise ValueError(f"{weights} does not fit the encoder {encoder}: {strange[0]} has another shape.")
+    network.encoder.load_state_dict(fitted)
+    return words
+
+
+def load_tower(tower: nn.Module, folder: Path) -> None:
+    """Fill a CLIP's image tower with the encoder of a UNet, as far as it goes: it ends before the last convolution.
+
+    The tower keeps what the channels of its first layer differ in; their sum becomes the encoder's.
+
+    Args:
+        tower: timm's network, inside of the CLIP.
+        folder: of the UNet's checkpoint.
+
+    Raises:
+        ValueError: if the tower is another network than the encoder.
+    """
+    tensors = load_file(folder / "model.safetensors")
+    encoder = {n.removeprefix(ENCODER): t.float() for n, t in tensors.items() if n.startswith(ENCODER)}
+    own = tower.state_dict()
+    if not encoder:
+        raise ValueError(f"{folder} holds no UNet whose encoder could be an image tower; name another.")
+    if strange := [name for name, tensor in encoder.items() if not _fits(tensor, own.get(name))]:
+        raise ValueError(f"The encoder of {folder} is another network than the image tower: {strange[0]} has no place.")
+    for name, tensor in encoder.items():
+        if own[name].shape == tensor.shape:
+            own[name] = tensor
+        else:
+            own[name] += (tensor - _to_one_channel(own[name], tensor)) / own[name].shape[1]
+    tower.load_state_dict(own)
+
+
+def _fits(given: torch.Tensor, own: torch.Tensor | None) -> bool:
+    return own is not None and _to_one_channel(own, given).shape == given.shape
+
+
+def _pretrained(encoder: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The encoder's tensors by name, and what they are in words."""
+    path = Path(weights)
+    if weights == "imagenet":
+        return _imagenet(encoder), f"ImageNet weights of {encoder}"
+    if weights in LITES:
+        state = {f"model.{name}": tensor for name, tensor in lite_weights(weights).items()}
+        return state, f"ImageNet weights of EfficientNet-{weights.capitalize()}"
+    if path.is_dir():
+        tensors = load_file(path / "model.safetensors")
+        state = {f"model.{n.removeprefix(TOWER)}": t.float() for n, t in tensors.items() if n.startswith(TOWER)}
+        return state, f"image tower of a CLIP checkpoint ({path.parent.name if path.name == 'release' else path.name})"
+    if path.is_file():
+        return _from_file(path), f"encoder weights from {path.name}"
+    raise ValueError(
+        f"There are no encoder weights {path}; choose imagenet, {', '.join(LITES)}, none, a file, or a CLIP checkpoint."
+    )
+
+
+def _imagenet(encoder: str) -> dict[str, torch.Tensor]:
+    try:
+        return smp.encoders.get_encoder(encoder, in_channels=3, weights="imagenet").state_dict()
+    except OSError as error:
+        raise ValueError(
+            f"The Hub gives no ImageNet weights for {encoder} ({error}); use --encoder_weights lite0, none, or a file."
+        ) from error
+
+
+def _from_file(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).split("\n")[0].rstrip(".") or "it is empty"
+        raise ValueError(f"{path} holds no tensors that can be read safely: {reason}.") from error
+
+
+def _to_one_channel(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    is_stem = given.ndim == 4 and given.shape[1] == 3 and wanted.shape[1] == 1
+    return given.sum(dim=1, keepdim=True) if is_stem else given

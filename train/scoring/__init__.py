@@ -1,0 +1,1 @@
+"""Answers of saved models: predictions, metrics, intervals, tables."""

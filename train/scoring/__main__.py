@@ -1,0 +1,75 @@
+"""What each checkpoint in use is worth on the validation split, with each engine and precision that runs it.
+
+    python -m train.scoring --dataset COVID-QU-Ex --output_file runs/quality.json
+    python -m hub_models.benchmark --quality runs/quality.json --output_dir runs/benchmark
+
+The second tells these figures beside how soon each network answers. The checkpoints are those that the environment
+chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights.
+"""
+
+import argparse
+from pathlib import Path
+
+from hub_models.benchmark.inputs import with_exports
+from hub_models.benchmark.networks import open_engines
+from hub_models.benchmark.quality import Measured, Quality, files_digest
+from hub_models.engines.engine import Engine
+from hub_models.export.float32 import Model
+from hub_models.models.fusion import FusionClassifier
+from hub_models.pipeline import XrayPipeline
+from train.scoring import quality
+from train.script.arguments import run
+
+
+def main(argv: list[str] | None = None) -> Quality:
+    """Measure every model that has networks, and write what was found; returns it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.scoring", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
+    parser.add_argument("--output_file", required=True, type=Path, help="JSON file that is written")
+    parser.add_argument("--exports", type=Path, metavar="DIR", help="DIR/ROLE holds more ONNX files of a checkpoint")
+    arguments = parser.parse_args(argv)
+    with with_exports(arguments.exports) as overrides:
+        # 1. The models, each with all engines
+        pipeline = XrayPipeline.from_pretrained(overrides)
+        models = {"unet": pipeline.segmenter} | pipeline.classifiers
+        models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
+        # 2. What each is worth
+        measured, files = {}, {}
+        for role, model in models.items():
+            folder = pipeline.checkpoints[role].folder
+            engines, problems = open_engines(role, model, folder)
+            try:
+                measured[role] = measure(model, engines, arguments.dataset)
+            except ValueError as error:
+                problems.append(f"What {role} is worth: {error}")
+            files[role] = files_digest(folder)
+            for problem in problems:
+                print(problem)
+    # 3. Written for the benchmark
+    found = Quality(arguments.dataset, measured, files)
+    found.save(arguments.output_file)
+    print(f"Wrote {arguments.output_file}; python -m hub_models.benchmark --quality {arguments.output_file} tells it")
+    return found
+
+
+def measure(model: Model, engines: list[Engine], dataset: str) -> Measured:
+    """Engine in words -> what a model is worth with it on the validation split; its own engine stays.
+
+    Raises:
+        FileNotFoundError: there is no such data set.
+        ValueError: the data is not fit for the model.
+    """
+    used, rows, found = model.engine, quality.Quality(dataset, model), {}
+    try:
+        for engine in engines:
+            model.engine = engine
+            found[str(engine)] = rows.measure(model) | {"images": rows.images}
+    finally:
+        model.engine = used
+    return found
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,75 @@
+"""What a model is worth on the validation split, before and after it was made faster."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hub_models.models.loading import Classifier
+from hub_models.models.unet import Segmenter
+from hub_models.xray.images import read_image
+from hub_models.xray.masks import MASKS
+from train.data.arguments import ClassifierArguments, DataArguments
+from train.data.dataset import load_splits
+from train.data.lungs import segment_splits
+from train.data.rows import has_mask, read_mask, true_classes
+from train.scoring.class_metrics import score_classes
+from train.scoring.evaluation import best_classes, class_probabilities
+from train.scoring.predictions import outlines_record, outlines_scores
+
+
+class Quality:
+    """The validation images that a model is measured on, those with a mask for a UNet, and training images to show it.
+
+    Attributes:
+        images: how many validation images there are.
+
+    Raises:
+        ValueError: the data has other classes than the model, or is otherwise not fit for it.
+    """
+
+    def __init__(self, dataset: str, model: Segmenter | Classifier) -> None:
+        keep = {"validation": has_mask} if isinstance(model, Segmenter) else None
+        splits = load_splits(DataArguments(dataset), ["train", "validation"], keep)
+        if not isinstance(model, Segmenter):
+            _check_classes(dataset, splits["validation"].features["label"].names, model)
+            splits = segment_splits(splits, ClassifierArguments(), seed=0)
+        self.training, self.validation = splits["train"], splits["validation"]
+        self.images = len(self.validation)
+        self._first: np.ndarray | None = None
+
+    def shown(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Training images, float32 (H, W), drawn by lot, each with its lungs, bool (H, W), where they were outlined."""
+        order = np.random.default_rng(0).permutation(len(self.training))[:count]
+        for row in self.training.select(order):
+            yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
+
+    def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
+        """What a model is worth now.
+
+        Returns:
+            Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy" and its "agreement", the
+            share of the images to which it answers the class that it answered when it was measured first.
+
+        Raises:
+            ValueError: no validation image has a mask that is not blank.
+        """
+        if isinstance(model, Segmenter):
+            scores = outlines_scores(outlines_record(self.validation, model))
+            drawn = [mask for mask in MASKS if scores[mask]["images"]]
+            if not drawn:
+                raise ValueError("No validation image has a mask that is not blank; there is no Dice to be measured.")
+            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in drawn}
+        answers = class_probabilities(model, self.validation, "Measuring")
+        order = [model.labels.index(name) for name in self.validation.features["label"].names]
+        found = best_classes(answers[:, order])
+        self._first = found if self._first is None else self._first
+        accuracy = score_classes(found, true_classes(self.validation), len(order))["accuracy"]
+        return {"accuracy": accuracy, "agreement": float((found == self._first).mean())}
+
+
+def _check_classes(dataset: str, names: list[str], model: Classifier) -> None:
+    if getattr(model, "multi_label", False):
+        raise ValueError("An X-ray may have several of this model's classes; it has no accuracy to be measured.")
+    if sorted(names) != sorted(model.labels):
+        given, scored = ", ".join(names), ", ".join(model.labels)
+        raise ValueError(f"{dataset} has the classes {given}; this model scores {scored}: give data of these.")

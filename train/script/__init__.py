@@ -1,0 +1,1 @@
+"""What every script shares: command line, clock, release, and trainings of their own."""

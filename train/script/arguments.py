@@ -1,0 +1,96 @@
+"""The command line that every training script shares, and how its training is set up and resumed."""
+
+import argparse
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerCallback, TrainingArguments
+
+from train.data.arguments import DataArguments
+from train.script.clock import Clock
+
+
+@dataclass
+class XrayTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with this project's defaults: judged every epoch, the best one kept."""
+
+    eval_strategy: str = "epoch"
+    save_strategy: str = "epoch"
+    save_total_limit: int | None = 2
+    load_best_model_at_end: bool = True
+    greater_is_better: bool | None = True
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = 0.1
+    weight_decay: float = 0.01
+    remove_unused_columns: bool | None = False
+    early_stopping_patience: int = field(
+        default=10,
+        metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."},
+    )
+
+    def callbacks(self) -> list[TrainerCallback]:
+        """The clock; early stopping, unless its patience is 0."""
+        stopping = [EarlyStoppingCallback(self.early_stopping_patience)] if self.early_stopping_patience else []
+        return [Clock(), *stopping]
+
+
+def parse_arguments(
+    model_arguments: type, argv: list[str] | None, recipes: Mapping[str, dict] | None = None, **defaults
+) -> tuple:
+    """Parse a training script's command line.
+
+    Args:
+        model_arguments: dataclass of the script's own arguments.
+        argv: the words, or None for those of this process.
+        recipes: what each value of the argument `recipe` changes in the defaults; None without such an argument.
+        defaults: the script's defaults for `XrayTrainingArguments`.
+
+    Returns:
+        (DataArguments, model_arguments, XrayTrainingArguments)
+
+    Raises:
+        ValueError: if there is no such argument.
+    """
+    parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments], allow_abbrev=False)
+    parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
+    if recipes:
+        parser.set_defaults(**_recipe(recipes, argv))
+    *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+    if unknown:
+        raise ValueError(f"There is no argument {unknown[0]}; --help lists those there are.")
+    return tuple(parsed)
+
+
+def _recipe(recipes: Mapping[str, dict], argv: list[str] | None) -> dict:
+    """What the recipe that the command line names changes; nothing if it names none that there is."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--recipe")
+    return recipes.get(early.parse_known_args(argv)[0].recipe, {})
+
+
+def last_complete_checkpoint(output_dir: str | Path) -> str | None:
+    """The newest checkpoint of a folder that can be resumed from, or None.
+
+    A training that was killed while it wrote leaves a checkpoint without `trainer_state.json`, which is written last.
+    """
+    complete = [path.parent for path in Path(output_dir).glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def run(main: Callable[[], object]) -> None:
+    """Run a script's `main`; what this project's own code refuses ends it with the sentence and exit code 1.
+
+    An error that comes from deeper down is a defect and keeps its traceback.
+    """
+    logging.basicConfig(format="%(message)s")
+    try:
+        main()
+    except (RuntimeError, OSError, ValueError) as error:
+        raised_in = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+        if raised_in.split(".")[0] not in ("__main__", "hub_models", "train"):
+            raise
+        raise SystemExit(str(error)) from error

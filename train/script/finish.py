@@ -1,0 +1,122 @@
+"""The end of a classifier's training: calibrated, saved, loaded back, measured on the test split, its card written."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from transformers import PreTrainedModel, Trainer
+
+from hub_models.cards.scores import number
+from hub_models.models.loading import Classifier
+from train.data.arguments import DataArguments
+from train.data.rows import class_names, true_classes
+from train.scoring.calibration import cooled, fit_calibration
+from train.scoring.class_metrics import score_findings
+from train.scoring.evaluation import (
+    class_probabilities,
+    classification_results,
+)
+from train.scoring.predictions import classes_record, classes_scores, save_record
+from train.script.release import count_parameters, procedure, release_folder, save_card
+
+SCORED = ("validation", "test")
+
+
+def release(
+    role: str,
+    classifier: Classifier,
+    splits: datasets.DatasetDict,
+    trainer: Trainer,
+    data_args: DataArguments,
+    model_args: Any,
+    base_model: str | None,
+    notes: list[str],
+    load: Callable[[Path], Classifier] | None = None,
+) -> dict:
+    """The end of a classifier's training: calibrate, save what the page loads, load it back, measure, write the card.
+
+    Args:
+        load: how the saved folder is loaded; by the class's own `from_pretrained` if None.
+
+    Returns:
+        Scores on the test split.
+    """
+    folder = release_folder(trainer.args)
+    classifier.model.cpu().eval()
+    classifier.model.config.calibration = None  # of what the training started from
+    results = finish(classifier, splits, folder, load or type(classifier).from_pretrained)
+    save_card(
+        folder,
+        trainer,
+        data_args,
+        splits,
+        notes,
+        role=role,
+        architecture=_architecture(classifier.model),
+        base_model=base_model,
+        parameters=count_parameters(classifier.model),
+        labels=classifier.labels,
+        image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
+        view=classifier.view,
+        procedure=procedure(model_args, trainer),
+        results=results,
+    )
+    return results
+
+
+def finish(
+    classifier: Classifier, splits: datasets.DatasetDict, folder: Path, load: Callable[[Path], Classifier]
+) -> dict:
+    """Calibrate a classifier, save it, load it back and measure the test split.
+
+    Args:
+        classifier: is changed by the calibration.
+        splits: of `segment_splits`, "validation" and "test".
+        folder: gets its config, weights and predictions.csv.
+        load: how the saved folder is loaded.
+
+    Returns:
+        The results of its card.
+    """
+    labels = class_names(splits["test"])
+    validation = calibrate(classifier, splits["validation"])
+    classifier.save_pretrained(folder)
+    saved = load(folder)
+    answers = class_probabilities(saved, splits["test"], "Testing", labels)
+    scores = classes_scores(
+        save_record(classes_record(splits["test"], answers, labels), folder), labels, saved.calibration
+    )
+    headline = "accuracy" if "accuracy" in scores else "auroc_macro"
+    for split, measured in zip(SCORED, (validation, scores), strict=True):
+        print(f"{split} {headline} {number(measured[headline])} ({len(splits[split])} images)")
+    validated = {headline: validation[headline]}
+    return {"split": "test", "images": len(splits["test"]), "validation": validated, **scores}
+
+
+def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
+    """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
+
+    The temperature that it tells afterwards is that of all its calibrations together. Where an image may show several
+    classes there is nothing to fit.
+    """
+    answers = class_probabilities(classifier, rows, "Calibrating", class_names(rows))
+    if "targets" in rows.column_names:
+        return score_findings(answers, true_classes(rows))
+    calibration = fit_calibration(answers, rows["label"])
+    classifier.divide_logits(calibration.temperature)
+    whole = calibration.temperature * classifier.calibration.temperature
+    replace(calibration, temperature=whole).write(classifier.model.config)
+    return classification_results(cooled(answers, calibration.temperature), rows["label"])
+
+
+def _architecture(model: PreTrainedModel) -> str:
+    config = model.config
+    if hasattr(config, "vision_config"):
+        towers = (getattr(part, "architecture", part.model_type) for part in (config.vision_config, config.text_config))
+        return f"{type(model).__name__} of {' and '.join(towers)}"
+    if hasattr(config, "parts"):
+        return f"{type(model).__name__} of {config.feature_size} features and {config.embedding_size} dimensions"
+    return f"{type(model).__name__}, {config.layer_type} blocks {'-'.join(map(str, config.depths))}"

@@ -1,0 +1,117 @@
+"""The last steps of every training script: the folder that the page loads, and the facts of its model card."""
+
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import datasets
+import torch
+from torch import nn
+from transformers import Trainer, TrainingArguments
+
+from hub_models.cards.facts import CARD_FILE, FACTS_FILE, CardFacts
+from hub_models.checkpoints.choices import variable
+from train.data.arguments import DataArguments
+from train.data.audit import describe
+from train.script.clock import elapsed
+
+DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
+
+
+def release_folder(training_args: TrainingArguments) -> Path:
+    """Where a script leaves the finished checkpoint: `OUTPUT_DIR/release`."""
+    return Path(training_args.output_dir, "release")
+
+
+def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
+    """What a card tells of the training data."""
+    is_hub_id = not Path(data_args.dataset).exists()
+    return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": data_args.license, **describe(splits)}
+
+
+def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
+    """The settings of a training run, as a card lists them: the script's own, then the trainer's, then versions."""
+    args = trainer.args
+    ran = {
+        "epochs run": round(trainer.state.epoch or 0, 2),
+        "epochs planned": args.num_train_epochs,
+        "steps run": trainer.state.global_step,
+        "best step": trainer.state.best_global_step or trainer.state.global_step,
+        "batch size": args.train_batch_size * args.gradient_accumulation_steps * args.world_size,
+        "optimizer": str(args.optim.value),
+        "learning rate": args.learning_rate,
+        "schedule": f"{args.lr_scheduler_type.value}, warm-up {args.warmup_steps}",
+        "weight decay": args.weight_decay,
+        "seed": args.seed,
+    }
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
+    own = {name.replace("_", " "): _told(value) for name, value in vars(model_args).items() if value is not None}
+    return own | ran | versions
+
+
+def _told(value: str | int | float) -> str | int | float:
+    """A setting as a card may tell it: of a folder or file of this machine only what it is called."""
+    if not isinstance(value, str) or not Path(value).exists():
+        return value
+    path = Path(value).resolve()
+    return f"local {path.parent.name if path.name == 'release' else path.name}"
+
+
+def started_from(model: str) -> str:
+    """A Hub id or folder that a training started from, as a card may tell it."""
+    folder = Path(model)
+    if (folder / FACTS_FILE).is_file():
+        facts = CardFacts.load(folder)
+        return f"the {facts.role} checkpoint of this project, itself from {facts.base_model or 'random weights'}"
+    return folder.name if folder.is_dir() else model
+
+
+def hardware() -> str:
+    """What the training ran on, in a few words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of weights of a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def copies_note(data_args: DataArguments) -> str:
+    """What a card says of X-rays that stand in more than one split of the data."""
+    if data_args.drop_duplicates:
+        return "Training images that the near-duplicate search found again in another split were left out of training."
+    return (
+        "Near-copies of test images were not looked for among the training images (--drop_duplicates leaves them out): "
+        "the scores may flatter."
+    )
+
+
+def save_card(
+    folder: Path,
+    trainer: Trainer,
+    data_args: DataArguments,
+    splits: datasets.DatasetDict,
+    notes: Sequence[str] = (),
+    baseline: bool = False,
+    **facts,
+) -> None:
+    """Write metrics.json and README.md beside the saved weights, and say how to use the folder.
+
+    A baseline, which neither the page nor a public library loads, gets no README.md.
+    """
+    role = facts["role"]
+    CardFacts(
+        data=data_facts(data_args, splits),
+        seconds=elapsed(trainer.state),
+        hardware=hardware(),
+        notes=[copies_note(data_args), *notes],
+        **facts,
+    ).save(folder)
+    if baseline:
+        (folder / CARD_FILE).unlink()
+        print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
+    else:
+        print(f"Saved {folder}; see it on the page with {variable(role)}={folder} python app.py")

@@ -1,0 +1,1 @@
+"""What the Trainer trains: inputs, losses, teachers."""

@@ -1,0 +1,72 @@
+"""What the training of every classifier shares: the segmented X-rays, augmented, as the model's pixels."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from transformers import EvalPrediction
+
+from hub_models.models.loading import Classifier
+from hub_models.models.views import NoLungs, apply_view
+from hub_models.xray.images import read_image
+from train.data.arguments import ClassifierArguments, DataArguments
+from train.data.augment import Augmentation
+from train.data.rows import read_mask, true_classes
+from train.scoring.class_metrics import classification_scores, score_findings
+from train.scoring.evaluation import (
+    best_classes,
+)
+
+
+@dataclass(kw_only=True)
+class PupilArguments(ClassifierArguments):
+    """Of whom else a classifier learns."""
+
+    teacher: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Fine-tuned CLIPs (folders or Hub ids) whose mean probabilities it learns, too."},
+    )
+
+
+def one_class_an_image(data_args: DataArguments) -> None:
+    """Refuse data whose images may have several classes, for a model whose classes share one probability.
+
+    Raises:
+        ValueError: if that is what the arguments ask for.
+    """
+    if data_args.multi_label:
+        raise ValueError("A CLIP shares one probability among the classes; train.resnet is what takes --multi_label.")
+
+
+class ViewRows:
+    """Rows of `segment_splits` as `pixel_values` and `labels` of a classifier, in the view that it is shown."""
+
+    def __init__(self, classifier: Classifier, augmentation: Augmentation | None = None) -> None:
+        self.classifier, self.augmentation = classifier, augmentation
+
+    def __call__(self, batch: dict[str, list]) -> dict[str, list]:
+        """Pixels float32 (3, S, S) and what `true_classes` says, one a row."""
+        views = [self._view(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
+        return {
+            "pixel_values": list(self.classifier.pixel_values(views)),
+            "labels": list(true_classes(batch, len(self.classifier.labels))),
+        }
+
+    def _view(self, image, lungs) -> np.ndarray:
+        grey, mask = read_image(image), read_mask(lungs)
+        if self.augmentation is None:
+            return apply_view(grey, mask, self.classifier.view)
+        pixels, moved = self.augmentation(torch.from_numpy(grey)[None], torch.from_numpy(mask)[None].to(torch.int8))
+        try:
+            return apply_view(pixels[0].numpy(), moved[0].numpy() > 0, self.classifier.view)
+        except NoLungs:  # a small lung was moved out of the image
+            return apply_view(grey, mask, self.classifier.view)
+
+
+def accuracy(prediction: EvalPrediction) -> dict[str, float]:
+    """Accuracy and macro F1 of logits (N, C), or macro AUROC where an image may show several classes."""
+    logits = np.asarray(prediction.predictions)
+    if prediction.label_ids.ndim == 2:
+        return {"auroc_macro": score_findings(logits, prediction.label_ids)["auroc_macro"] or 0.0}
+    scores = classification_scores(best_classes(logits), prediction.label_ids, logits.shape[1])
+    return {"accuracy": scores["accuracy"], "f1_macro": scores["f1_macro"]}

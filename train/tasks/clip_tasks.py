@@ -1,0 +1,188 @@
+"""What a CLIP may learn from: its classes' prompts, with all weights, a few or one vector a class; or captions."""
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from torch.nn import functional as F
+
+from hub_models.models.clip import ClipClassifier
+from train.tasks.classifier_task import ViewRows
+from train.tasks.distillation import Teacher, cross_entropy
+from train.tasks.weights import running_average, use_channels_last
+
+
+class PromptTask(nn.Module):
+    """Cross-entropy over the classes' prompts: training draws one a class and step, evaluation averages them all.
+
+    A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
+
+    Args:
+        classifier: what learns.
+        average_decay: of the running average of its weights, a step, which answers in evaluation; 0 keeps none.
+        teacher: whose probabilities it learns, too.
+    """
+
+    def __init__(self, classifier: ClipClassifier, average_decay: float = 0.0, teacher: Teacher | None = None) -> None:
+        super().__init__()
+        self.teacher = teacher
+        self.model, self.classifier = classifier.model, classifier
+        use_channels_last(self)
+        self.average = running_average(self.model, average_decay)
+        self.answering = ClipClassifier(self.average.module, classifier.processor) if self.average else classifier
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        if self.training and self.average is not None:
+            self.average.update_parameters(self.model)
+        classifier = self.classifier if self.training else self.answering
+        prompts = list(classifier.prompts.values())
+        drawn = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts] if self.training else prompts
+        texts = classifier.embed_texts(_to(classifier.tokens([t for texts in drawn for t in texts]), labels.device))
+        means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
+        images = classifier.embed_images(pixel_values)
+        logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
+        return {"loss": cross_entropy(self, pixel_values, logits, labels), "logits": logits}
+
+    def finish(self) -> None:
+        """Give the classifier the weights that answered in evaluation."""
+        self.classifier.model = self.answering.model
+
+
+class ProbeTask(nn.Module):
+    """Cross-entropy over one learned vector a class, which starts as its prompts' embedding; both towers are frozen.
+
+    A linear probe of the joint embedding: the temperature times the cosine similarity with each vector.
+    """
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.model, self.classifier = classifier.model.requires_grad_(False), classifier
+        self.vectors = nn.Parameter(classifier.embed_prompts(classifier.prompts).clone())
+        use_channels_last(self)
+
+    def train(self, mode: bool = True) -> "ProbeTask":
+        """The towers stay as they are in evaluation, the running means of their normalisation too."""
+        self.model.eval()
+        self.training = mode
+        return self
+
+    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        with torch.no_grad():
+            images = self.classifier.embed_images(pixel_values)
+        logits = temperature(self.model) * images @ F.normalize(self.vectors, dim=-1).T
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+
+    def finish(self) -> None:
+        """Hand the learned vectors to the classifier, which keeps answering free prompts with its text tower."""
+        vectors = F.normalize(self.vectors.detach(), dim=-1).tolist()
+        self.classifier.model.config.class_vectors = dict(zip(self.classifier.labels, vectors, strict=True))
+
+
+class LoraTask(PromptTask):
+    """`PromptTask` in which only low-rank additions to the towers' weights learn (LoRA: Hu et al., ICLR 2022).
+
+    They are added to the attention's queries and values, and to the pointwise convolutions of an image tower that has
+    those; `finish` adds them to the weights for good.
+
+    Raises:
+        ValueError: if the towers have no such layer.
+    """
+
+    RANK = 8
+    ATTENTION = ("query", "value", "q_proj", "v_proj")
+
+    def __init__(self, classifier: ClipClassifier, teacher: Teacher | None = None) -> None:
+        layers = [name for name, layer in classifier.model.named_modules() if self._learns(name, layer)]
+        if not layers:
+            raise ValueError("This model has neither attention nor pointwise convolutions, so LoRA has no place in it.")
+        config = LoraConfig(r=self.RANK, lora_alpha=2 * self.RANK, target_modules=layers)
+        tuned = get_peft_model(classifier.model, config)  # puts its layers into the model itself
+        super().__init__(classifier, teacher=teacher)
+        self._tuned = [tuned]  # in a list, so that its weights are not counted and saved twice
+
+    @classmethod
+    def _learns(cls, name: str, layer: nn.Module) -> bool:
+        if isinstance(layer, nn.Conv2d):
+            return layer.kernel_size == (1, 1) and layer.groups == 1
+        return isinstance(layer, nn.Linear) and name.rpartition(".")[2] in cls.ATTENTION
+
+    def train(self, mode: bool = True) -> "LoraTask":
+        """The running means of the frozen layers' normalisation stay as they are."""
+        super().train(mode)
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eval()
+        return self
+
+    def finish(self) -> None:
+        """Add the low-rank parts to the classifier's weights."""
+        self.classifier.model = self._tuned[0].merge_and_unload()
+
+
+class CaptionTask(nn.Module):
+    """Contrastive loss between images and captions, in which all captions of one finding are right.
+
+    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other
+    images of a finding are no negatives.
+    """
+
+    def __init__(self, classifier: ClipClassifier) -> None:
+        super().__init__()
+        self.model, self.classifier = classifier.model, classifier
+        use_channels_last(self)
+
+    def forward(
+        self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of the findings int64 (N,)."""
+        images = self.classifier.embed_images(pixel_values)
+        texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
+        logits = temperature(self.model) * images @ texts.T
+        same = (findings[:, None] == findings[None]).float()
+        targets = same / same.sum(dim=1, keepdim=True)
+        return {"loss": (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2}
+
+    def finish(self) -> None:
+        """Nothing is left to do: the classifier's own weights learned."""
+
+
+class CaptionRows(ViewRows):
+    """Rows as pixels and captions: in training, the whole caption or, as often, its first sentence (the finding)."""
+
+    def __call__(self, batch: dict[str, list]) -> dict[str, list]:
+        """Pixels float32 (3, S, S), caption and finding, one a row."""
+        shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
+        captions = [
+            f"{caption.split('. ')[0].rstrip('.')}." if short else caption
+            for caption, short in zip(batch["caption"], shorten, strict=True)
+        ]
+        return {
+            "pixel_values": super().__call__(batch)["pixel_values"],
+            "caption": captions,
+            "finding": batch["finding"],
+        }
+
+
+class CaptionCollator:
+    """Stack rows of `CaptionRows` into a batch."""
+
+    def __init__(self, classifier: ClipClassifier, findings: list[str]) -> None:
+        self.classifier, self.positions = classifier, {finding: i for i, finding in enumerate(findings)}
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        """Batch of `CaptionTask`'s inputs."""
+        return {
+            "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
+            "findings": torch.tensor([self.positions[row["finding"]] for row in rows]),
+            **self.classifier.tokens([row["caption"] for row in rows]),
+        }
+
+
+def temperature(model: nn.Module) -> torch.Tensor:
+    """The learned factor on the cosine similarities, at most 100 (Radford et al. 2021, section 2.5)."""
+    return model.logit_scale.clamp(max=4.6052).exp()
+
+
+def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

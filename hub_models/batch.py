@@ -17,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 import numpy as np
 
 from hub_models.archives import Given, Item, find
-from hub_models.images import ImageRefused, read_image
+from hub_models.images import ImageRefused, read_xray
 from hub_models.lungs import grade_extent
 from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.report import EXTENSIONS, Source, printable, remarks
@@ -213,7 +213,10 @@ def table_row(result: Result, folder: str = "") -> dict[str, str | float | int |
     for role, probabilities in result.report.classifiers.items():
         row[f"{role} class"] = max(probabilities, key=probabilities.get)
         row |= {f"{role} p {label}": probability for label, probability in probabilities.items()}
-    return row | {"strangeness": result.report.masks.strangeness, "note": " ".join(remarks(result.report)) or None}
+    return row | {
+        "strangeness": result.report.masks.strangeness,
+        "note": " ".join(remarks(result.report, result.source)) or None,
+    }
 
 
 def table_csv(rows: Sequence[dict]) -> bytes:
@@ -263,6 +266,7 @@ def _open(item: Item) -> "Result | Opened":
         return Result(item.name, refusal=item.problem)
     try:
         data = item.load()
-        return Opened(item.name, Source.of(item.name, data), read_image(data))
+        xray = read_xray(data)
+        return Opened(item.name, Source.of(item.name, data, xray.notes), xray.image)
     except ImageRefused as refused:
         return Result(item.name, refusal=printable(str(refused)))

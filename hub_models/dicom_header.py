@@ -22,6 +22,7 @@ _SYNTAXES = (
     *(uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian),
     *(uid.DeflatedExplicitVRLittleEndian, uid.RLELossless),
     *(uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
+    *("1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"),  # progressive JPEG, retired
     *(uid.JPEGLSLossless, uid.JPEGLSNearLossless, uid.JPEG2000Lossless, uid.JPEG2000),
     *(uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K),
 )
@@ -137,9 +138,11 @@ def _parse(stream: _Steps) -> Dataset:
     return dataset
 
 
-def _guess_syntax(stream: _Steps) -> uid.UID:
-    """Return the uncompressed transfer syntax in which the element that follows is written."""
+def _guess_syntax(stream: _Steps) -> uid.UID | None:
+    """Return the uncompressed transfer syntax in which the element that follows is written, None if it is not one."""
     element = bytes(stream.getbuffer()[stream.tell() : stream.tell() + 6])
+    if not element.startswith((b"\x08\0", b"\0\x08")):
+        return None
     if not element[4:].isalpha():
         return uid.ImplicitVRLittleEndian
     return uid.ExplicitVRBigEndian if element[:1] == b"\0" else uid.ExplicitVRLittleEndian

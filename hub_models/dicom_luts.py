@@ -26,11 +26,11 @@ def shown_greys(levels: np.ndarray, dataset: Dataset) -> np.ndarray:
     try:
         with np.errstate(all="ignore"):
             greys = _apply_interest(_apply_modality(levels, dataset), dataset)
+            greys = greys.astype(np.float32) if greys.dtype.kind == "f" else greys
     except DAMAGE:
         raise DicomRefused(
             "is a DICOM file with a look-up table or a window that cannot be applied; save the picture in it as PNG."
         ) from None
-    greys = greys.astype(np.float32) if greys.dtype.kind == "f" else greys
     return greys.max() - greys if _is_inverted(dataset) else greys
 
 
@@ -49,7 +49,7 @@ def _apply_modality(levels: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Apply PS3.3 C.11.1: a table, or else a line, of which DCMTK wants both numbers, and a slope other than 0."""
     for table in dataset.get("ModalityLUTSequence") or ():
         if _is_filled(table):
-            return _look_up(levels, table)
+            return _look_up(levels, table, _word_type(dataset))
     slope, intercept = _number(dataset, "RescaleSlope"), _number(dataset, "RescaleIntercept")
     if not slope or intercept is None or (slope, intercept) == (1, 0):
         return levels
@@ -60,7 +60,7 @@ def _apply_interest(values: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Apply PS3.3 C.11.2: the first table, or else the first window."""
     for table in dataset.get("VOILUTSequence") or ():
         if _is_filled(table):
-            return _look_up(values, table)
+            return _look_up(values, table, _word_type(dataset))
     center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
     if center is None or width is None:
         return values
@@ -97,10 +97,14 @@ def _is_filled(table: Dataset) -> bool:
     return any(table.get(keyword) not in (None, b"", "", []) for keyword in ("LUTDescriptor", "LUTData"))
 
 
-def _look_up(values: np.ndarray, table: Dataset) -> np.ndarray:
+def _word_type(dataset: Dataset) -> str:
+    return "<u2" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
+
+
+def _look_up(values: np.ndarray, table: Dataset, word_type: str) -> np.ndarray:
     """Return a table's entry for each value, which is rounded; outside what the table maps, the nearest entry."""
     count, first, bits = (int(number) for number in table.LUTDescriptor)
-    entries = _entries(table, (count & 0xFFFF) or 0x10000, bits & 0xFFFF)
+    entries = _entries(table, word_type, (count & 0xFFFF) or 0x10000, bits & 0xFFFF)
     # Whether the first value has a sign depends on the input, not on what the file calls its type (PS3.3 C.11.2.1.1).
     if first > 0x7FFF and values.min() < 0:
         first -= 0x10000
@@ -108,11 +112,11 @@ def _look_up(values: np.ndarray, table: Dataset) -> np.ndarray:
     return entries[places.astype(np.int32)].astype(np.int32)
 
 
-def _entries(table: Dataset, count: int, bits: int) -> np.ndarray:
+def _entries(table: Dataset, word_type: str, count: int, bits: int) -> np.ndarray:
     """Return a table's entries, uint16 or uint8, at least `count` of them; 8-bit entries may share a 16-bit word."""
     data = table.LUTData
     if isinstance(data, bytes):
-        words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if table.is_little_endian else ">u2")
+        words = np.frombuffer(data[: len(data) // 2 * 2], word_type)
     else:
         words = (np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF).astype("<u2")
     if bits == 8 and words.size == (count + 1) // 2 != count:

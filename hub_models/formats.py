@@ -30,7 +30,6 @@ _DICOM = (
 
 FORMATS = (
     Format("PNG", (".png",), re.compile(rb"\x89PNG")),
-    Format("JPEG-LS", (".jls",), re.compile(rb"\xff\xd8\xff\xf7")),
     Format("JPEG", (".jpg", ".jpeg"), re.compile(rb"\xff\xd8\xff")),
     Format("WebP", (".webp",), re.compile(rb"RIFF.{4}WEBP", re.DOTALL)),
     Format("TIFF", (".tif", ".tiff"), re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+")),
@@ -41,6 +40,7 @@ FORMATS = (
         (".jp2", ".j2k", ".jpc", ".jph"),
         re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51"),
     ),
+    Format("JPEG-LS", (".jls",), re.compile(rb"\xff\xd8\xff\xf7")),
     Format("DICOM", (".dcm", ".dicom"), re.compile(_DICOM, re.DOTALL)),
 )
 ENDINGS = tuple(ending for row in FORMATS for ending in row.endings)
@@ -49,5 +49,5 @@ FORMATS_TEXT = f"{', '.join(row.name for row in FORMATS[:-1])} or {FORMATS[-1].n
 
 def format_of(beginning: bytes) -> Format | None:
     """Return the format of the file that begins with these bytes, None if it is none of `FORMATS`."""
-    # A DICOM file may carry the beginning of another format in the 128 bytes before its mark.
+    # The later rows are the closer look: a DICOM file may have any other beginning in the 128 bytes before its mark.
     return next((row for row in reversed(FORMATS) if row.beginning.match(beginning)), None)

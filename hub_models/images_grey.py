@@ -87,7 +87,7 @@ def grey_of_channels(pixels: np.ndarray, opaque: float) -> np.ndarray:
     """
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return finite(pixels.reshape(pixels.shape[:2]))
-    colours = pixels.shape[2] // 2 * 2 - 1
+    colours = (pixels.shape[2] - 1) // 2 * 2 + 1
     grey = pixels[:, :, 0].astype(np.float32) if colours == 1 else pixels[:, :, :3].astype(np.float32) @ _LUMA
     grey = finite(grey)
     return grey if pixels.shape[2] == 3 else grey * (pixels[:, :, -1].astype(np.float32) / np.float32(opaque))

@@ -40,7 +40,7 @@ FORMATS = (
         (".jp2", ".j2k", ".jpc", ".jph"),
         re.compile(rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51"),
     ),
-    Format("JPEG-LS", (".jls",), re.compile(rb"\xff\xd8\xff\xf7")),
+    Format("JPEG-LS", (".jls",), re.compile(rb"\xff\xd8\xff(?:\xf7|\xe8..SPIFF)", re.DOTALL)),
     Format("DICOM", (".dcm", ".dicom"), re.compile(_DICOM, re.DOTALL)),
 )
 ENDINGS = tuple(ending for row in FORMATS for ending in row.endings)

@@ -16,7 +16,7 @@ _ORIENTATION, _PLANAR, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 274, 284, 338, 339
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = range(3)
 _PLANE_BY_PLANE = 2
 _OPACITY = 2  # an extra sample that the colours are not yet multiplied by
-_CMYK, _SYCC = 12, 18  # colour spaces of a JPEG 2000 file; the first channel of sYCC is the grey
+_CMYK = 12  # colour space of a JPEG 2000 file; imagecodecs turns the others into greys or RGB
 _TURNED = {  # Exif orientation -> which axes are exchanged, then reversed
     2: (False, 1, -1),
     3: (False, -1, -1),
@@ -136,12 +136,10 @@ def _stream(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray:
 def _grey_of_stream(data: bytes, frame: Frame, name: str) -> np.ndarray:
     check_size(frame.width, frame.height, name)  # before anything is decoded
     colour_space = _colour_space(data[: frame.start])
-    channels = frame.components if frame.kind == "JPEG 2000" else frame.components % 4 * (frame.components != 2)
-    if channels not in (1, 2, 3, 4) or colour_space == _CMYK:
+    allowed = (1, 2, 3, 4) if frame.kind == "JPEG 2000" else (1, 3)
+    if frame.components not in allowed or colour_space == _CMYK:
         raise StreamRefused(f"is a {frame.kind} file with {frame.components} channels; save it as greyscale or RGB.")
     pixels = decode_frame(data, frame)
-    if colour_space == _SYCC:
-        pixels = pixels[:, :, 0]
     exif = Image.Exif()
     if frame.exif:
         exif.load(frame.exif)

@@ -252,9 +252,10 @@ def deep_tiff() -> bytes:
 def rle(cells: np.ndarray) -> bytes:
     """PS3.5 annex G: the bytes of the cells as planes, the high one first, each packed without looking for runs."""
     planes = cells.astype(f">u{cells.dtype.itemsize}").view(np.uint8).reshape(cells.size, -1).T
-    packed = [b"".join(b"\x7f" + part.tobytes() for part in plane.reshape(-1, 128)) for plane in planes]
-    packed = [part + b"\0" * (len(part) % 2) for part in packed]
-    places = np.cumsum([64, *(len(part) for part in packed)])[:-1]
+    parts = [[plane[at : at + 128].tobytes() for at in range(0, cells.size, 128)] for plane in planes]
+    packed = [b"".join(bytes([len(part) - 1]) + part for part in plane) for plane in parts]
+    packed = [plane + b"\0" * (len(plane) % 2) for plane in packed]
+    places = np.cumsum([64, *map(len, packed)])[:-1]
     return struct.pack("<16I", len(packed), *places, *[0] * (15 - len(packed))) + b"".join(packed)
 
 

@@ -16,7 +16,7 @@ _OTHER_VIEWS = {
     **dict.fromkeys(("LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "OBL", "OBLIQUE"), "at an angle"),
     **dict.fromkeys(("AXIAL", "TANGENTIAL", "SUNRISE", "CC", "XCCL", "XCCM", "FB", "MLO"), "of another kind"),
 }
-_CHEST = re.compile(r"CHEST|THORA[XC]|TORA[XC]|LUNG|CHST|CXR")
+_CHEST = re.compile(r"CHEST|TH?ORA(?:X|C(?!.*SPINE))|LUNG|CHST|CXR")
 # Body parts of PS3.16 annex L and what machines write for them; parts of the chest that a chest X-ray is taken for are
 # left out.
 _OTHER_PARTS = (

@@ -129,7 +129,7 @@ def _read_stream(stream: BinaryIO, name: str) -> Xray:
     kind = found and found.name
     if kind == "DICOM":
         return _read_dicom(stream, name)
-    grey = deep_grey(stream, beginning, kind, name)
+    grey = deep_grey(stream, kind, name)
     if grey is not None:
         return Xray(stretch_contrast(grey))
     try:

@@ -28,12 +28,11 @@ _TURNED = {  # Exif orientation -> which axes are exchanged, then reversed
 }
 
 
-def deep_grey(stream: BinaryIO, beginning: bytes, kind: str | None, name: str) -> np.ndarray | None:
+def deep_grey(stream: BinaryIO, kind: str | None, name: str) -> np.ndarray | None:
     """Return the upright greys of a picture with more than 8 bits a channel, or None if it is one for Pillow.
 
     Args:
         stream: the file, at its beginning, where it is left if the answer is None.
-        beginning: its first bytes.
         kind: name of its format, as in `formats`.
         name: begins the sentence of a refusal.
 
@@ -43,10 +42,16 @@ def deep_grey(stream: BinaryIO, beginning: bytes, kind: str | None, name: str) -
     Raises:
         ImageRefused: if it is too small, too large, damaged or of a kind that is not read.
     """
-    readers = {"PNG": _deep_png, "TIFF": _deep_tiff, "JPEG": _deep_jpeg, "JPEG-LS": _stream, "JPEG 2000": _stream}
+    readers = {
+        "PNG": _deep_png,
+        "TIFF": _deep_tiff,
+        "JPEG": _deep_jpeg,
+        "JPEG-LS": _read_codestream,
+        "JPEG 2000": _read_codestream,
+    }
     reader = readers.get(kind)
     try:
-        grey = reader(stream, beginning, name) if reader else None
+        grey = reader(stream, name) if reader else None
     except ImageRefused:
         raise
     except StreamRefused as refusal:
@@ -57,9 +62,11 @@ def deep_grey(stream: BinaryIO, beginning: bytes, kind: str | None, name: str) -
     return grey
 
 
-def _deep_png(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray | None:
+def _deep_png(stream: BinaryIO, name: str) -> np.ndarray | None:
     """Read a PNG of 16 bits with colours or opacity; plain greys are Pillow's."""
-    if beginning[12:16] != b"IHDR" or beginning[24:25] != b"\x10":
+    beginning = stream.read(25)
+    stream.seek(0)
+    if beginning[12:16] != b"IHDR" or beginning[24:] != b"\x10":
         return None
     with Image.open(stream, formats=("PNG",)) as picture:
         check_size(*picture.size, name)
@@ -74,7 +81,7 @@ def _deep_png(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray | Non
     return _upright(grey_of_channels(imagecodecs.png_decode(data), 65535), orientation)
 
 
-def _deep_tiff(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray | None:
+def _deep_tiff(stream: BinaryIO, name: str) -> np.ndarray | None:
     """Read a TIFF of 16 bits or more, of signed bytes, or whose zero is white beside an opacity."""
     tags = _tiff_tags(stream)
     bits, formats = {*tags.get(_BITS, (1,))}, {*tags.get(_SAMPLE_FORMAT, (1,))}
@@ -116,7 +123,7 @@ def _grey_of_tiff(pixels: np.ndarray, tags: ImageFileDirectory_v2) -> np.ndarray
     return grey_of_channels(pixels[:, :, : colours + has_opacity], highest)
 
 
-def _deep_jpeg(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray | None:
+def _deep_jpeg(stream: BinaryIO, name: str) -> np.ndarray | None:
     """Read a JPEG of 12 bits, or a lossless one; the others are Pillow's, and so is what is damaged."""
     data = stream.read()
     try:
@@ -128,7 +135,7 @@ def _deep_jpeg(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray | No
     return None if frame.kind == "JPEG" and frame.precision == 8 else _grey_of_stream(data, frame, name)
 
 
-def _stream(stream: BinaryIO, beginning: bytes, name: str) -> np.ndarray:
+def _read_codestream(stream: BinaryIO, name: str) -> np.ndarray:
     data = stream.read()
     return _grey_of_stream(data, describe_frame(data), name)
 

@@ -85,6 +85,7 @@ def test_what_the_machine_did_to_the_field_of_view_is_not_done_again():
 REASONS = {
     "another part": ({"BodyPartExamined": "KNEE"}, r"another body part than the chest \(KNEE\)"),
     "another part in words": ({"BodyPartExamined": "left shoulder"}, r"than the chest \(SHOULDER\)"),
+    "a spine of the chest": ({"BodyPartExamined": "THORACIC SPINE"}, r"than the chest \(SPINE\)"),
     "another part in two words": ({"BodyPartExamined": "L SPINE"}, r"than the chest \((L?SPINE)\)"),
     "a side view": ({"ViewPosition": "RL"}, r"a view from the side \(RL\), not a frontal one"),
     "a side view in letters": ({"ViewPosition": "lateral"}, r"from the side \(LATERAL\)"),
@@ -131,6 +132,7 @@ def test_several_reasons_are_all_given():
         {"BodyPartExamined": "Thorax ap", "ViewPosition": "AP", "ImageLaterality": "U"},
         {"BodyPartExamined": "PORT CHEST", "ImageLaterality": "B"},
         {"BodyPartExamined": "LUNG", "Laterality": ""},
+        {"BodyPartExamined": "THORACIC"},
         {"BodyPartExamined": "CHESTABDOMEN", "ViewPosition": ""},
         {"BodyPartExamined": "OTHER", "ViewPosition": "PA", "Laterality": "L"},  # of a series, beside a named view
         {"BodyPartExamined": ["CHEST", "ABDOMEN"]},

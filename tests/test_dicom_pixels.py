@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from pydicom.encaps import encapsulate
 
 from hub_models.dicom import VIEWS, view_position
@@ -165,6 +166,19 @@ def test_an_element_that_can_be_inferred_may_be_missing(missing):
 def test_a_picture_of_an_odd_number_of_bytes_is_padded():
     odd = xray()[:255, :255].copy()
     assert np.array_equal(read_image(dicom(odd, PixelData=odd.tobytes() + b"\0")), read_image(odd))
+
+
+def test_overlays_are_not_drawn():
+    dataset = dcmread(BytesIO(dicom(RAMP, **TWELVE)))
+    for element, vr, value in (
+        *((0x10, "US", 80), (0x11, "US", 100), (0x40, "CS", "G"), (0x50, "SS", [1, 1])),
+        *((0x100, "US", 1), (0x102, "US", 0), (0x3000, "OW", b"\xf0" * 1000)),
+    ):
+        dataset.add_new((0x6000, element), vr, value)
+    stream = BytesIO()
+    dataset.save_as(stream)
+    assert b"\xf0" * 1000 in stream.getvalue()
+    assert np.array_equal(read_image(stream.getvalue()), read_image(RAMP))
 
 
 # Files without their first bytes

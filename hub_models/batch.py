@@ -213,10 +213,8 @@ def table_row(result: Result, folder: str = "") -> dict[str, str | float | int |
     for role, probabilities in result.report.classifiers.items():
         row[f"{role} class"] = max(probabilities, key=probabilities.get)
         row |= {f"{role} p {label}": probability for label, probability in probabilities.items()}
-    return row | {
-        "strangeness": result.report.masks.strangeness,
-        "note": " ".join(remarks(result.report, result.source)) or None,
-    }
+    note = " ".join(remarks(result.report, result.source)) or None
+    return row | {"strangeness": result.report.masks.strangeness, "note": note}
 
 
 def table_csv(rows: Sequence[dict]) -> bytes:

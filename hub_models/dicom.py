@@ -73,7 +73,8 @@ def _stored_values(cells: np.ndarray, stored: int, high_bit: int, signed: bool) 
 def _padding(cells: np.ndarray, values: np.ndarray, index: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     """Return which pixels PS3.3 C.7.5.1.1.2 leaves out, bool (H, W): those of a value or a range; None if none are.
 
-    A value that the stored bits cannot have, as old files give it, is looked for in the whole cells.
+    A value that the stored bits cannot have, as old files give it, is looked for in the whole cells. DCMTK shows
+    padding as any other pixel; the standard is followed, since a white frame would steer the contrast.
     """
     value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if not isinstance(value, int):

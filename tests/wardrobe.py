@@ -318,6 +318,24 @@ PICTURES: dict[str, Writer] = {
     "JPEG of noise after its beginning": file("noise.jpg", lambda: encoded(xray(), "JPEG")[:20] + noise(5000)),
     "JPEG of 4 gigapixels": file("huge.jpg", lambda: sized_jpeg(65_500, 65_500)),
     "JPEG of no height": file("none.jpg", lambda: sized_jpeg(256, 0)),
+    "JPEG 2000 cut": file("cut.jp2", lambda: encoded(fine(), "JPEG2000")[:9000]),
+    "JPEG 2000 of noise after its beginning": file("noise.j2k", lambda: streams()["JPEG 2000"][:60] + noise(5000)),
+    "JPEG 2000 of 4 gigapixels": file("huge.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\xff\xff" * 2)),
+    "JPEG 2000 larger than its tiles": file(
+        "larger.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\x1b\x58" * 2)[:-2]
+    ),
+    "JPEG-LS cut": file("cut.jls", lambda: streams()["JPEG-LS"][:9000]),
+    "JPEG-LS of 4 gigapixels": file("huge.jls", lambda: resized(streams()["JPEG-LS"], 65_500, 65_500)),
+    "lossless JPEG cut": file("cut.jpg", lambda: streams()["lossless JPEG"][:9000]),
+    "lossless JPEG of noise after its beginning": file(
+        "noise.jpg", lambda: streams()["lossless JPEG"][:200] + noise(999)
+    ),
+    "JPEG of 12 bits cut": file("cut.jpg", lambda: streams()["JPEG of 12 bits"][:9000]),
+    "JPEG of 12 bits and 4 gigapixels": file("huge.jpg", lambda: resized(streams()["JPEG of 12 bits"], 65_500, 65_500)),
+    "JPEG of 5,000 scans": file("scans.jpg", scans),
+    "hierarchical JPEG": file("pyramid.jpg", lambda: encoded(xray(), "JPEG").replace(b"\xff\xc0", b"\xff\xc5")),
+    "PNG of 16 bits in three colours, cut": file("cut.png", lambda: deep_png()[:9000]),
+    "TIFF of three colours of 16 bits, cut": file("cut.tif", lambda: deep_tiff()[:30_000]),
     "GIF cut": file("cut.gif", lambda: encoded(xray(), "GIF")[:5000]),
     "GIF without a frame": file("none.gif", lambda: encoded(xray(), "GIF")[:781] + b";"),
     "GIF of 4 gigapixels": file("huge.gif", lambda: changed(encoded(xray(), "GIF"), 6, b"\xff" * 4)),
@@ -462,24 +480,6 @@ OTHERS: dict[str, Writer] = {
     "zip bomb": file("bomb.zip", lambda: zipped(bytes(10_000_000))),
     "icon": file("icon.ico", lambda: encoded(xray(), "ICO")),
     "PCX": file("old.pcx", lambda: encoded(xray(), "PCX")),
-    "JPEG 2000 cut": file("cut.jp2", lambda: encoded(fine(), "JPEG2000")[:9000]),
-    "JPEG 2000 of noise after its beginning": file("noise.j2k", lambda: streams()["JPEG 2000"][:60] + noise(5000)),
-    "JPEG 2000 of 4 gigapixels": file("huge.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\xff\xff" * 2)),
-    "JPEG 2000 larger than its tiles": file(
-        "larger.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\x1b\x58" * 2)[:-2]
-    ),
-    "JPEG-LS cut": file("cut.jls", lambda: streams()["JPEG-LS"][:9000]),
-    "JPEG-LS of 4 gigapixels": file("huge.jls", lambda: resized(streams()["JPEG-LS"], 65_500, 65_500)),
-    "lossless JPEG cut": file("cut.jpg", lambda: streams()["lossless JPEG"][:9000]),
-    "lossless JPEG of noise after its beginning": file(
-        "noise.jpg", lambda: streams()["lossless JPEG"][:200] + noise(999)
-    ),
-    "JPEG of 12 bits cut": file("cut.jpg", lambda: streams()["JPEG of 12 bits"][:9000]),
-    "JPEG of 12 bits and 4 gigapixels": file("huge.jpg", lambda: resized(streams()["JPEG of 12 bits"], 65_500, 65_500)),
-    "JPEG of 5,000 scans": file("scans.jpg", scans),
-    "hierarchical JPEG": file("pyramid.jpg", lambda: encoded(xray(), "JPEG").replace(b"\xff\xc0", b"\xff\xc5")),
-    "PNG of 16 bits in three colours, cut": file("cut.png", lambda: deep_png()[:9000]),
-    "TIFF of three colours of 16 bits, cut": file("cut.tif", lambda: deep_tiff()[:30_000]),
     "folder": folder_in_place,
     "missing": lambda folder: folder / "gone.png",
 }

@@ -45,10 +45,10 @@ def read_radiograph(dataset: Dataset) -> Radiograph:
         stored = int(dataset.get("BitsStored") or dataset.BitsAllocated)
         values, index = _stored_values(cells, stored, high_bit, bool(dataset.get("PixelRepresentation")))
         padding = _padding(cells, values, index, dataset)
+        reasons, found = header_reasons(dataset), directions(dataset)
     except DAMAGE:
         raise DicomRefused("is a DICOM file with a damaged header; copy or export it again.") from None
     grey = shown_greys(values, dataset)[index]
-    reasons, found = header_reasons(dataset), directions(dataset)
     if found is None or not is_frontal(*found):
         return Radiograph(grey, padding, reasons, None)
     padding = None if padding is None else turn(padding, *found)

@@ -27,11 +27,11 @@ def shown_greys(levels: np.ndarray, dataset: Dataset) -> np.ndarray:
         with np.errstate(all="ignore"):
             greys = _apply_interest(_apply_modality(levels, dataset), dataset)
             greys = greys.astype(np.float32) if greys.dtype.kind == "f" else greys
+        return greys.max() - greys if _is_inverted(dataset) else greys
     except DAMAGE:
         raise DicomRefused(
             "is a DICOM file with a look-up table or a window that cannot be applied; save the picture in it as PNG."
         ) from None
-    return greys.max() - greys if _is_inverted(dataset) else greys
 
 
 def _is_inverted(dataset: Dataset) -> bool:

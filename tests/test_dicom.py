@@ -8,7 +8,7 @@ import pytest
 
 from hub_models.checkpoints import EMBEDDED
 from hub_models.dicom import DicomRefused, view_position
-from hub_models.images import PERCENTILES, ImageRefused, read_image, stretch_contrast
+from hub_models.images import PERCENTILES, ImageRefused, read_image, read_xray, stretch_contrast
 from hub_models.phantom import draw_phantom
 from hub_models.unet import Segmenter
 from tests.wardrobe import DICOMS, PATIENT, dicom, encoded, fine, noise, table, uid, xray
@@ -199,7 +199,7 @@ def cut_and_changed() -> list[bytes]:
     whole = [
         dicom(fine()[::4, ::4].copy(), WindowCenter=30000, WindowWidth=60000, RescaleSlope=1, RescaleIntercept=0),
         dicom(xray()[::4, ::4].copy(), uid.ImplicitVRLittleEndian, VOILUTSequence=table(256, 8, list(range(256)))),
-        dicom(encoded(xray(), "JPEG"), uid.JPEGBaseline8Bit),
+        dicom(encoded(xray(), "JPEG"), uid.JPEGBaseline8Bit, PatientOrientation=["R", "F"], BodyPartExamined="HIP"),
     ]
     for number in range(400):
         data = bytearray(whole[number % 3])
@@ -207,6 +207,33 @@ def cut_and_changed() -> list[bytes]:
             data[chance.randrange(132, 1300)] = chance.choice([0, 1, 127, 255, chance.randrange(256)])
         files.append(bytes(data[: chance.randrange(132, 1300)] if number % 8 == 0 else data))
     return files
+
+
+def told_everything() -> bytes:
+    """A small DICOM file with all elements that steer how it is shown."""
+    side = {"PatientOrientation": ["R", "F"], "ImageLaterality": "L", "BodyPartExamined": "HIP", "ViewPosition": "LL"}
+    padding = {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 3}
+    greys = {"RescaleSlope": 2, "RescaleIntercept": 9, "WindowCenter": [99, 7], "WindowWidth": [300, 5]}
+    greys |= {"VOILUTFunction": "SIGMOID", "PresentationLUTShape": "INVERSE"}
+    return dicom(
+        xray()[::4, ::4].astype(np.uint16), VOILUTSequence=table(600, 16, list(range(600))), **side, **padding, **greys
+    )
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_damaged_file_that_tells_everything_is_read_or_refused(marked):
+    whole = told_everything() if marked else told_everything()[132:]
+    chance, sentences = random.Random(int(marked)), []
+    for _ in range(400):
+        data = bytearray(whole)
+        for _ in range(chance.randrange(1, 6)):
+            data[chance.randrange(1600)] = chance.choice([0, 1, 127, 255, chance.randrange(256)])
+        try:
+            assert read_image(bytes(data)).min() == 0
+        except ImageRefused as refusal:
+            sentences.append(str(refusal))
+    assert 50 < len(sentences) < 380
+    assert not any(PATIENT in sentence for sentence in sentences)
 
 
 def test_a_damaged_file_is_read_or_refused():
@@ -245,6 +272,19 @@ def test_no_header_value_is_shown_warned_of_or_logged(tmp_path, caplog, capfd):
         assert not warned
     assert not caplog.records
     assert capfd.readouterr() == ("", "")
+
+
+def test_no_header_value_is_quoted_as_a_reason():
+    name = PATIENT[:16].upper()
+    data = dicom(
+        xray(),
+        BodyPartExamined=name,
+        ViewPosition=name,
+        ImageLaterality=name,
+        PresentationIntentType=name,
+        Laterality=name,
+    )
+    assert read_xray(data).notes == ()
 
 
 def test_the_view_position_is_told_if_it_is_one(tmp_path):

@@ -7,11 +7,11 @@ takes no time; modules deeper down may move.
 import importlib
 
 _HOMES = {
-    "CardFacts": "hub_models.cards.card",
-    "CheckpointError": "hub_models.checkpoints.resolve",
+    "CardFacts": "hub_models.cards.facts",
+    "CheckpointError": "hub_models.checkpoints.folder",
     "ClipClassifier": "hub_models.models.clip",
     "FusionClassifier": "hub_models.models.fusion",
-    "ImageRefused": "hub_models.xray.images",
+    "ImageRefused": "hub_models.xray.images_grey",
     "ResnetClassifier": "hub_models.models.resnet",
     "Segmenter": "hub_models.models.unet",
     "XrayPipeline": "hub_models.pipeline",

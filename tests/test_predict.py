@@ -18,6 +18,7 @@ from hub_models.predict import main
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
+from tests.support.bad_files import dicom
 
 WITHOUT_PDF = ["infection.png", "lungs.png", "overlay.png", "report.json"]
 
@@ -114,6 +115,28 @@ def test_json_lines_are_all_that_stdout_gets(xrays, out, capfd):
     for line in (lines[0], lines[2]):
         kept = json.loads((out / line["folder"] / "report.json").read_text())
         assert {key: value for key, value in line.items() if key not in ("file", "folder", "status")} == kept
+
+
+@pytest.mark.usefixtures("loaded")
+def test_what_a_file_says_of_itself_is_told_beside_every_answer(pipeline, out, tmp_path, capfd):
+    picture = draw_phantom(3, size=64).image
+    elements = {"BodyPartExamined": "PELVIS", "PatientOrientation": ["R", "F"]}
+    (tmp_path / "film.dcm").write_bytes(dicom(np.ascontiguousarray(picture[:, ::-1]), **elements))
+    Image.fromarray(picture).save(tmp_path / "plain.png")
+    images = [str(tmp_path / "film.dcm"), str(tmp_path / "plain.png")]
+    assert main([*images, "--output_dir", str(out), "--json", "--pdf"]) == 0
+    film, plain = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    notes = [
+        "The file says that it shows another body part than the chest (PELVIS).",
+        "The picture was mirrored before it was read: its header says that its rows run to the patient's right and its "
+        "columns to the patient's feet.",
+    ]
+    assert film["notes"] == notes + plain["notes"]
+    assert film["infected_share"] == plain["infected_share"]
+    assert json.loads((out / "film" / "report.json").read_text())["notes"] == film["notes"]
+    assert table(out)[0]["note"] == " ".join(film["notes"])
+    (page,) = PdfReader(out / "film" / "report.pdf").pages
+    assert "another body part than the chest (PELVIS)" in " ".join(page.extract_text().split())
 
 
 @pytest.mark.usefixtures("loaded")

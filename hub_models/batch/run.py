@@ -20,7 +20,7 @@ from hub_models.batch.archives import Given, Item, find
 from hub_models.checkpoints.cells import as_cell
 from hub_models.reports.description import EXTENSIONS, Source, printable, remarks
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
-from hub_models.xray.images import ImageRefused, read_image
+from hub_models.xray.images import ImageRefused, read_xray
 from hub_models.xray.masks import grade_extent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
@@ -213,7 +213,8 @@ def table_row(result: Result, folder: str = "") -> dict[str, str | float | int |
     for role, probabilities in result.report.classifiers.items():
         row[f"{role} class"] = max(probabilities, key=probabilities.get)
         row |= {f"{role} p {label}": probability for label, probability in probabilities.items()}
-    return row | {"strangeness": result.report.masks.strangeness, "note": " ".join(remarks(result.report)) or None}
+    note = " ".join(remarks(result.report, result.source)) or None
+    return row | {"strangeness": result.report.masks.strangeness, "note": note}
 
 
 def table_csv(rows: Sequence[dict]) -> bytes:
@@ -259,6 +260,7 @@ def _open(item: Item) -> "Result | Opened":
         return Result(item.name, refusal=item.problem)
     try:
         data = item.load()
-        return Opened(item.name, Source.of(item.name, data), read_image(data))
+        xray = read_xray(data)
+        return Opened(item.name, Source.of(item.name, data, xray.notes), xray.image)
     except ImageRefused as refused:
         return Result(item.name, refusal=printable(str(refused)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.reports.mask_files import describe_masks
+from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
@@ -27,7 +28,7 @@ STRANGE = """This does not look like a frontal chest X-ray: to the UNet it is {:
 tried on as the farthest that it accepts, so what the models say of it means nothing."""
 NO_LUNGS = "No lungs found: this may be no frontal chest X-ray, or one too dark or too light to outline."
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom")
+EXTENSIONS = ENDINGS
 """What of a file's name is kept. Any other ending may be a part of somebody's name."""
 PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
 OPTIONAL = ("openvino", "onnxruntime")
@@ -35,16 +36,23 @@ OPTIONAL = ("openvino", "onnxruntime")
 
 @dataclass(frozen=True)
 class Source:
-    """The file that an X-ray came in: `sha256` of its bytes, and its `extension`, one of `EXTENSIONS` or ""."""
+    """The file that an X-ray came in.
+
+    Attributes:
+        sha256: of its bytes.
+        extension: one of `EXTENSIONS`, or "".
+        notes: sentences about what the file itself says, as `Xray.notes` holds them.
+    """
 
     sha256: str
     extension: str
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, data: bytes) -> "Source":
-        """The source of a file's name and bytes."""
+    def of(cls, name: str, data: bytes, notes: tuple[str, ...] = ()) -> "Source":
+        """Return the source of a file's name, bytes and notes."""
         extension = PurePath(name).suffix.lower()
-        return cls(hashlib.sha256(data).hexdigest(), extension if extension in EXTENSIONS else "")
+        return cls(hashlib.sha256(data).hexdigest(), extension if extension in EXTENSIONS else "", notes)
 
 
 def describe(
@@ -82,7 +90,7 @@ def describe(
         **outlines,
         "classifiers": {role: _answer(found, calibrations.get(role)) for role, found in report.classifiers.items()},
         "prompts": prompts,
-        "notes": remarks(report),
+        "notes": remarks(report, source),
         "checkpoints": {
             role: _origin(checkpoint) | {"engine": report.engines.get(role)} for role, checkpoint in checkpoints.items()
         },
@@ -102,10 +110,13 @@ def fitting_calibrations(
     }
 
 
-def remarks(report: "Report") -> list[str]:
-    """What a reader of a report must know first: that the picture is strange or has no lungs; then its own notes."""
+def remarks(report: "Report", source: Source | None = None) -> list[str]:
+    """Return what a reader of a report must know first: what the file says of itself, then that the picture is strange
+    or has no lungs, then the report's own notes.
+    """
+    told = [] if source is None else list(source.notes)
     strange = [one_line(STRANGE).format(report.masks.strangeness)] if report.masks.strange else []
-    return strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
+    return told + strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

@@ -1,64 +1,68 @@
-"""Any picture a visitor or a data set may hold -> one greyscale array, or one plain sentence that says why not."""
+"""Any picture a visitor or a data set may hold -> one greyscale X-ray, or one plain sentence that says why not."""
 
-import re
-import struct
-import zlib
+from dataclasses import dataclass
 from io import BytesIO
 from math import isqrt
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
-from PIL.ExifTags import Base
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
+from PIL import Image
 
-from hub_models.xray.dicom import DicomRefused, grey_of_dicom, open_dicom
+from hub_models.xray.dicom import DicomRefused, open_dicom, read_radiograph
+from hub_models.xray.formats import BEGINNING_BYTES, FORMATS_TEXT, format_of
+from hub_models.xray.images_deep import deep_grey
+from hub_models.xray.images_grey import (
+    DAMAGE,
+    DAMAGE_TEXT,
+    MAX_MEGAPIXELS,
+    ImageRefused,
+    check_size,
+    finite,
+    grey_of_array,
+    grey_of_picture,
+)
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-FORMATS_TEXT = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
-MAX_MEGAPIXELS = 50
-MIN_SIDE = 32
 PERCENTILES = (0.5, 99.5)
 SAMPLED_PIXELS = 1 << 16
 MIN_LEVELS = 4  # whole-number pictures whose greys span less hold only rounding noise
-
-_KNOWN_BEGINNINGS = re.compile(
-    rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP|II\*\0|MM\0\*|II\+\0|MM\0\+|BM.{4}\0{4}|GIF8",
-    re.DOTALL,
-)
-# What Pillow's readers are seen to raise on cut or damaged files.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
-_DAMAGE_TEXT = "is truncated or damaged and cannot be decoded; copy or export it again."
-_LUMA = np.array([299, 587, 114], dtype=np.float32) / 1000  # ITU-R 601-2, the weights of Pillow's mode "L"
+_OF_PILLOW = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
 
-class ImageRefused(ValueError):
-    """The picture cannot be used; the message is one sentence for the person who gave it."""
+@dataclass(frozen=True)
+class Xray:
+    """An X-ray that was read.
+
+    Attributes:
+        image: float32 (H, W) in 0..1, upright, greyscale and contrast-normalised.
+        reasons: plain sentences why the file itself says that this is not a frontal chest X-ray for reading; empty if
+            it does not say so.
+        turned: a plain sentence if the picture was turned or mirrored, because a DICOM header says how it lies.
+    """
+
+    image: np.ndarray
+    reasons: tuple[str, ...] = ()
+    turned: str | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """`reasons`, then `turned` if there is one: what a reader of any answer about this X-ray has to know."""
+        return (*self.reasons, self.turned) if self.turned else self.reasons
 
 
-def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndarray:
-    """Return the picture as float32 (H, W) in 0..1, upright, greyscale and contrast-normalised.
+def read_xray(source: str | Path | bytes | Image.Image | np.ndarray) -> Xray:
+    """Return the X-ray that a source holds, and what a DICOM header says about it.
 
-    `source` is the path or the bytes of a PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file, a PIL image, or an array
-    (H, W) or (H, W, 1 | 3 | 4) of bool, whole numbers or floats on any scale. EXIF rotation is applied, colour becomes
-    grey as in Pillow's mode "L", transparent parts become black, 16-bit and float greys keep their precision, a DICOM
-    file's window and MONOCHROME1 are applied, and the result goes through `stretch_contrast`. Raises ImageRefused.
+    `source` is the path or the bytes of a file in one of the formats of `formats`, a PIL image, or an array (H, W) or
+    (H, W, 1 | 3 | 4) of bool, whole numbers or floats on any scale. EXIF rotation is applied, colour becomes grey as in
+    Pillow's mode "L", transparent parts become black, greys of more than 8 bits keep their precision, a DICOM file is
+    shown as a viewer shows it and hung as a frontal chest, and the result goes through `stretch_contrast`. Raises
+    ImageRefused.
     """
     if isinstance(source, np.ndarray):
-        return stretch_contrast(_grey_of_array(source))
+        return Xray(stretch_contrast(grey_of_array(source)))
     if isinstance(source, Image.Image):
-        return stretch_contrast(_grey_of_picture(source, "The image"))
+        return Xray(stretch_contrast(grey_of_picture(source, "The image")))
     if isinstance(source, bytes):
         return _read_stream(BytesIO(source), "The image")
     if isinstance(source, str | Path):
@@ -69,23 +73,34 @@ def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndar
     )
 
 
-def stretch_contrast(image: np.ndarray) -> np.ndarray:
+def read_image(source: str | Path | bytes | Image.Image | np.ndarray) -> np.ndarray:
+    """Return the picture of `read_xray`: float32 (H, W) in 0..1. Raises ImageRefused."""
+    return read_xray(source).image
+
+
+def stretch_contrast(image: np.ndarray, padding: np.ndarray | None = None) -> np.ndarray:
     """Map the 0.5 and 99.5 percentiles to 0 and 1 and clip: real (H, W), any range -> float32 (H, W) in 0..1.
 
-    The percentiles of a picture of 262,144 pixels or more come from an even grid of at least 65,536 of them.
-    Raises ImageRefused if the picture has no contrast.
+    The percentiles of a picture of 262,144 pixels or more come from an even grid of at least 65,536 of them. Where
+    `padding`, bool (H, W), is true, a pixel does not count and becomes 0. Raises ImageRefused if the picture has no
+    contrast.
     """
     step = max(1, isqrt(image.size // SAMPLED_PIXELS))
-    low, high = (float(value) for value in np.percentile(image[::step, ::step], PERCENTILES))
+    sample = image[::step, ::step]
+    sample = sample if padding is None else sample[~padding[::step, ::step]]
+    low, high = map(float, np.percentile(sample, PERCENTILES)) if sample.size else (0.0, 0.0)
     if np.issubdtype(image.dtype, np.integer):
         too_flat = high - low < MIN_LEVELS
     else:
         too_flat = high - low <= 1e-6 * max(abs(low), abs(high))
     if too_flat:
         raise ImageRefused("The image is blank: it has no contrast to look at; give a chest X-ray.")
-    stretched = np.subtract(image, low, dtype=np.float32)
+    stretched = np.subtract(image, low, dtype=np.float32, order="C")
     stretched /= np.float32(high - low)
-    return np.clip(stretched, 0.0, 1.0, out=stretched)
+    np.clip(stretched, 0.0, 1.0, out=stretched)
+    if padding is not None:
+        stretched[padding] = 0
+    return stretched
 
 
 def _open_file(path: Path) -> BinaryIO:
@@ -105,112 +120,37 @@ def _printable(name: str) -> str:
     return shown if len(shown) <= 80 else f"…{shown[-79:]}"
 
 
-def _read_stream(stream: BinaryIO, name: str) -> np.ndarray:
-    beginning = stream.read(132)
+def _read_stream(stream: BinaryIO, name: str) -> Xray:
+    beginning = stream.read(BEGINNING_BYTES)
     stream.seek(0)
     if not beginning:
         raise ImageRefused(f"{name} is empty (0 bytes); copy or export it again.")
-    if beginning[128:] == b"DICM":
+    found = format_of(beginning)
+    kind = found and found.name
+    if kind == "DICOM":
         return _read_dicom(stream, name)
+    grey = deep_grey(stream, kind, name)
+    if grey is not None:
+        return Xray(stretch_contrast(grey))
     try:
-        picture = Image.open(stream, formats=FORMATS)
+        picture = Image.open(stream, formats=_OF_PILLOW)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageRefused(
             f"{name} has far more than {MAX_MEGAPIXELS} megapixels, the most that is read; make it smaller."
         ) from None
-    except _DAMAGE as error:
-        if _KNOWN_BEGINNINGS.match(beginning):
-            raise ImageRefused(f"{name} {_DAMAGE_TEXT}") from error
+    except DAMAGE as error:
+        if kind is not None:
+            raise ImageRefused(f"{name} {DAMAGE_TEXT}") from error
         raise ImageRefused(f"{name} is not an image that can be read; give a {FORMATS_TEXT} file.") from error
     with picture:
-        return stretch_contrast(_grey_of_picture(picture, name))
+        return Xray(stretch_contrast(grey_of_picture(picture, name)))
 
 
-def _read_dicom(stream: BinaryIO, name: str) -> np.ndarray:
+def _read_dicom(stream: BinaryIO, name: str) -> Xray:
     try:
         dataset = open_dicom(stream)
-        _check_size(dataset.Columns, dataset.Rows, name)  # before anything is decoded
-        return stretch_contrast(_finite(grey_of_dicom(dataset)))
+        check_size(dataset.Columns, dataset.Rows, name)  # before anything is decoded
+        found = read_radiograph(dataset)
     except DicomRefused as refusal:
         raise ImageRefused(f"{name} {refusal}") from None
-
-
-def _grey_of_picture(picture: Image.Image, name: str) -> np.ndarray:
-    """Return the upright picture's greys: uint8, uint16, int32 or finite float32 (H, W)."""
-    _check_size(*picture.size, name)  # before anything is decoded
-    try:
-        # A phone's MPO is a photograph with a preview or depth map behind it: its first frame is the picture.
-        if picture.format != "MPO" and getattr(picture, "is_animated", False):
-            raise ImageRefused(f"{name} holds several frames; save the one to look at as PNG.")
-        picture.load()
-        upright = ImageOps.exif_transpose(picture) if picture.getexif().get(Base.Orientation, 1) != 1 else picture
-    except ImageRefused:
-        raise
-    except _DAMAGE as error:
-        raise ImageRefused(f"{name} {_DAMAGE_TEXT}") from error
-    if upright.mode == "F" or upright.mode.startswith("I"):
-        grey = _finite(np.asarray(upright))
-        # Pillow turns a TIFF whose zero means white the right way round only at 8 bits.
-        white_is_zero = picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-        return -grey.astype(np.float32) if white_is_zero else grey
-    if upright.has_transparency_data:
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "black"), rgba)
-    try:
-        return np.asarray(upright.convert("L"))
-    except ValueError:
-        raise ImageRefused(f"{name} has colour mode {upright.mode}; save it as greyscale or RGB.") from None
-
-
-def _grey_of_array(array: np.ndarray) -> np.ndarray:
-    """Return the array's greys, (H, W): uint8, another whole-number type, or finite float32."""
-    if array.dtype.kind not in "buif":
-        raise ImageRefused(f"The array holds {array.dtype}; give bool, whole numbers or floats.")
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
-        raise ImageRefused(
-            f"The array has shape {array.shape}; give (height, width), or (height, width, channels) with 1, 3 or 4 "
-            "channels."
-        )
-    _check_size(array.shape[1], array.shape[0], "The array")
-    if array.dtype == bool:
-        array = array * np.uint8(255)
-    if array.dtype == np.uint8:
-        return _grey_of_picture(Image.fromarray(np.ascontiguousarray(array)), "The array")
-    if array.ndim == 2:
-        return _finite(array)
-    grey = _finite(array[:, :, :3].astype(np.float32) @ _LUMA)
-    return grey if array.shape[2] == 3 else grey * _alpha(array[:, :, 3])
-
-
-def _alpha(channel: np.ndarray) -> np.ndarray:
-    """Return the opacity in 0..1, float32 (H, W), of a uint16 channel or a float channel in 0..1."""
-    alpha = channel.astype(np.float32) / (65535 if channel.dtype == np.uint16 else 1)
-    if not (alpha.min() >= 0 and alpha.max() <= 1):
-        raise ImageRefused(
-            f"The array's fourth channel is no opacity ({channel.dtype}, {channel.min()} to {channel.max()}); "
-            "leave it out, or give uint8, uint16 or floats from 0 to 1."
-        )
-    return alpha
-
-
-def _finite(grey: np.ndarray) -> np.ndarray:
-    if grey.dtype.kind != "f":
-        return grey
-    with np.errstate(over="ignore"):
-        grey = grey.astype(np.float32)
-    if not np.isfinite(grey).all():
-        raise ImageRefused("The image has pixels that are NaN or infinite; replace them by numbers.")
-    return grey
-
-
-def _check_size(width: int, height: int, name: str) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise ImageRefused(
-            f"{name} is {width} x {height} pixels; an X-ray needs at least {MIN_SIDE} pixels on each side."
-        )
-    if width * height > MAX_MEGAPIXELS * 1e6:
-        raise ImageRefused(
-            f"{name} is {width} x {height} pixels; at most {MAX_MEGAPIXELS} megapixels are read, so make it smaller."
-        )
+    return Xray(stretch_contrast(finite(found.grey), found.padding), found.reasons, found.turned)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from hub_models.quiet import VARIABLES, no_telemetry
+
+from hub_models.engines.quiet import VARIABLES, no_telemetry
 
 PROJECT = Path(__file__).parents[2]
 DOORS = [
@@ -117,7 +118,7 @@ def test_the_command_answers_without_a_word_to_others(tmp_path, xray, engine):
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_python_code_that_loads_a_model_calls_no_one_either(tmp_path, xray, engine):
     """ONNX Runtime asks the system itself, past Python; that it writes no id tells that it is switched off."""
-    code = "from hub_models.checkpoints import embedded; from hub_models.pipeline import load_model\n"
+    code = "from hub_models.checkpoints.resolve import embedded; from hub_models.models.loading import load_model\n"
     code += "print(load_model(embedded('unet')).engine)"
     printed, hosts, left = watched(tmp_path, xray, "-c", code, XRAY_ENGINE=engine)
     assert engine in printed

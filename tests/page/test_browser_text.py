@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hub_models.heat import Explanation
 from playwright.sync_api import Page, expect, sync_playwright
 
-from hub_models.engines import Engine
+from hub_models.engines.engine import Engine
+from hub_models.models.gradcam import Explanation
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")

@@ -147,6 +147,12 @@ def test_a_strange_picture_and_missing_lungs_are_remarked_before_a_reports_own_n
     assert own == "resnet is silent."
 
 
+def test_what_the_file_says_of_itself_is_remarked_first():
+    source = Source("", ".dcm", ("The file says that it shows an animal on four legs.",))
+    assert remarks(replace(REPORT, notes=["resnet is silent."]), source) == [*source.notes, "resnet is silent."]
+    assert Source.of("a.DCM", b"1", source.notes).notes == source.notes
+
+
 @pytest.mark.parametrize(
     ("text", "encoding", "shown"),
     [

@@ -13,6 +13,7 @@ from functools import cache
 from io import BytesIO
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
@@ -99,8 +100,13 @@ def packed_text(count: int) -> bytes:
 
 def sized_jpeg(width: int, height: int) -> bytes:
     """A JPEG whose header gives another size than its pixels have."""
-    data = encoded(xray(), "JPEG")
-    return changed(data, data.index(b"\xff\xc0") + 5, struct.pack(">HH", height, width))
+    return resized(encoded(xray(), "JPEG"), width, height)
+
+
+def resized(jpeg: bytes, width: int, height: int) -> bytes:
+    """The same JPEG of 8 or 12 bits, or JPEG-LS, with another size in its header."""
+    start = max(jpeg.find(b"\xff" + marker) for marker in (b"\xc0\0", b"\xc1\0", b"\xf7\0"))
+    return changed(jpeg, start + 5, struct.pack(">HH", height, width))
 
 
 def long_gif(frames: int) -> bytes:
@@ -129,6 +135,20 @@ def tiff(tags: dict[int, int | None], following: int = 0) -> bytes:
     return b"II*\0" + struct.pack("<I", 65544) + xray().tobytes() + ends[0] + directory + ends[1]
 
 
+def tiff_of(data: bytes, tags: dict[int, list[int]], width: int = 256, height: int = 256) -> bytes:
+    """A TIFF of these pixels in one strip, with some tags set to other numbers."""
+    usual = {256: [width], 257: [height], 258: [16], 259: [1], 262: [1], 273: [8], 277: [1], 278: [height]}
+    entries = sorted((usual | {279: [len(data)]} | tags).items())
+    start = 8 + len(data)
+    place, directory, beyond = start + 2 + 12 * len(entries) + 4, b"", b""
+    for tag, numbers in entries:
+        value = struct.pack(f"<{len(numbers)}I", *numbers)
+        if len(numbers) > 1:
+            value, beyond = struct.pack("<I", place + len(beyond)), beyond + value
+        directory += struct.pack("<HHI", tag, 4, len(numbers)) + value
+    return b"II*\0" + struct.pack("<I", start) + data + struct.pack("<H", len(entries)) + directory + bytes(4) + beyond
+
+
 def dicom(pixels: np.ndarray | bytes, syntax: str = uid.ExplicitVRLittleEndian, **elements) -> bytes:
     """A DICOM file of a chest X-ray from an array, or of `xray()` compressed; an element that is None is left out."""
     stored = xray() if isinstance(pixels, bytes) else pixels
@@ -154,6 +174,33 @@ def dicom(pixels: np.ndarray | bytes, syntax: str = uid.ExplicitVRLittleEndian, 
     return stream.getvalue()
 
 
+def deep_dicom(frame: bytes, syntax: str, **elements) -> bytes:
+    """A DICOM file of `fine()` compressed: 16 bits a pixel."""
+    return dicom(frame, syntax, **{"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15, **elements})
+
+
+def deflated_bomb() -> bytes:
+    """A deflated DICOM file of 180 megabytes of zeros."""
+    data = dicom(xray(), uid.DeflatedExplicitVRLittleEndian)
+    start = len(dicom(xray())) - len(dicom(xray())[132:])
+    start += 12 + struct.unpack_from("<I", data, start + 8)[0]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    head = zlib.decompress(data[start:], -zlib.MAX_WBITS)[: -xray().size]
+    return data[:start] + packer.compress(head) + packer.compress(bytes(180_000_000)) + packer.flush()
+
+
+def two_jpegs() -> bytes:
+    """A DICOM file of two frames that does not say how many there are."""
+    frames = [encoded(xray(), "JPEG"), encoded(xray()[::-1].copy(), "JPEG")]
+    return dicom(frames[0], uid.JPEGBaseline8Bit, PixelData=encapsulate(frames))
+
+
+def dicomdir() -> bytes:
+    return dicom(xray(), PixelData=None).replace(
+        b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.1.3.10\0\0\0\0\0\0\0\0"
+    )
+
+
 def table(entries: int, depth: int, data: list[int]) -> list[Dataset]:
     """A look-up table of a DICOM file, for stored values from 0."""
     item = Dataset()
@@ -174,6 +221,47 @@ def zipped(content: bytes) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xray.png", content)
     return stream.getvalue()
+
+
+@cache
+def streams() -> dict[str, bytes]:
+    """`fine()`, in 16 or 12 bits, as codestreams of the kinds that Pillow does not write."""
+    twelve = fine() >> 4
+    return {
+        "JPEG 2000": imagecodecs.jpeg2k_encode(fine(), codecformat="j2k", reversible=True),
+        "high-throughput JPEG 2000": imagecodecs.htj2k_encode(fine(), reversible=True),
+        "JPEG-LS": imagecodecs.jpegls_encode(fine()),
+        "lossless JPEG": imagecodecs.jpeg8_encode(fine(), lossless=True, predictor=5, bitspersample=16),
+        "JPEG of 12 bits": imagecodecs.jpeg8_encode(twelve, level=98, bitspersample=12),
+    }
+
+
+def scans() -> bytes:
+    """A progressive JPEG whose last scan is repeated 5,000 times."""
+    data = encoded(xray(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * 5_000 + data[-2:]
+
+
+def deep_tiff() -> bytes:
+    """A TIFF of 16 bits in each of three colours."""
+    pixels = np.repeat(fine()[:, :, None], 3, axis=2).tobytes()
+    return tiff_of(pixels, {258: [16] * 3, 262: [2], 277: [3]})
+
+
+def rle(cells: np.ndarray) -> bytes:
+    """PS3.5 annex G: the bytes of the cells as planes, the high one first, each packed without looking for runs."""
+    planes = cells.astype(f">u{cells.dtype.itemsize}").view(np.uint8).reshape(cells.size, -1).T
+    parts = [[plane[at : at + 128].tobytes() for at in range(0, cells.size, 128)] for plane in planes]
+    packed = [b"".join(bytes([len(part) - 1]) + part for part in plane) for plane in parts]
+    packed = [plane + b"\0" * (len(plane) % 2) for plane in packed]
+    places = np.cumsum([64, *map(len, packed)])[:-1]
+    return struct.pack("<16I", len(packed), *places, *[0] * (15 - len(packed))) + b"".join(packed)
+
+
+def rle_bomb() -> bytes:
+    """A segment of a megabyte that unpacks to 64."""
+    return struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 500_000
 
 
 def noise(count: int) -> bytes:
@@ -230,6 +318,24 @@ PICTURES: dict[str, Writer] = {
     "JPEG of noise after its beginning": file("noise.jpg", lambda: encoded(xray(), "JPEG")[:20] + noise(5000)),
     "JPEG of 4 gigapixels": file("huge.jpg", lambda: sized_jpeg(65_500, 65_500)),
     "JPEG of no height": file("none.jpg", lambda: sized_jpeg(256, 0)),
+    "JPEG 2000 cut": file("cut.jp2", lambda: encoded(fine(), "JPEG2000")[:9000]),
+    "JPEG 2000 of noise after its beginning": file("noise.j2k", lambda: streams()["JPEG 2000"][:60] + noise(5000)),
+    "JPEG 2000 of 4 gigapixels": file("huge.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\xff\xff" * 2)),
+    "JPEG 2000 larger than its tiles": file(
+        "larger.j2k", lambda: changed(streams()["JPEG 2000"], 8, b"\0\0\x1b\x58" * 2)[:-2]
+    ),
+    "JPEG-LS cut": file("cut.jls", lambda: streams()["JPEG-LS"][:9000]),
+    "JPEG-LS of 4 gigapixels": file("huge.jls", lambda: resized(streams()["JPEG-LS"], 65_500, 65_500)),
+    "lossless JPEG cut": file("cut.jpg", lambda: streams()["lossless JPEG"][:9000]),
+    "lossless JPEG of noise after its beginning": file(
+        "noise.jpg", lambda: streams()["lossless JPEG"][:200] + noise(999)
+    ),
+    "JPEG of 12 bits cut": file("cut.jpg", lambda: streams()["JPEG of 12 bits"][:9000]),
+    "JPEG of 12 bits and 4 gigapixels": file("huge.jpg", lambda: resized(streams()["JPEG of 12 bits"], 65_500, 65_500)),
+    "JPEG of 5,000 scans": file("scans.jpg", scans),
+    "hierarchical JPEG": file("pyramid.jpg", lambda: encoded(xray(), "JPEG").replace(b"\xff\xc0", b"\xff\xc5")),
+    "PNG of 16 bits in three colours, cut": file("cut.png", lambda: deep_png()[:9000]),
+    "TIFF of three colours of 16 bits, cut": file("cut.tif", lambda: deep_tiff()[:30_000]),
     "GIF cut": file("cut.gif", lambda: encoded(xray(), "GIF")[:5000]),
     "GIF without a frame": file("none.gif", lambda: encoded(xray(), "GIF")[:781] + b";"),
     "GIF of 4 gigapixels": file("huge.gif", lambda: changed(encoded(xray(), "GIF"), 6, b"\xff" * 4)),
@@ -261,7 +367,8 @@ PICTURES: dict[str, Writer] = {
 DICOMS: dict[str, Writer] = {
     "DICOM of 128 zeros and its mark": file("mark.dcm", lambda: bytes(128) + b"DICM"),
     "DICOM of noise": file("noise.dcm", lambda: bytes(128) + b"DICM" + noise(5000)),
-    "DICOM without its mark": file("mark.dcm", lambda: dicom(xray())[132:]),
+    "DICOM without its mark, of noise": file("mark.dcm", lambda: dicom(xray())[132:160] + noise(5000)),
+    "DICOM without its mark, cut": file("cut.dcm", lambda: dicom(xray())[132:400]),
     "DICOM without pixels": file("none.dcm", lambda: dicom(xray(), PixelData=None)),
     "DICOM of no pixel bytes": file("none.dcm", lambda: dicom(xray(), PixelData=b"")),
     "DICOM without a number of rows": file("rows.dcm", lambda: dicom(xray(), Rows=None)),
@@ -295,7 +402,39 @@ DICOMS: dict[str, Writer] = {
     "DICOM that inflates to 9 megabytes": file(
         "deflated.dcm", lambda: dicom(np.zeros((3000, 3000), np.uint8), uid.DeflatedExplicitVRLittleEndian)
     ),
+    "DICOM that inflates to 180 megabytes": file("deflated.dcm", deflated_bomb),
+    "deflated DICOM cut": file("cut.dcm", lambda: dicom(xray(), uid.DeflatedExplicitVRLittleEndian)[:9000]),
     "DICOM of a gigabyte": gigabyte,
+    "DICOM in RLE that unpacks to 64 megabytes": file("bomb.dcm", lambda: dicom(rle_bomb(), uid.RLELossless)),
+    "DICOM in RLE cut": file("cut.dcm", lambda: dicom(rle(xray())[:9000], uid.RLELossless)),
+    "DICOM in RLE with a segment outside": file(
+        "out.dcm", lambda: dicom(changed(rle(xray()), 4, struct.pack("<I", 10**9)), uid.RLELossless)
+    ),
+    "DICOM of a cut lossless JPEG": file(
+        "cut.dcm", lambda: deep_dicom(streams()["lossless JPEG"][:9000], uid.JPEGLossless)
+    ),
+    "DICOM of a cut JPEG of 12 bits": file(
+        "cut.dcm", lambda: deep_dicom(streams()["JPEG of 12 bits"][:9000], uid.JPEGExtended12Bit)
+    ),
+    "DICOM of a cut JPEG-LS": file("cut.dcm", lambda: deep_dicom(streams()["JPEG-LS"][:9000], uid.JPEGLSLossless)),
+    "DICOM of a cut JPEG 2000": file("cut.dcm", lambda: deep_dicom(streams()["JPEG 2000"][:9000], uid.JPEG2000)),
+    "DICOM of a cut high-throughput JPEG 2000": file(
+        "cut.dcm", lambda: deep_dicom(streams()["high-throughput JPEG 2000"][:9000], uid.HTJ2K)
+    ),
+    "DICOM of a lossless JPEG of 4 gigapixels": file(
+        "huge.dcm", lambda: deep_dicom(sized_jpeg(65_500, 65_500).replace(b"\xff\xc0", b"\xff\xc3"), uid.JPEGLossless)
+    ),
+    "DICOM of a lossless JPEG of more bits": file(
+        "more.dcm", lambda: dicom(streams()["lossless JPEG"], uid.JPEGLossless)
+    ),
+    "DICOM of two JPEGs": file("two.dcm", two_jpegs),
+    "DICOM that stores more bits than there are": file("bits.dcm", lambda: dicom(fine(), BitsStored=17, HighBit=16)),
+    "DICOM all of padding": file(
+        "padding.dcm", lambda: dicom(fine(), PixelPaddingValue=0, PixelPaddingRangeLimit=65535)
+    ),
+    "DICOMDIR": file("DICOMDIR", dicomdir),
+    "document in DICOM": file("doc.dcm", lambda: dicom(xray(), Modality="DOC", PixelData=None)),
+    "mammogram": file("mg.dcm", lambda: dicom(fine(), Modality="MG")),
     "DICOM of a larger JPEG": file(
         "larger.dcm", lambda: dicom(encoded(np.zeros((8000, 8000), np.uint8), "JPEG"), uid.JPEGBaseline8Bit)
     ),
@@ -341,7 +480,6 @@ OTHERS: dict[str, Writer] = {
     "zip bomb": file("bomb.zip", lambda: zipped(bytes(10_000_000))),
     "icon": file("icon.ico", lambda: encoded(xray(), "ICO")),
     "PCX": file("old.pcx", lambda: encoded(xray(), "PCX")),
-    "JPEG 2000": file("xray.jp2", lambda: encoded(xray(), "JPEG2000")),
     "folder": folder_in_place,
     "missing": lambda folder: folder / "gone.png",
 }
@@ -423,6 +561,26 @@ GOOD: dict[str, Writer] = {
     "DICOM in JPEG 2000": file(
         "2000.dcm", lambda: dicom(encoded(xray(), "JPEG2000", no_jp2=True), uid.JPEG2000Lossless)
     ),
+    "DICOM without its mark": file("mark.dcm", lambda: dicom(xray())[132:]),
+    "DICOM in RLE": file("rle.dcm", lambda: dicom(rle(xray()), uid.RLELossless)),
+    "deflated DICOM": file("deflated.dcm", lambda: dicom(fine(), uid.DeflatedExplicitVRLittleEndian)),
+    "DICOM in lossless JPEG": file("sv.dcm", lambda: deep_dicom(streams()["lossless JPEG"], uid.JPEGLossless)),
+    "DICOM in JPEG of 12 bits": file(
+        "12.dcm", lambda: deep_dicom(streams()["JPEG of 12 bits"], uid.JPEGExtended12Bit, BitsStored=12, HighBit=11)
+    ),
+    "DICOM in JPEG-LS": file("ls.dcm", lambda: deep_dicom(streams()["JPEG-LS"], uid.JPEGLSLossless)),
+    "DICOM in JPEG 2000 of 16 bits": file("2000.dcm", lambda: deep_dicom(streams()["JPEG 2000"], uid.JPEG2000)),
+    "DICOM in high-throughput JPEG 2000": file(
+        "ht.dcm", lambda: deep_dicom(streams()["high-throughput JPEG 2000"], uid.HTJ2KLossless)
+    ),
+    "JPEG 2000": file("xray.jp2", lambda: encoded(xray(), "JPEG2000")),
+    "JPEG 2000 in colour": file("colour.jp2", lambda: encoded(Image.fromarray(xray()).convert("RGB"), "JPEG2000")),
+    "JPEG 2000 without boxes": file("xray.j2k", lambda: streams()["JPEG 2000"]),
+    "high-throughput JPEG 2000": file("xray.jph", lambda: streams()["high-throughput JPEG 2000"]),
+    "JPEG-LS": file("xray.jls", lambda: streams()["JPEG-LS"]),
+    "lossless JPEG": file("lossless.jpg", lambda: streams()["lossless JPEG"]),
+    "JPEG of 12 bits": file("12.jpg", lambda: streams()["JPEG of 12 bits"]),
+    "TIFF of three colours of 16 bits": file("deep.tif", deep_tiff),
     "DICOM without a modality": file("none.dcm", lambda: dicom(xray(), Modality=None)),
     "film in DICOM": file("film.dcm", lambda: dicom(xray(), Modality="RG")),
 }

@@ -225,7 +225,8 @@ REFUSALS = {
     "empty": (b"", r"The image is empty \(0 bytes\); copy or export it again"),
     "text": (
         b"finding,patient\n" * 20,
-        "The image is not an image that can be read; give a PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file",
+        "The image is not an image that can be read; give a PNG, JPEG, WebP, TIFF, BMP, GIF, "
+        "JPEG 2000, JPEG-LS or DICOM file",
     ),
     "a sound": (b"RIFF\0\0\0\0WAVEfmt " + bytes(200), "is not an image that can be read"),
     "PDF": (b"%PDF-1.7\n" + bytes(200), "is not an image that can be read"),

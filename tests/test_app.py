@@ -31,7 +31,7 @@ from hub_models.overlay import draw_overlay, encode_png, sketch
 from hub_models.phantom import draw_phantom
 from hub_models.pipeline import XrayPipeline
 from hub_models.report import Source
-from hub_models.wording import card_html, percent, shares_html
+from hub_models.wording import card_html, percent, plain, shares_html
 from tests import tiny
 from tests.fakes import INVOLVEMENT, NOTES, PROBABILITIES, FakePipeline, masks_for, ready, serve
 
@@ -388,7 +388,7 @@ def test_without_a_stand_in_there_is_nothing_to_try_again(real):
 def test_another_checkpoint_is_used_from_then_on(real, tmp_path):
     tiny.resnet(["Cat", "Dog"]).save_pretrained(tmp_path)
     told = app.Actions(ready(real)).exchange("resnet", f" {tmp_path} ")
-    assert f"| resnet | `{tmp_path}` | folder | `-` |" in told[2]
+    assert f"| resnet | <code>{plain(str(tmp_path))}</code> | folder | <code>-</code> |" in told[2]
     assert told[-1] == gr.skip()  # what the visitor wrote for zero-shot CLIP stays
     assert real.classifiers["resnet"].labels == ["Cat", "Dog"]
 

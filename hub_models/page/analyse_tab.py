@@ -10,16 +10,26 @@ import gradio as gr
 from gradio.components import Component
 
 from hub_models.page import texts
-from hub_models.page.events import DRAWING, MODELS, PRIVATE, clear_on_change, on_gpu
-from hub_models.page.results import bullets, control_text, heat_text, likely_text, shares_html, strange_html
+from hub_models.page.events import DRAWING, MODELS, PRIVATE, clear_on, on_gpu
+from hub_models.page.memory import Outlined
+from hub_models.page.results import (
+    bullets,
+    control_text,
+    heat_text,
+    likely_text,
+    refusal_html,
+    shares_html,
+    strange_html,
+)
 from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
-from hub_models.page.uploads import read_upload, refusal, serve_picture
+from hub_models.page.uploads import refusal, serve_picture, served_folder
 from hub_models.reports.description import fitting_calibrations
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.mask_files import write_masks
 from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
 from hub_models.reports.sentences import NOT_A_RISK
+from hub_models.xray.masks import Masks
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -45,6 +55,7 @@ class AnalyseTab(Tab):
         self._connect()
 
     def _lay_out_outlines(self) -> None:
+        self.refusal = gr.HTML(elem_id="refusal", padding=False, visible=False)
         self.overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", height="min(440px, 90vw)", **VIEWER)
         keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
         gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
@@ -89,18 +100,21 @@ class AnalyseTab(Tab):
     def _connect(self) -> None:
         xray, key = self.visit.xray, self.visit.key
         how = [self.drawn, self.style, self.opacity]
-        filled = [self.overlay, self.shares, self.masks, self.notes, key, self.anyway]
+        filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, key, self.anyway]
         filled += [*self.classes.values(), *self.sets.values()]
         show = on_gpu(self.show)
-        gr.on([xray.change], show, [xray, *how], filled, **PRIVATE, **MODELS)
-        gr.on([self.anyway.click], show, [xray, *how, key, gr.State(True)], filled, **PRIVATE, **MODELS)
+        ask = {**PRIVATE, **MODELS, "show_progress_on": self.overlay}
+        gr.on([xray.change], show, [xray, *how], filled, **ask)
+        gr.on([self.anyway.click], show, [xray, *how, key, gr.State(True)], filled, **ask)
         changes = [control.change for control in how]
         again = {**PRIVATE, **DRAWING, "trigger_mode": "always_last"}
         gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
         found = [*self.heat.values(), *self.heat_sentences.values()]
-        gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **PRIVATE, **MODELS)
+        clear_on([xray.change, self.ask_where.click], found)
+        clear_on([xray.change, self.ask_report.click], [self.report])
+        ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
+        gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **ask)
         gr.on([self.ask_report.click], on_gpu(self.keep), [xray, key], self.report, **PRIVATE, **MODELS)
-        clear_on_change(xray, [*found, self.report])
 
     @property
     def model_components(self) -> list[Component]:
@@ -125,6 +139,8 @@ class AnalyseTab(Tab):
     ) -> Iterator[Shown]:
         """Fill the tab, the outlines first; no old result stays beside a new picture, even one that is refused.
 
+        The last step repeats what those before it brought: a browser may leave out one of several that come at once.
+
         Args:
             xray: the file.
             drawn: names of the masks to draw.
@@ -133,29 +149,46 @@ class AnalyseTab(Tab):
             key: what an X-ray that was refused is remembered by.
             anyway: whether to answer to a picture that looks strange, too.
         """
-        empty = {self.overlay: None, self.shares: "", self.masks: None, self.anyway: gr.update(visible=False)}
-        yield self._classified({}, []) | empty | ({} if anyway else {self.visit.key: None})
+        empty = self._empty()
+        yield empty
         if xray is None:
             return
-        if not self.state.models.done():
-            read_upload(xray)  # a file that is refused is refused at once
-            yield {self.shares: texts.LOADING}
-        image, outlined = self.state.outline(xray, key if anyway else None)
+        try:
+            if not self.state.models.done():
+                self.state.read(xray)  # a file that is refused is refused at once
+                yield empty | {self.shares: texts.LOADING}
+            image, outlined = self.state.outline(xray, key if anyway else None)
+        except gr.Error as error:
+            yield empty | {self.refusal: gr.update(value=refusal_html(error.message), visible=True)}
+            return
         masks, key = outlined.masks.unpack(), self.state.memory.keep(outlined)
         if masks.strange and not anyway:
-            yield {self.shares: strange_html(masks), self.visit.key: key, self.anyway: gr.update(visible=True)}
+            refused = {self.refusal: gr.update(value=strange_html(masks), visible=True)}
+            yield empty | refused | {self.visit.key: key, self.anyway: gr.update(visible=True)}
             return
-        with tempfile.TemporaryDirectory(prefix="xray-masks-") as folder:  # until gradio has copied the files
-            files = write_masks(Path(folder), masks, outlined.involvement, outlined.unet)
-            yield {
-                self.overlay: serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity)),
-                self.shares: shares_html(masks, outlined.involvement),
-                self.masks: list(map(str, files)) if masks.lungs.any() else None,
-                self.visit.key: key,
-            }
+        outlines = {
+            self.overlay: serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity)),
+            self.shares: shares_html(masks, outlined.involvement),
+            self.masks: self._mask_files(outlined, masks),
+            self.visit.key: key,
+        }
+        yield empty | outlines
         with self.state.turns.single:
             answers = self.state.pipeline.classify(image, masks)
-        yield self._classified(*answers)  # the outlines are there already, and are not sent twice
+        yield empty | outlines | self._classified(*answers)
+
+    def _empty(self) -> Shown:
+        """The tab without any result."""
+        hidden = gr.update(visible=False)
+        nothing = {self.overlay: None, self.shares: "", self.masks: None, self.visit.key: None}
+        return self._classified({}, []) | nothing | {self.anyway: hidden, self.refusal: hidden}
+
+    @staticmethod
+    def _mask_files(outlined: Outlined, masks: Masks) -> list[str] | None:
+        """Write the masks as files to keep; None where there are no lungs."""
+        if not masks.lungs.any():
+            return None
+        return list(map(str, write_masks(served_folder(), masks, outlined.involvement, outlined.unet)))
 
     def redraw(
         self, xray: FileData | None, drawn: list[str], style: Style, opacity: float, key: str | None

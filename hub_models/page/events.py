@@ -28,6 +28,6 @@ def on_gpu(event: Callable) -> Callable:
     return spaces.GPU(event) if spaces else event
 
 
-def clear_on_change(xray: gr.Image, outputs: Sequence[Component]) -> None:
-    """Empty what was found on one X-ray when another comes; the browser does so by itself."""
-    gr.on([xray.change], None, None, list(outputs), js=f"() => Array({len(outputs)}).fill(null)")
+def clear_on(triggers: Sequence[Callable], outputs: Sequence[Component]) -> None:
+    """Empty the answers to an earlier question when another is asked; the browser does so by itself."""
+    gr.on(list(triggers), None, None, list(outputs), js=f"() => Array({len(outputs)}).fill(null)")

@@ -58,7 +58,8 @@ class Layout:
         self.tabs: dict[str, Tab] = {}
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                self.visit = Visit(XrayField().image, gr.State())
+                self.field = XrayField(state)
+                self.visit = Visit(self.field.image, gr.State())
             with gr.Column(scale=3, min_width=300), gr.Tabs() as self.bar:
                 for kind in TABS:
                     with gr.Tab(kind.title, id=kind.name) as opened:
@@ -79,7 +80,7 @@ class Layout:
         opened = gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
         opened.then(None, None, None, js="() => {xrayPage.opened = true}")
         names = json.dumps([f"Example: {name}" for name in EXAMPLES])
-        demo.load(None, None, None, js=f"() => xrayPage.name({names})")
+        demo.load(None, None, None, js=f"() => {{xrayPage.name({names}); xrayPage.take()}}")
         for name, tab in self.tabs.items():
             tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}')")
 

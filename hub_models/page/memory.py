@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.reports.description import Source
 from hub_models.reports.overlay import Sketch, sketch
 from hub_models.xray.masks import Involvement, Masks
 
@@ -64,6 +65,7 @@ class Outlined:
 
     Attributes:
         path: the file.
+        source: what it was, and what it says of itself.
         unet: the checkpoint that outlined it.
         masks: of the picture's own size.
         involvement: infected share of each lung.
@@ -72,6 +74,7 @@ class Outlined:
     """
 
     path: str
+    source: Source
     unet: Checkpoint
     masks: PackedMasks
     involvement: Involvement
@@ -80,10 +83,12 @@ class Outlined:
     made: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, path: str, unet: Checkpoint, image: np.ndarray, masks: Masks, involvement: Involvement) -> "Outlined":
+    def of(
+        cls, path: str, source: Source, unet: Checkpoint, image: np.ndarray, masks: Masks, involvement: Involvement
+    ) -> "Outlined":
         """Pack what was found on an X-ray, float32 (H, W) in 0..1."""
         small = sketch(image, masks)
-        return cls(path, unet, PackedMasks.pack(masks), involvement, small.grey, PackedMasks.pack(small.masks))
+        return cls(path, source, unet, PackedMasks.pack(masks), involvement, small.grey, PackedMasks.pack(small.masks))
 
     @property
     def sketch(self) -> Sketch:

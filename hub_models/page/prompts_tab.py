@@ -8,7 +8,7 @@ from gradio.components import Component
 
 from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.page import texts
-from hub_models.page.events import MODELS, PRIVATE, clear_on_change, on_gpu
+from hub_models.page.events import MODELS, PRIVATE, clear_on, on_gpu
 from hub_models.page.limits import prompts_problem
 from hub_models.page.results import bullets
 from hub_models.page.state import FileData, PageState
@@ -40,8 +40,9 @@ class PromptsTab(Tab):
         self.similarity = gr.Dataframe(label="Similarity", elem_id="similarity", **look)
         found = [*self.classes.values(), self.notes, self.similarity]
         inputs = [visit.xray, self.prompts, visit.key]
-        gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, found, **PRIVATE, **MODELS)
-        clear_on_change(visit.xray, found)
+        clear_on([visit.xray.change, self.ask.click], found)
+        ask = {**PRIVATE, **MODELS, "show_progress_on": self.notes}
+        gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, found, **ask)
 
     @property
     def model_components(self) -> list[Component]:

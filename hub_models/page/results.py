@@ -53,6 +53,11 @@ def strange_html(masks: Masks) -> str:
     return STRANGE.format(masks.strangeness)
 
 
+def refusal_html(sentence: str) -> str:
+    """Write why a file is refused, where its picture would stand."""
+    return f"<div class='problem' role='alert'>{plain_html(sentence)}</div>"
+
+
 def shares_html(masks: Masks, involvement: Involvement) -> str:
     """Write the infected share of each lung for the visitor, or that there are no lungs."""
     if not masks.lungs.any():

@@ -1,5 +1,7 @@
 """What all tabs of the page share: the models, whose turn it is at them, and what was outlined for visitors."""
 
+import secrets
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -11,9 +13,10 @@ import numpy as np
 from hub_models.page.exchange import Exchange
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
-from hub_models.page.uploads import admit, read_upload
+from hub_models.page.uploads import CHOOSE_FIRST, admit, read_upload, refusal, serve_picture
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay
+from hub_models.xray.images import Xray
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -21,6 +24,7 @@ if TYPE_CHECKING:  # the page opens while torch and the models are still being l
 FileData = Mapping[str, Any]
 """Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
+MAX_STAND_INS = 10_000
 Prompts = Mapping[str, Sequence[str]]
 
 
@@ -38,11 +42,33 @@ class PageState:
         self.models, self.exchange = models, exchange
         self.turns = Turns()
         self.memory = Memory()
+        self._originals: OrderedDict[str, str] = OrderedDict()
 
     @property
     def pipeline(self) -> "XrayPipeline":
         """The models; whoever asks waits until they are loaded."""
         return self.models.result()
+
+    def read(self, xray: FileData | None) -> tuple[Path, Xray]:
+        """Read an X-ray: the file, or the one that it stands in for.
+
+        Raises:
+            gr.Error: there is none, it is not admitted, or it cannot be read.
+        """
+        if xray is None or not xray.get("path"):
+            raise refusal(CHOOSE_FIRST)
+        path = admit(xray)
+        if original := self._originals.get(path.stem):
+            path = admit(original)
+        return path, read_upload(path)
+
+    def stand_in(self, original: str, picture: np.ndarray) -> str:
+        """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path."""
+        token = secrets.token_hex(16)
+        self._originals[token] = original
+        if len(self._originals) > MAX_STAND_INS:
+            self._originals.popitem(last=False)
+        return serve_picture(picture, f"{token}.png")
 
     def remembered(self, xray: FileData, key: str | None) -> Outlined | None:
         """Return what is remembered of an X-ray, if the UNet in use outlined the same file; else None."""
@@ -59,13 +85,14 @@ class PageState:
         Raises:
             gr.Error: there is no X-ray, or it cannot be read.
         """
-        image = read_upload(xray)
+        path, read = self.read(xray)
         if outlined := self.remembered(xray, key):
-            return image, outlined
+            return read.image, outlined
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
-            found = self.pipeline.segment(image)
-        return image, Outlined.of(xray["path"], unet, image, *found)
+            found = self.pipeline.segment(read.image)
+        source = Source.of(path.name, path.read_bytes(), read.notes)
+        return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
 
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None
@@ -74,15 +101,6 @@ class PageState:
         with self.turns.single:
             report = self.pipeline.report(image, outlined.masks.unpack(), outlined.involvement, prompts)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
-        source, now = source_of(outlined.path), datetime.now(UTC)
-        description = describe(report, self.pipeline.checkpoints, calibrations, source, now, prompts)
+        now = datetime.now(UTC)
+        description = describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)
         return draw_overlay(outlined.sketch), description
-
-
-def source_of(file: str) -> Source:
-    """Tell what an X-ray was when it came: a file that was opened for the browser is named after that."""
-    path = Path(file)
-    original = Path(path.stem)
-    if path.suffix == ".png" and len(original.stem) == 64 and not set(original.stem) - set("0123456789abcdef"):
-        return Source(original.stem, original.suffix)
-    return Source.of(path.name, admit(file).read_bytes())

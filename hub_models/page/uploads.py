@@ -11,7 +11,7 @@ import numpy as np
 from gradio.utils import get_upload_folder
 
 from hub_models.reports.overlay import encode_png
-from hub_models.xray.images import ImageRefused, read_image
+from hub_models.xray.images import ImageRefused, Xray, read_xray
 
 NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
 """What is said of every path that is not admitted, whatever is there."""
@@ -59,28 +59,30 @@ def named_files(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from named_files(part)
 
 
-def read_upload(file: Mapping[str, Any] | str | None) -> np.ndarray:
-    """Read the X-ray that a client names, float32 (H, W) in 0..1.
+def read_upload(path: Path) -> Xray:
+    """Read an X-ray that was admitted.
 
     Raises:
-        gr.Error: if there is none, it is not admitted, or it cannot be read; no path of the server is in the sentence.
+        gr.Error: it cannot be read; no path of the server is in the sentence.
     """
-    if file is None or not (file.get("path") if isinstance(file, Mapping) else file):
-        raise refusal(CHOOSE_FIRST)
-    path = admit(file)
     try:
-        return read_image(path)
+        return read_xray(path)
     except ImageRefused as refused:
         raise refusal(str(refused).replace(str(path), path.name)) from None
 
 
-def serve_picture(picture: np.ndarray) -> str:
-    """Write a picture, uint8 (h, w, 3), as a file that gradio serves; gradio's own writing is slower.
-
-    Each has a name of its own: others may be fetching, or deleting, one that looks the same.
-    """
+def served_folder() -> Path:
+    """Make a folder whose files gradio serves to those who know its name, which cannot be guessed."""
     uploads = Path(get_upload_folder())
     uploads.mkdir(parents=True, exist_ok=True)
-    file = Path(tempfile.mkdtemp(dir=uploads), "image.png")
+    return Path(tempfile.mkdtemp(dir=uploads))
+
+
+def serve_picture(picture: np.ndarray, name: str = "image.png") -> str:
+    """Write a picture, uint8 (h, w, 3) or (h, w), as a file that gradio serves; gradio's own writing is slower.
+
+    Each has a folder of its own: others may be fetching, or deleting, one that looks the same.
+    """
+    file = served_folder() / name
     file.write_bytes(encode_png(picture))
     return str(file)

@@ -1,7 +1,6 @@
-"""The field for an X-ray: by drop, paste or choice, from a file that browsers do not show, or one of the examples."""
+"""The field for an X-ray: any file by drop, paste or choice, or one of the examples."""
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -9,27 +8,28 @@ import numpy as np
 from PIL import Image
 
 from hub_models.page.events import PRIVATE
-from hub_models.page.results import plain_html
-from hub_models.page.uploads import admit, read_upload
-from hub_models.reports.description import Source
-from hub_models.xray.dicom import view_position
+from hub_models.page.state import PageState
+from hub_models.reports.overlay import SHOWN_SIDE
 from hub_models.xray.phantom import draw_phantom
 
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
-FILES = [".dcm", ".dicom", ".ima", ".tif", ".tiff"]  # what a browser shows no picture of
 
 
 class XrayField:
-    """The field, its button for files that browsers do not show, and the examples.
+    """The field, its button for files of any kind, and the examples.
+
+    A browser gives gr.Image only pictures that it can show. What is dropped or pasted there and is another file goes to
+    the button (`xrayPage.take` in page_head.html), whose event makes a picture to show of it.
 
     Attributes:
         image: the field itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, state: PageState) -> None:
+        self.state = state
         look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
         self.image = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
-        other = gr.UploadButton("Open a DICOM or TIFF file", file_types=FILES, size="sm", elem_id="other")
+        other = gr.UploadButton("Choose any file: DICOM, TIFF, PNG, JPEG, ...", size="sm", elem_id="other")
         gr.on([other.upload], self.open_file, other, self.image, **PRIVATE)
         with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
             files = [Path(folder, f"{name}.png") for name in EXAMPLES]
@@ -37,17 +37,9 @@ class XrayField:
                 Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(file)
             gr.Examples(list(map(str, files)), self.image, label=f"Drawn examples: {', '.join(EXAMPLES)}")
 
-    @staticmethod
-    def open_file(file: str) -> Iterator[str]:
-        """Make a picture that browsers show of a file that they do not, with 16 bits, named after what it was."""
-        path = admit(file)
-        image, data = read_upload(file), path.read_bytes()
-        if (view := view_position(data)) is not None:
-            gr.Info(
-                f"View position that the file tells: {plain_html(view)}. The models know frontal views (PA, AP) only."
-            )
-        source = Source.of(path.name, data)
-        with tempfile.TemporaryDirectory(prefix="xray-opened-") as folder:  # until gradio has copied the file
-            shown = Path(folder, f"{source.sha256}{source.extension}.png")
-            Image.fromarray((65535 * image).round().astype(np.uint16)).save(shown)
-            yield str(shown)
+    def open_file(self, file: str) -> str:
+        """Make a picture that browsers show of any file; what is asked about it is answered from the file itself."""
+        _, xray = self.state.read({"path": file})
+        step = -(-max(xray.image.shape) // SHOWN_SIDE)
+        picture = Image.fromarray((255 * xray.image).astype(np.uint8)).reduce(step)
+        return self.state.stand_in(file, np.asarray(picture))

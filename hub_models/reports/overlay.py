@@ -12,7 +12,7 @@ from hub_models.xray.masks import MASKS, Masks
 
 COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: told apart by colour-blind eyes too
 FAINTER = {"lungs": 0.3, "infection": 1.0}  # how opaque a tint is beside the others; lungs cover most of the picture
-OVERLAY_SIDE = 1280  # pixels; a larger picture is shown at a half, a third, ... of its size, to arrive quickly
+SHOWN_SIDE = 1280  # pixels; a larger picture is shown at a half, a third, ... of its size, to arrive quickly
 OPACITY = 0.4
 
 Style = Literal["fill", "contour"]
@@ -27,8 +27,8 @@ class Sketch:
 
 
 def sketch(image: np.ndarray, masks: Masks) -> Sketch:
-    """Bring an X-ray, float32 (H, W) in 0..1, and its masks to at most `OVERLAY_SIDE` pixels, a whole fraction."""
-    step = -(-max(image.shape) // OVERLAY_SIDE)
+    """Bring an X-ray, float32 (H, W) in 0..1, and its masks to at most `SHOWN_SIDE` pixels, a whole fraction."""
+    step = -(-max(image.shape) // SHOWN_SIDE)
     grey = Image.fromarray((255 * image).astype(np.uint8)).reduce(step)
     return Sketch(np.asarray(grey), Masks(masks.lungs[::step, ::step], masks.infection[::step, ::step]))
 

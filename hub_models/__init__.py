@@ -7,8 +7,8 @@ takes no time; modules deeper down may move.
 import importlib
 
 _HOMES = {
-    "CardFacts": "hub_models.cards.card",
-    "CheckpointError": "hub_models.checkpoints.resolve",
+    "CardFacts": "hub_models.cards.facts",
+    "CheckpointError": "hub_models.checkpoints.folder",
     "ClipClassifier": "hub_models.models.clip",
     "FusionClassifier": "hub_models.models.fusion",
     "ImageRefused": "hub_models.xray.images",

@@ -1,3 +1,4 @@
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,16 +34,27 @@ def refusal(*words: str) -> str:
     return message
 
 
+def files_of(node: ast.AST) -> set[str]:
+    """The files of this project that an import statement needs."""
+    if not isinstance(node, ast.ImportFrom) or not node.module.startswith("hub_models"):
+        return set()
+    modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    paths = [Path(*module.split(".")) for module in modules]
+    found = [path for stem in paths for path in (stem.with_suffix(".py"), stem / "__init__.py")]
+    packages = [parent / "__init__.py" for path in found for parent in path.parents if parent != Path(".")]
+    return {path.as_posix() for path in (*found, *packages) if (space.PROJECT / path).is_file()}
+
+
 def test_a_space_gets_what_the_page_imports_and_its_requirements_in_one_commit(hub):
     commit = space.main(["deploy", "--space_id", SPACE])
     (_, made) = hub.repositories[f"spaces/{SPACE}"].commits
     assert made.sha == commit.oid
     files = made.files
     imported = {"app.py"}
-    for _ in range(5):  # what is imported, and what that imports
-        texts = [files[name].decode() for name in imported]
-        modules = {module for text in texts for module in re.findall(r"^from (hub_models[\w.]*)", text, re.M)}
-        imported |= {module.replace(".", "/") + ".py" for module in modules if module != "hub_models"}
+    for _ in range(8):  # what is imported, and what that imports
+        trees = [ast.parse(files[name]) for name in imported if name in files]
+        imported |= {name for tree in trees for node in ast.walk(tree) for name in files_of(node)}
+    assert {"hub_models/page/startup.py", "hub_models/models/unet.py", "hub_models/xray/dicom.py"} <= imported
     assert imported <= set(files)
     assert {"README.md", "requirements.txt", "LICENSE", "hub_models/cards/card_template.md"} <= set(files)
     assert not [name for name in files if re.search(r"^(train|tests|\.ci|Makefile|runs)|__pycache__", name)]

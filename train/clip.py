@@ -42,7 +42,7 @@ from train.data.rows import class_names
 from train.networks.encoders import load_tower
 from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.script.finish import release
+from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
@@ -196,9 +196,18 @@ def main(argv: list[str] | None = None) -> dict:
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    role = ROLE_OF_METHOD[clip_args.method]
-    base, notes = _base(clip_args), _notes(clip_args, splits)
-    return release(role, classifier, splits, trainer, data_args, clip_args, base, notes)
+    return release(
+        ClassifierTraining(
+            role=ROLE_OF_METHOD[clip_args.method],
+            classifier=classifier,
+            splits=splits,
+            trainer=trainer,
+            data_args=data_args,
+            model_args=clip_args,
+            base_model=_base(clip_args),
+            notes=_notes(clip_args, splits),
+        )
+    )
 
 
 def _base(arguments: ClipArguments) -> str:

@@ -128,9 +128,37 @@ def note(folder: Path, shipped: dict[str, dict], trained: dict[str, dict]) -> No
     facts.save(folder)
 
 
-def main(argv: list[str] | None = None) -> dict:
-    """Train and measure the controls; returns what controls.json holds."""
-    no_telemetry()
+def trainings(rows: datasets.Dataset, sources: bool) -> dict[str, list[str]]:
+    """The trainings of a recipe: what they show -> the arguments that do it.
+
+    Args:
+        rows: the test split.
+        sources: add, for each source of the rows, a training without it.
+    """
+    names = sorted({source for source in rows["source"] if source}) if sources else []
+    return TRAININGS | {f"without {name}, tested on it": [f"--leave_source_out={name}"] for name in names}
+
+
+def train_recipe(
+    recipe: list[str], views: dict[str, list[str]], shared: list[str], folder: Path
+) -> dict[str, dict[str, dict]]:
+    """Train a recipe once for each view; returns view -> scores on the test split.
+
+    Args:
+        recipe: the training script's module, and the recipe's arguments.
+        views: the `trainings`.
+        shared: the arguments of every training.
+        folder: gets a folder for each training.
+    """
+    module, *own = recipe
+    return {
+        name: train_once(module, [*own, *shared, *arguments], folder / name.replace(" ", "-")).results
+        for name, arguments in views.items()
+    }
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
@@ -142,32 +170,31 @@ def main(argv: list[str] | None = None) -> dict:
         "--cards", action="store_true", help="write the figures into the cards of the checkpoints in use"
     )
     parser.add_argument("--output_dir", required=True, type=Path)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Train and measure the controls; returns the content of controls.json."""
+    no_telemetry()
+    arguments = parse(argv)
+    folder = arguments.output_dir
     # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
-    wanted = SPLITS if arguments.recipes else ["test"]
-    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates), wanted)
-    saved = prepare(splits, arguments.unet, arguments.output_dir)
+    data_args = DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates)
+    splits = load_splits(data_args, SPLITS if arguments.recipes else ["test"])
+    saved = prepare(splits, arguments.unet, folder)
     outlined = datasets.load_from_disk(saved)
     # 2. Train every recipe on every view
-    trainings = dict(TRAININGS)
-    if arguments.sources:
-        known = sorted({source for source in outlined["test"]["source"] if source})
-        trainings |= {f"without {source}, tested on it": [f"--leave_source_out={source}"] for source in known}
+    views = trainings(outlined["test"], arguments.sources)
     shared = [f"--dataset={saved}", *(QUICK if arguments.quick else [])]
-    trained: dict[str, dict[str, dict]] = {recipe: {} for recipe in arguments.recipes}
-    for recipe in arguments.recipes:
-        for name, words in trainings.items():
-            module, *own = RECIPES[recipe]
-            output = arguments.output_dir / recipe / name.replace(" ", "-")
-            trained[recipe][name] = train_once(module, [*own, *shared, *words], output).results
+    trained = {name: train_recipe(RECIPES[name], views, shared, folder / name) for name in arguments.recipes}
     # 3. Show finished checkpoints what they were not trained on
     pipeline = XrayPipeline.from_pretrained()
     shipped = as_shipped(pipeline, outlined["test"])
     # 4. Write it down
     controls = {"quick": arguments.quick, "trained": trained, "shipped": shipped}
-    (arguments.output_dir / "controls.json").write_text(json.dumps(controls, indent=2) + "\n", encoding="utf-8")
+    (folder / "controls.json").write_text(json.dumps(controls, indent=2) + "\n", encoding="utf-8")
     text = report(trained, shipped, arguments.quick)
-    (arguments.output_dir / "controls.md").write_text(text, encoding="utf-8")
+    (folder / "controls.md").write_text(text, encoding="utf-8")
     if arguments.cards:
         for role, scores in shipped.items():
             note(pipeline.checkpoints[role].folder, scores, {} if arguments.quick else trained.get(role, {}))

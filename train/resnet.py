@@ -5,12 +5,12 @@
     python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
 
 With --multi_label an image may have several classes; each then has a probability of its own. An interrupted run goes on
-from hub_models.engines.quiet import no_telemetry
 from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
 
+import datasets
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -22,8 +22,8 @@ from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import class_names
-from train.script.arguments import last_complete_checkpoint, parse_arguments, run
-from train.script.finish import release
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
@@ -76,6 +76,36 @@ def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
     return ResnetClassifier(model, AutoImageProcessor.from_pretrained(arguments.model_name_or_path))
 
 
+def make_teacher(arguments: ResnetArguments, classifier: ResnetClassifier, multi_label: bool) -> Teacher | None:
+    """Load the teacher that the arguments name, or return None if they name none.
+
+    Raises:
+        ValueError: an image may have several classes, which a teacher does not know.
+    """
+    if not arguments.teacher:
+        return None
+    if multi_label:
+        raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
+    return Teacher(arguments.teacher, classifier.labels, classifier.view)
+
+
+def make_trainer(
+    task: ClassificationTask,
+    classifier: ResnetClassifier,
+    splits: datasets.DatasetDict,
+    training_args: XrayTrainingArguments,
+) -> Trainer:
+    """The Trainer of a classifier's task, on rows in the classifier's view."""
+    return Trainer(
+        model=task,
+        args=training_args,
+        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
+        eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
+        compute_metrics=accuracy,
+        callbacks=training_args.callbacks(),
+    )
+
+
 def main(argv: list[str] | None = None) -> dict:
     """Train, measure and save a ResNet; returns its scores on the test split."""
     no_telemetry()
@@ -93,27 +123,26 @@ def main(argv: list[str] | None = None) -> dict:
     splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)
     # 2. Model: the network, and the processor that fixes its pixels
     classifier = start(resnet_args, class_names(splits["train"]))
+    teacher = make_teacher(resnet_args, classifier, data_args.multi_label)
     if data_args.multi_label:
         classifier.model.config.problem_type = "multi_label_classification"
         training_args.metric_for_best_model = "auroc_macro"
-    teacher = None
-    if resnet_args.teacher:
-        if data_args.multi_label:
-            raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
-        teacher = Teacher(resnet_args.teacher, classifier.labels, classifier.view)
     # 3. Train: keep the epoch with the best validation accuracy
-    trainer = Trainer(
-        model=ClassificationTask(classifier, resnet_args.label_smoothing, teacher),
-        args=training_args,
-        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
-        eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
-        compute_metrics=accuracy,
-        callbacks=training_args.callbacks(),
-    )
+    task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
+    trainer = make_trainer(task, classifier, splits, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    base = resnet_args.model_name_or_path and started_from(resnet_args.model_name_or_path)
-    return release("resnet", classifier, splits, trainer, data_args, resnet_args, base, notes=[])
+    return release(
+        ClassifierTraining(
+            role="resnet",
+            classifier=classifier,
+            splits=splits,
+            trainer=trainer,
+            data_args=data_args,
+            model_args=resnet_args,
+            base_model=resnet_args.model_name_or_path and started_from(resnet_args.model_name_or_path),
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,67 +1,57 @@
 """The end of a classifier's training: calibrated, saved, loaded back, measured on the test split, its card written."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 
 from hub_models.cards.scores import number
 from hub_models.models.loading import Classifier
-from train.data.arguments import DataArguments
 from train.data.rows import class_names, true_classes
 from train.scoring.calibration import cooled, fit_calibration
 from train.scoring.class_metrics import score_findings
-from train.scoring.evaluation import (
-    class_probabilities,
-    classification_results,
-)
+from train.scoring.evaluation import class_probabilities, classification_results
 from train.scoring.predictions import classes_record, classes_scores, save_record
-from train.script.release import count_parameters, procedure, release_folder, save_card
+from train.script.release import Training, count_parameters, procedure, release_folder, save_card
 
 SCORED = ("validation", "test")
 
 
-def release(
-    role: str,
-    classifier: Classifier,
-    splits: datasets.DatasetDict,
-    trainer: Trainer,
-    data_args: DataArguments,
-    model_args: Any,
-    base_model: str | None,
-    notes: list[str],
-    load: Callable[[Path], Classifier] | None = None,
-) -> dict:
-    """The end of a classifier's training: calibrate, save what the page loads, load it back, measure, write the card.
+@dataclass(kw_only=True)
+class ClassifierTraining(Training):
+    """A classifier's finished training.
 
-    Args:
-        load: how the saved folder is loaded; by the class's own `from_pretrained` if None.
+    Attributes:
+        classifier: the trained classifier; `release` moves it to the CPU and calibrates it.
+        load: loads the saved folder; None for the class's own `from_pretrained`.
+    """
+
+    classifier: Classifier
+    load: Callable[[Path], Classifier] | None = None
+
+
+def release(training: ClassifierTraining) -> dict:
+    """Calibrate a trained classifier, save what the page loads, load it back, measure it and write its card.
 
     Returns:
         Scores on the test split.
     """
-    folder = release_folder(trainer.args)
+    folder, classifier = release_folder(training.trainer.args), training.classifier
     classifier.model.cpu().eval()
     classifier.model.config.calibration = None  # of what the training started from
-    results = finish(classifier, splits, folder, load or type(classifier).from_pretrained)
+    results = finish(classifier, training.splits, folder, training.load or type(classifier).from_pretrained)
     save_card(
         folder,
-        trainer,
-        data_args,
-        splits,
-        notes,
-        role=role,
+        training,
         architecture=_architecture(classifier.model),
-        base_model=base_model,
         parameters=count_parameters(classifier.model),
         labels=classifier.labels,
         image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
         view=classifier.view,
-        procedure=procedure(model_args, trainer),
+        procedure=procedure(training.model_args, training.trainer),
         results=results,
     )
     return results

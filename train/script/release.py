@@ -3,7 +3,9 @@
 import importlib.metadata
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 import torch
@@ -17,6 +19,29 @@ from train.data.audit import describe
 from train.script.clock import elapsed
 
 DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A finished training, with everything that its model card says of it beside the results.
+
+    Attributes:
+        role: the role of the checkpoint, one of `ROLES`.
+        splits: the data set that it used.
+        trainer: the Trainer that ran it; `release_folder` is in its output folder.
+        data_args: the arguments that chose the data.
+        model_args: the script's own arguments, a dataclass.
+        base_model: the start of the training in words (a Hub id, ...); None for random weights.
+        notes: plain sentences that the card shows beside the figures.
+    """
+
+    role: str
+    splits: datasets.DatasetDict
+    trainer: Trainer
+    data_args: DataArguments
+    model_args: Any
+    base_model: str | None = None
+    notes: Sequence[str] = ()
 
 
 def release_folder(training_args: TrainingArguments) -> Path:
@@ -89,29 +114,27 @@ def copies_note(data_args: DataArguments) -> str:
     )
 
 
-def save_card(
-    folder: Path,
-    trainer: Trainer,
-    data_args: DataArguments,
-    splits: datasets.DatasetDict,
-    notes: Sequence[str] = (),
-    baseline: bool = False,
-    **facts,
-) -> None:
+def save_card(folder: Path, training: Training, baseline: bool = False, **facts) -> None:
     """Write metrics.json and README.md beside the saved weights, and say how to use the folder.
 
-    A baseline, which neither the page nor a public library loads, gets no README.md.
+    Args:
+        folder: the checkpoint's folder.
+        training: the training that made it.
+        baseline: write no README.md, for a checkpoint that neither the page nor a public library loads.
+        facts: the fields of `CardFacts` that the training does not give.
     """
-    role = facts["role"]
+    data_args = training.data_args
     CardFacts(
-        data=data_facts(data_args, splits),
-        seconds=elapsed(trainer.state),
+        role=training.role,
+        base_model=training.base_model,
+        data=data_facts(data_args, training.splits),
+        seconds=elapsed(training.trainer.state),
         hardware=hardware(),
-        notes=[copies_note(data_args), *notes],
+        notes=[copies_note(data_args), *training.notes],
         **facts,
     ).save(folder)
     if baseline:
         (folder / CARD_FILE).unlink()
         print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
     else:
-        print(f"Saved {folder}; see it on the page with {variable(role)}={folder} python app.py")
+        print(f"Saved {folder}; see it on the page with {variable(training.role)}={folder} python app.py")

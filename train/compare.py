@@ -4,7 +4,7 @@
     python -m train.compare --dataset COVID-QU-Ex --split validation --resnet runs/resnet/release --output_dir runs/mine
 
 OUTPUT_DIR gets metrics.json, report.md (the same as tables), predictions.csv (every probability of every image),
-outlines-UNET.csv (what follows from every outline, see `train.scoring.predictions`) and the plots confusion-ROLE.png,
+outlines-UNET.csv (the pixel counts of every outline, see `train.scoring.predictions`) and the plots confusion-ROLE.png,
 roc.png, pr.png and reliability.png. A checkpoint that is not named comes from the environment or ships with the
 project. With --baseline another UNet, such as one that `train.unet --recipe original` made, is measured beside it.
 """
@@ -57,12 +57,12 @@ TIMED_IMAGES = 20
 
 
 def key(role: str) -> str:
-    """Name of a role in metrics.json and on the command line: `clip_zero_shot` for "clip-zero-shot"."""
+    """Return a role's name in metrics.json and on the command line: `clip_zero_shot` for "clip-zero-shot"."""
     return role.replace("-", "_")
 
 
 def side_by_side(rows: datasets.Dataset, answers: dict[str, np.ndarray]) -> dict[str, list[dict]]:
-    """Each pair of classifiers by McNemar's test, and the accuracy of all on the images of each source.
+    """Compare each pair of classifiers by McNemar's test, and the accuracy of all on the images of each source.
 
     Args:
         rows: N rows.
@@ -92,13 +92,13 @@ def name_and_folder(text: str) -> tuple[str, Path]:
 
 
 def role_of(folder: Path) -> str:
-    """A role whose models are of the kind that a checkpoint's folder holds."""
+    """Return a role whose models are of the kind that a checkpoint's folder holds."""
     model = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     return next((role for role in ROLES if model in ROLES[role].kinds), "resnet")
 
 
 def answer_times(model: Segmenter | Classifier, rows: datasets.Dataset) -> list[float]:
-    """Seconds that a model takes for each of the first `TIMED_IMAGES` rows of `outline_lungs`."""
+    """Measure the seconds that a model takes for each of the first `TIMED_IMAGES` rows of `outline_lungs`."""
     seconds = []
     for row in rows.select(range(min(TIMED_IMAGES, len(rows)))):
         image, lungs = read_image(row["image"]), read_mask(row["lungs"])
@@ -110,9 +110,9 @@ def answer_times(model: Segmenter | Classifier, rows: datasets.Dataset) -> list[
 
 
 def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
-    """Size of each checkpoint, its engine, and its median time for one of the first rows of `outline_lungs`.
+    """Measure each checkpoint's size, and its median time for one of the first rows of `outline_lungs`.
 
-    A fusion runs in the engines of its parts.
+    Each comes with its engine; a fusion runs in the engines of its parts.
     """
     measured = []
     for role, checkpoint in pipeline.checkpoints.items():
@@ -134,7 +134,7 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
 
 
 def open_checkpoints(arguments: argparse.Namespace) -> XrayPipeline:
-    """The pipeline of the checkpoints that the command line names, with the classifiers of --also under their names."""
+    """Load the checkpoints that the command line names, and the classifiers of --also under their own names."""
     chosen = {role: vars(arguments)[key(role)] for role in ROLES if vars(arguments)[key(role)]}
     pipeline = XrayPipeline.from_pretrained(chosen)
     for name, folder in map(name_and_folder, arguments.also):
@@ -144,16 +144,16 @@ def open_checkpoints(arguments: argparse.Namespace) -> XrayPipeline:
 
 
 def load_split(arguments: argparse.Namespace) -> datasets.Dataset:
-    """The rows of the split that the command line names."""
+    """Load the rows of the split that the command line names."""
     limits = {"max_train_samples": arguments.max_eval_samples, "max_eval_samples": arguments.max_eval_samples}
     data_args = DataArguments(arguments.dataset, strict=arguments.strict, **limits)
     return load_splits(data_args, [arguments.split])[arguments.split]
 
 
 def all_probabilities(pipeline: XrayPipeline, rows: datasets.Dataset, labels: list[str]) -> dict[str, np.ndarray]:
-    """Role -> probabilities float64 (N, C) of N rows with lungs, of every classifier that scores these labels.
+    """Return role -> probabilities float64 (N, C) for N rows with lungs, of every classifier that scores these labels.
 
-    The zero-shot CLIP with one prompt a class and the mean of two classifiers come last, where their parts are there.
+    The zero-shot CLIP with one prompt a class and the mean of two classifiers follow, if those classifiers are there.
     """
     classifiers = comparable(pipeline, labels)
     answers = {role: class_probabilities(classifier, rows, role, labels) for role, classifier in classifiers.items()}
@@ -168,7 +168,7 @@ def all_probabilities(pipeline: XrayPipeline, rows: datasets.Dataset, labels: li
 def all_scores(
     pipeline: XrayPipeline, rows: datasets.Dataset, answers: dict[str, np.ndarray], labels: list[str]
 ) -> dict[str, dict]:
-    """Role -> scores of its answers, probabilities float64 (N, C), to N rows.
+    """Return role -> scores of its answers, probabilities float64 (N, C), to N rows.
 
     Answers that are not those of one classifier with its own prompts have no calibration.
     """

@@ -1,12 +1,12 @@
-"""Teach a fusion of ResNet and CLIP: what the ResNet saw bends CLIP's image embedding before it meets the prompts.
+"""Train a fusion of ResNet and CLIP: the ResNet's features scale and shift CLIP's image embedding.
 
     python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/fusion-try
     python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
         --output_dir runs/fusion
 
-Both parts are finished checkpoints and stay as they are; the small network between them learns from their answers to
-every training image, which are computed once. The result is in OUTPUT_DIR/release.
+Both parts are finished checkpoints and stay as they are; the small network between them learns from their features and
+embeddings of every training image, which are computed once. The result is in OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class FusionArguments(ClassifierArguments):
 
 
 class FusionTask(nn.Module):
-    """Cross-entropy over the prompts' embeddings; only what stands between the two parts learns."""
+    """Cross-entropy over the prompts' embeddings; only the network between the two parts learns."""
 
     def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class FusionTask(nn.Module):
     def forward(
         self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D) and classes int64 (N,)."""
+        """Return loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D), classes int64 (N,)."""
         images = self.model(self.dropout(features), embeddings)
         logits = (self.temperature + self.model.logit_scale).exp() * images @ self.texts.T
         return {"loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), "logits": logits}
@@ -86,7 +86,7 @@ def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
 
 
 def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Dataset:
-    """Rows with lungs as the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`."""
+    """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`."""
     vectors = []
     for row in tqdm(rows, desc=f"Embedding {rows.split}"):
         looks = Looks([read_image(row["image"])], [read_mask(row["lungs"])])
@@ -102,7 +102,7 @@ def make_trainer(
     arguments: FusionArguments,
     training_args: XrayTrainingArguments,
 ) -> Trainer:
-    """The Trainer of the network between the two classifiers, on what they answer to each row."""
+    """Return the Trainer of the network between the two classifiers, on their features and embeddings of each row."""
     return Trainer(
         model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout),
         args=training_args,
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> dict:
     set_seed(training_args.seed)
     # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
     splits = segment_splits(load_splits(data_args), fusion_args, training_args.seed)
-    # 2. Model: two finished checkpoints, and what stands between them
+    # 2. Model: two finished checkpoints, and the network between them
     fusion = new_fusion(fusion_args)
     # 3. Train: keep the epoch with the best validation accuracy
     trainer = make_trainer(fusion, splits, fusion_args, training_args)

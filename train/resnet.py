@@ -32,7 +32,7 @@ from train.tasks.weights import use_channels_last
 
 @dataclass(kw_only=True)
 class ResnetArguments(PupilArguments):
-    """The network."""
+    """The network, and what it starts from."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -54,7 +54,7 @@ class ClassificationTask(nn.Module):
         use_channels_last(self)
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and what `true_classes` says: (N,) or (N, C)."""
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and `true_classes`, (N,) or (N, C)."""
         logits = self.model(pixel_values).logits
         if labels.ndim == 2:
             return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
@@ -62,7 +62,7 @@ class ClassificationTask(nn.Module):
 
 
 def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
-    """The classifier that training starts from: pretrained with a fresh head, or all fresh."""
+    """Return the classifier that training starts from: pretrained with a new head, or all random."""
     if arguments.model_name_or_path is None:
         return ResnetClassifier.new(arguments.depth, labels, arguments.view, arguments.image_size)
     model = AutoModelForImageClassification.from_pretrained(
@@ -95,7 +95,7 @@ def make_trainer(
     splits: datasets.DatasetDict,
     training_args: XrayTrainingArguments,
 ) -> Trainer:
-    """The Trainer of a classifier's task, on rows in the classifier's view."""
+    """Return the Trainer of a classifier's task, on rows in the classifier's view."""
     return Trainer(
         model=task,
         args=training_args,

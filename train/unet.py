@@ -30,7 +30,7 @@ from train.networks import baseline_unet
 from train.networks.encoders import load_encoder
 from train.networks.pip_weights import LITE0
 from train.scoring.predictions import outlines_record, outlines_scores, save_record
-from train.scoring.thresholds import ALLOWED, choose_thresholds
+from train.scoring.thresholds import MAX_MARKED_IMAGES, choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card
 from train.tasks.losses import LOSSES
@@ -38,12 +38,12 @@ from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_di
 
 RECIPES = {"ours": {}, baseline_unet.NAME: baseline_unet.RECIPE}
 LABELLED = {"masks": has_mask, "boxes": has_boxes}
-"""Supervision -> whether a row has a label for it."""
+"""Supervision -> the condition for a row to be labelled."""
 
 
 @dataclass
 class UnetArguments:
-    """The network, and how it is shown the images."""
+    """The network, and how it learns from the images."""
 
     recipe: str = field(
         default="ours",
@@ -98,7 +98,7 @@ class UnetArguments:
         default=False, metadata={"help": "Answer the mean of an image and its mirror image, at twice the cost."}
     )
     healthy_marked: float = field(
-        default=ALLOWED,
+        default=MAX_MARKED_IMAGES,
         metadata={
             "help": "Share of the healthy validation images that the threshold of infection may mark; 1 chooses it by "
             "Dice alone."
@@ -111,7 +111,7 @@ class UnetArguments:
 
 
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
-    """An untrained segmenter, its encoder perhaps pretrained, and what it starts from in words."""
+    """Make a segmenter, its encoder perhaps pretrained; returns it and the start in words, None for random weights."""
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
@@ -119,7 +119,7 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
 
 
 def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
-    """Rows with those that have a drawn or boxed infection repeated, so that few labels are seen often."""
+    """Repeat the rows with a drawn or boxed infection, so that an epoch shows these few labels `times` times."""
     infected = [
         i
         for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
@@ -129,15 +129,19 @@ def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
 
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
-    """The labelled rows, the infected ones repeated, and those without a mask that the arguments ask for."""
+    """Return the labelled rows, the infected ones repeated, and as many unlabelled rows as the arguments say.
+
+    Raises:
+        ValueError: the share of the labelled rows to use is not in 0..1, or is 0.
+    """
     if arguments.supervision == "masks":
         rows = without_boxes(rows)
     is_labelled = LABELLED[arguments.supervision]
     labelled = rows.select(positions(rows, is_labelled))
     if not 0 < arguments.labelled_share <= 1:
         raise ValueError(f"--labelled_share is {arguments.labelled_share}; it takes more than 0, and at most 1.")
-    used = max(1, round(arguments.labelled_share * len(labelled)))
-    labelled = labelled.shuffle(seed=seed).select(range(used))
+    count = max(1, round(arguments.labelled_share * len(labelled)))
+    labelled = labelled.shuffle(seed=seed).select(range(count))
     others = rows.select(positions(rows, lambda row: not is_labelled(row)))
     if arguments.supervision == "boxes":
         labelled = without_outlines(labelled, arguments.outlines, seed)
@@ -151,9 +155,9 @@ def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -
 
 
 def used_rows(arguments: UnetArguments) -> dict[str, Callable[[dict], bool]]:
-    """The rows of each split that a run uses: those that are labelled or can be scored, as `load_splits` takes them.
+    """Return split -> the condition on its rows, for `load_splits`: labelled for training, scored for the others.
 
-    All training rows stay where the arguments add unlabelled ones.
+    All training rows are used where the arguments add unlabelled ones.
     """
     labelled = {} if arguments.healthy or arguments.taught else {"train": LABELLED[arguments.supervision]}
     return {"validation": is_scored, "test": is_scored} | labelled
@@ -165,7 +169,7 @@ def make_trainer(
     arguments: UnetArguments,
     training_args: XrayTrainingArguments,
 ) -> Trainer:
-    """The Trainer of a segmenter's network, validated on the rows with a drawn mask."""
+    """Return the Trainer of a segmenter's network, validated on the rows with a drawn mask."""
     losses = (arguments.loss, arguments.infection_loss or arguments.loss)
     augmentation, upright = (Augmentation(0.5, arguments.augmentation, upright) for upright in (False, True))
     inputs = Rows(segmenter, augmentation, upright) if arguments.augmentation else Rows(segmenter)
@@ -233,7 +237,7 @@ def main(argv: list[str] | None = None) -> dict:
 
 
 def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
-    """The facts of a UNet's card that describe its network and how it was trained."""
+    """Return the facts of a UNet's card that describe its network and how it was trained."""
     thresholds = {f"threshold of {name}": value for name, value in segmenter.thresholds.items()}
     return {
         "architecture": architecture(segmenter, training.model_args),
@@ -246,7 +250,7 @@ def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
 
 
 def architecture(segmenter: Segmenter, arguments: UnetArguments) -> str:
-    """The network in one line."""
+    """Describe the network in one line."""
     encoder = "" if arguments.encoder == baseline_unet.NAME else f", encoder {arguments.encoder}"
     kind = "smp.Unet" if encoder else type(segmenter.network).__name__
     return f"{kind}{encoder}, one input channel, outputs {' and '.join(MASKS)}"

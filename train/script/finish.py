@@ -1,4 +1,4 @@
-"""The end of a classifier's training: calibrated, saved, loaded back, measured on the test split, its card written."""
+"""The end of a classifier's training: calibration, saving, measurement on the test split, and the card."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from hub_models.cards.scores import number
 from hub_models.models.loading import Classifier
 from train.data.rows import class_names, true_classes
-from train.scoring.calibration import cooled, fit_calibration
+from train.scoring.calibration import fit_calibration, with_temperature
 from train.scoring.class_metrics import score_findings
 from train.scoring.evaluation import class_probabilities, classification_results
 from train.scoring.predictions import classes_record, classes_scores, save_record
@@ -63,13 +63,13 @@ def finish(
     """Calibrate a classifier, save it, load it back and measure the test split.
 
     Args:
-        classifier: is changed by the calibration.
-        splits: of `segment_splits`, "validation" and "test".
-        folder: gets its config, weights and predictions.csv.
-        load: how the saved folder is loaded.
+        classifier: the classifier, which the calibration changes.
+        splits: "validation" and "test", as `segment_splits` returns them.
+        folder: the folder that gets config, weights and predictions.csv.
+        load: loads the saved folder.
 
     Returns:
-        The results of its card.
+        The results for the classifier's card.
     """
     labels = class_names(splits["test"])
     validation = calibrate(classifier, splits["validation"])
@@ -89,17 +89,17 @@ def finish(
 def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
     """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
 
-    The temperature that it tells afterwards is that of all its calibrations together. Where an image may show several
-    classes there is nothing to fit.
+    A classifier that was calibrated before records the product of both temperatures. Where an image may show several
+    classes, nothing is fitted.
     """
     answers = class_probabilities(classifier, rows, "Calibrating", class_names(rows))
     if "targets" in rows.column_names:
         return score_findings(answers, true_classes(rows))
     calibration = fit_calibration(answers, rows["label"])
     classifier.divide_logits(calibration.temperature)
-    whole = calibration.temperature * classifier.calibration.temperature
-    replace(calibration, temperature=whole).write(classifier.model.config)
-    return classification_results(cooled(answers, calibration.temperature), rows["label"])
+    product = calibration.temperature * classifier.calibration.temperature
+    replace(calibration, temperature=product).write(classifier.model.config)
+    return classification_results(with_temperature(answers, calibration.temperature), rows["label"])
 
 
 def _architecture(model: PreTrainedModel) -> str:

@@ -45,20 +45,20 @@ class Training:
 
 
 def release_folder(training_args: TrainingArguments) -> Path:
-    """Where a script leaves the finished checkpoint: `OUTPUT_DIR/release`."""
+    """Return the folder of the finished checkpoint: `OUTPUT_DIR/release`."""
     return Path(training_args.output_dir, "release")
 
 
 def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
-    """What a card tells of the training data."""
+    """Return the facts of a card about the training data: name, licence, counts and fingerprint."""
     is_hub_id = not Path(data_args.dataset).exists()
     return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": data_args.license, **describe(splits)}
 
 
 def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
-    """The settings of a training run, as a card lists them: the script's own, then the trainer's, then versions."""
+    """Return the settings of a training as a card lists them: the script's own, the Trainer's, and versions."""
     args = trainer.args
-    ran = {
+    trained = {
         "epochs run": round(trainer.state.epoch or 0, 2),
         "epochs planned": args.num_train_epochs,
         "steps run": trainer.state.global_step,
@@ -71,12 +71,14 @@ def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
         "seed": args.seed,
     }
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
-    own = {name.replace("_", " "): _told(value) for name, value in vars(model_args).items() if value is not None}
-    return own | ran | versions
+    settings = {
+        name.replace("_", " "): _without_path(value) for name, value in vars(model_args).items() if value is not None
+    }
+    return settings | trained | versions
 
 
-def _told(value: str | int | float) -> str | int | float:
-    """A setting as a card may tell it: of a folder or file of this machine only what it is called."""
+def _without_path(value: str | int | float) -> str | int | float:
+    """Return a setting for a card: of a path on this machine only the last name, without `release`."""
     if not isinstance(value, str) or not Path(value).exists():
         return value
     path = Path(value).resolve()
@@ -84,7 +86,7 @@ def _told(value: str | int | float) -> str | int | float:
 
 
 def started_from(model: str) -> str:
-    """A Hub id or folder that a training started from, as a card may tell it."""
+    """Describe the Hub id or folder that a training started from, without paths of this machine."""
     folder = Path(model)
     if (folder / FACTS_FILE).is_file():
         facts = CardFacts.load(folder)
@@ -93,19 +95,19 @@ def started_from(model: str) -> str:
 
 
 def hardware() -> str:
-    """What the training ran on, in a few words."""
+    """Return the name of the GPU, or the number of CPU threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of weights of a model."""
+    """Count the weights of a model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def copies_note(data_args: DataArguments) -> str:
-    """What a card says of X-rays that stand in more than one split of the data."""
+    """Return a card's sentence about X-rays that stand in more than one split of the data."""
     if data_args.drop_duplicates:
         return "Training images that the near-duplicate search found again in another split were left out of training."
     return (

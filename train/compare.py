@@ -53,7 +53,7 @@ ONE_PROMPT = "clip-zero-shot-one-prompt"
 """The zero-shot CLIP with the first sentence of each class alone, measured wherever it is."""
 
 TIMED_IMAGES = 20
-"""How many images a model's time is measured on."""
+"""Number of images on which a model's time is measured."""
 
 
 def key(role: str) -> str:

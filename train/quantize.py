@@ -37,10 +37,10 @@ MAX_LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
 """Last word of a figure's name -> how much of the figure int8 may lose."""
 
 SPARED_LAYERS = (0, 2, 4, 8, 16, 32)
-"""How many of the layers that lose most stay float32, in one attempt after the other."""
+"""Numbers of layers, those that lose most, that stay float32 in one attempt after the other."""
 
 CALIBRATION_IMAGES = 128
-"""How many training images the range of the activations is taken from."""
+"""Number of training images from which the range of the activations is taken."""
 
 
 @dataclass(frozen=True)

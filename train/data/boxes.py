@@ -17,7 +17,7 @@ from hub_models.xray.masks import MASKS
 from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, read_mask
 
 MAX_BOXES = 8
-"""How many boxes of one mask an image is trained with at most; the largest ones are taken."""
+"""Number of boxes of one mask with which an image is trained at most; the largest are taken."""
 
 MIN_COMPONENT_SHARE = 0.01
 """A connected component smaller than this share of the largest component of its mask gets no box."""

@@ -173,7 +173,7 @@ def test_the_smaller_image_is_smaller(size, smaller):
     assert {shape[-1] for shape in network.shapes} == {size, smaller}
 
 
-@pytest.mark.parametrize(("kinds", "asked"), [([BOXED, UNKNOWN], 3), (BOTH, 2), ([UNKNOWN, UNKNOWN], 2)])
+@pytest.mark.parametrize(("kinds", "passes"), [([BOXED, UNKNOWN], 3), (BOTH, 2), ([UNKNOWN, UNKNOWN], 2)])
 def test_without_a_box_another_answer_to_a_smaller_image_costs_nothing(kinds, passes):
     network = Answers(flat(2.0, 1.0), smaller=(-2.0, 0.0))
     assert only_in_training(SegmentationTask(network), boxed([kinds], {})) == pytest.approx(0, abs=1e-6)

@@ -4,7 +4,7 @@
 
 The training scripts do this at their end. For a checkpoint that was trained elsewhere or without it, or whose lungs are
 now outlined by another UNet, this adds it: the temperature becomes part of the weights, and the test split is measured
-anew. Its folder is changed.
+again. The checkpoint's folder is changed.
 """
 
 import argparse
@@ -22,29 +22,29 @@ from train.script.arguments import run
 from train.script.finish import SCORED, finish
 
 CALIBRATED = of_family("resnet", "clip")
-"""The roles whose checkpoints can be calibrated by themselves."""
+"""The roles whose checkpoints answer without other checkpoints, which a fusion does not."""
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Calibrate, save and measure; returns the results that the card is told."""
+    """Calibrate, save and measure; returns the results that the card shows."""
     no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--role", required=True, choices=CALIBRATED, help="what the checkpoint is")
-    parser.add_argument("--checkpoint", required=True, type=Path, help="its folder, which is changed")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="the checkpoint's folder, which is changed")
     parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
     arguments = parser.parse_args(argv)
     # 1. Data: the X-rays of both splits with their lungs outlined
     loaded = load_splits(DataArguments(arguments.dataset), SCORED)
     splits = segment_splits(loaded, ClassifierArguments(unet=arguments.unet), seed=0)
-    # 2. Calibrate on the one, measure on the other
+    # 2. Calibrate on the validation split, measure on the test split
     model = class_of(arguments.role)
     classifier = model.from_pretrained(arguments.checkpoint)
     if sorted(classifier.labels) != sorted(names := class_names(splits["test"])):
-        scored, given = ", ".join(classifier.labels), ", ".join(names)
-        raise ValueError(f"{arguments.checkpoint} scores {scored}, and the data's classes are {given}.")
+        scored, classes = ", ".join(classifier.labels), ", ".join(names)
+        raise ValueError(f"{arguments.checkpoint} scores {scored}, and the data's classes are {classes}.")
     results = finish(classifier, splits, arguments.checkpoint, model.from_pretrained)
-    # 3. Tell the card
+    # 3. Write the results into the card
     facts = CardFacts.load(arguments.checkpoint)
     facts.results = results
     facts.save(arguments.checkpoint)

@@ -6,7 +6,7 @@
     python -m train.clip --dataset COVID-QU-Ex --method full --model_name_or_path runs/clip-zero-shot/release \
         --output_dir runs/clip-finetuned
 
-`captions` learns from the sentences that the data's metadata tells of each X-ray and makes a zero-shot checkpoint. The
+`captions` learns from sentences that are made of each X-ray's metadata, and makes a zero-shot checkpoint. The
 others score each image against the prompts of the classes and make a fine-tuned one: `full` learns all weights, `lora`
 low-rank additions to them, `probe` one vector a class beside towers that stay as they are. All start from any
 CLIP-style model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32), and keep answering free prompts.
@@ -42,7 +42,7 @@ from train.data.rows import class_names
 from train.networks.encoders import load_tower
 from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.script.finish import release
+from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
@@ -50,14 +50,14 @@ from train.tasks.distillation import Teacher
 
 PACKAGED = "lite0+minilm"
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
-TAKE = {"average_decay": ["full"], "teacher": ["full", "lora"]}
-"""Argument -> methods that take it."""
+METHODS_OF_ARGUMENT = {"average_decay": ["full"], "teacher": ["full", "lora"]}
+"""Argument -> the methods that take it."""
 ROLE_OF_METHOD = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
 
 @dataclass(kw_only=True)
 class ClipArguments(PupilArguments):
-    """The dual encoder, and what it learns from."""
+    """The dual encoder, and the method by which it learns."""
 
     method: str = field(
         metadata={
@@ -87,7 +87,11 @@ class ClipArguments(PupilArguments):
 
 
 def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
-    """The classifier that training starts from."""
+    """Return the classifier that training starts from.
+
+    Raises:
+        ValueError: there are tower weights, and the image tower is not one of timm.
+    """
     if arguments.model_name_or_path == PACKAGED:
         model, processor = _packaged(arguments)
     else:
@@ -102,9 +106,9 @@ def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
 
 
 def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, VisionTextDualEncoderProcessor]:
-    """EfficientNet-Lite0 and a shortened MiniLM, joined by fresh projections."""
+    """Return EfficientNet-Lite0 and a shortened MiniLM, joined by new projections, and their processor."""
     vision_config = TimmWrapperConfig(architecture=LITE0, do_pooling=True)
-    vision_config.hidden_size = 1280  # what the projection needs and TimmWrapperConfig does not have
+    vision_config.hidden_size = 1280  # the projection needs it, and TimmWrapperConfig does not have it
     vision = TimmWrapperModel(vision_config)
     weights = {name: tensor for name, tensor in lite_weights("lite0").items() if not name.startswith("classifier.")}
     vision.timm_model.load_state_dict(weights)
@@ -125,7 +129,11 @@ def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, Vis
 def make_trainer(
     classifier: ClipClassifier, splits, arguments: ClipArguments, training_args: XrayTrainingArguments
 ) -> Trainer:
-    """The trainer of one method, with a learning rate for each tower."""
+    """Return the Trainer of the method, with a learning rate for each tower.
+
+    Raises:
+        ValueError: the method needs captions, and an image has none; or an argument is for other methods.
+    """
     if arguments.method == "captions":
         if any(caption is None for split in ("train", "validation") for caption in splits[split]["caption"]):
             raise ValueError(
@@ -158,15 +166,15 @@ def make_trainer(
 
 
 def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
-    """What the method's task takes beside the classifier.
+    """Return the arguments that the method's task takes beside the classifier.
 
     Raises:
-        ValueError: if an argument is for other methods.
+        ValueError: an argument is for other methods.
     """
     options = {"average_decay": arguments.average_decay, "teacher": arguments.teacher}
     for name, value in options.items():
-        if value and arguments.method not in TAKE[name]:
-            methods = " or ".join(TAKE[name])
+        if value and arguments.method not in METHODS_OF_ARGUMENT[name]:
+            methods = " or ".join(METHODS_OF_ARGUMENT[name])
             raise ValueError(f"--{name} is for --method {methods}, and the method is {arguments.method}; leave it out.")
     if arguments.teacher:
         options["teacher"] = Teacher(arguments.teacher, classifier.labels, classifier.view)
@@ -196,9 +204,18 @@ def main(argv: list[str] | None = None) -> dict:
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    role = ROLE_OF_METHOD[clip_args.method]
-    base, notes = _base(clip_args), _notes(clip_args, splits)
-    return release(role, classifier, splits, trainer, data_args, clip_args, base, notes)
+    return release(
+        ClassifierTraining(
+            role=ROLE_OF_METHOD[clip_args.method],
+            classifier=classifier,
+            splits=splits,
+            trainer=trainer,
+            data_args=data_args,
+            model_args=clip_args,
+            base_model=_base(clip_args),
+            notes=_notes(clip_args, splits),
+        )
+    )
 
 
 def _base(arguments: ClipArguments) -> str:

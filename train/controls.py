@@ -1,14 +1,14 @@
-"""How much of a classifier's score needs the lungs: the same training on images that hide them, and on none at all.
+"""Controls of how much of a classifier's score needs the lungs: the same training on images that hide them.
 
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/controls
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
     python -m train.controls --dataset COVID-QU-Ex --recipes --cards --output_dir runs/controls-shipped
 
 Each recipe is trained on every view of `hub_models.models.views`, on permuted classes and, with --sources, without
-each source in turn. The checkpoints in use are shown, too, what they were not trained on: the test images with the
-lungs hidden, and the outline of the lungs alone; with no recipe named, that is all. The lungs are outlined once; a
-training that is done is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and
-controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
+each source in turn. The checkpoints in use are tested, too, on views that they were not trained on: the test images
+with the lungs hidden, and the outline of the lungs alone. `--recipes` without a name tests them only. The lungs are
+outlined once; a finished training is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets
+controls.json and controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
 """
 
 import argparse
@@ -40,13 +40,13 @@ RECIPES = {
         "--model_name_or_path=hub_models/embedded/clip-zero-shot",
     ],
 }
-"""Role -> module and arguments that its embedded checkpoint was made with."""
+"""Role -> the training script and arguments that made its embedded checkpoint."""
 
 QUICK = [
     *("--max_steps=60", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),
     "--early_stopping_patience=0",
 ]
-"""What --quick adds: a tenth of the steps or less, the last weights taken."""
+"""The arguments that --quick adds: a tenth of the steps or less, and the last weights instead of the best."""
 
 TRAININGS = {
     "lungs only": ["--view=lungs"],
@@ -57,10 +57,14 @@ TRAININGS = {
     "thumbnail of 32 x 32 pixels": ["--view=thumbnail"],
     "permuted classes, lungs only": ["--view=lungs", "--permute_labels=True"],
 }
-"""What is shown in training and test -> the arguments that do it."""
+"""Name of a control -> the arguments that train and test on it."""
 
-SHOWN = {"lungs hidden": "lungs_hidden", "box around the lungs hidden": "box_hidden", "shape of the lungs": "shape"}
-"""What a finished checkpoint is shown -> its view."""
+TEST_VIEWS = {
+    "lungs hidden": "lungs_hidden",
+    "box around the lungs hidden": "box_hidden",
+    "shape of the lungs": "shape",
+}
+"""Name of a control -> the view in which a finished checkpoint is tested."""
 
 SCORES = {"accuracy": "Accuracy", "recall_macro": "Balanced accuracy", "auroc_macro": "AUROC, macro"}
 
@@ -71,11 +75,11 @@ that was shown, and tested on, what the row names; *as shipped* is the finished 
 it was not trained on. The classes of this data come from different sources, so that what is outside of the lungs, or a
 thumbnail, names the source and with it the class.{quick}
 """
-QUICKLY = " These are short trainings: compare the rows with one another, not with the checkpoints that ship."
+QUICK_NOTE = " These are short trainings: compare the rows with one another, not with the checkpoints that ship."
 
 
 def prepare(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Path:
-    """Save a data set with its lungs outlined under a folder, once; returns where."""
+    """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder."""
     saved = folder / "outlined"
     if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
         segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
@@ -85,52 +89,94 @@ def prepare(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Pa
 
 
 def as_shipped(pipeline: XrayPipeline, rows: datasets.Dataset) -> dict[str, dict[str, dict]]:
-    """What finished checkpoints score on rows with lungs when they are shown something else: role -> what -> scores."""
+    """Score finished checkpoints in views that they were not trained on.
+
+    Args:
+        pipeline: the checkpoints in use; the views of their models are as before when this returns.
+        rows: rows with lungs.
+
+    Returns:
+        Role -> name of a control, "its own view" first -> scores.
+    """
     labels = rows.features["label"].names
     scores: dict[str, dict[str, dict]] = {}
     for role, classifier in comparable(pipeline, labels).items():
         configs = [part.model.config for part in getattr(classifier, "parts", [classifier])]
-        own = [config.view for config in configs]
+        trained_views = [config.view for config in configs]
         scores[role] = {}
-        for name, view in {"its own view": None, **SHOWN}.items():
-            for config, usual in zip(configs, own, strict=True):
-                config.view = view or usual
+        for name, view in {"its own view": None, **TEST_VIEWS}.items():
+            for config, trained_view in zip(configs, trained_views, strict=True):
+                config.view = view or trained_view
             answers = class_probabilities(classifier, rows, f"{role}, {name}", labels)
             record = classes_record(rows, answers, labels)
             scores[role][name] = {"images": len(rows)} | classes_scores(record, labels, classifier.calibration)
-        for config, usual in zip(configs, own, strict=True):
-            config.view = usual
+        for config, trained_view in zip(configs, trained_views, strict=True):
+            config.view = trained_view
     return scores
 
 
 def report(trained: dict[str, dict[str, dict]], shipped: dict[str, dict[str, dict]], quick: bool) -> str:
-    """All controls as Markdown: of trainings, recipe -> what was shown -> scores, and of finished checkpoints."""
-    parts = [EXPLANATION.format(quick=QUICKLY if quick else "")]
+    """Write all controls as Markdown.
+
+    Args:
+        trained: recipe -> name of a control -> scores.
+        shipped: role of a finished checkpoint -> name of a control -> scores.
+        quick: say that the trainings were short.
+    """
+    sections = [EXPLANATION.format(quick=QUICK_NOTE if quick else "")]
     for title, measured in (("Trained", trained), ("As shipped", shipped)):
         for role, rows in measured.items():
             lines = [
                 [name, scores["images"], *(with_interval(scores, key) for key in SCORES)]
                 for name, scores in rows.items()
             ]
-            parts += [f"## {title}: {role}", table(["Shown", "Images", *SCORES.values()], lines)]
-    return "\n\n".join(parts) + "\n"
+            sections += [f"## {title}: {role}", table(["Shown", "Images", *SCORES.values()], lines)]
+    return "\n\n".join(sections) + "\n"
 
 
-def note(folder: Path, shipped: dict[str, dict], trained: dict[str, dict]) -> None:
+def add_to_card(folder: Path, shipped: dict[str, dict], trained: dict[str, dict]) -> None:
     """Write a role's controls into the card of its checkpoint's folder."""
     facts = CardFacts.load(folder)
-    named = {f"shown {name}": scores for name, scores in shipped.items()}
-    named |= {f"trained and tested on {name}": scores for name, scores in trained.items()}
+    controls = {f"shown {name}": scores for name, scores in shipped.items()}
+    controls |= {f"trained and tested on {name}": scores for name, scores in trained.items()}
     facts.results["controls"] = {
         name: {"accuracy": scores["accuracy"], "AUROC": scores["auroc_macro"], "images": scores["images"]}
-        for name, scores in named.items()
+        for name, scores in controls.items()
     }
     facts.save(folder)
 
 
-def main(argv: list[str] | None = None) -> dict:
-    """Train and measure the controls; returns what controls.json holds."""
-    no_telemetry()
+def trainings(rows: datasets.Dataset, sources: bool) -> dict[str, list[str]]:
+    """Return the trainings of a recipe: name of a control -> its arguments.
+
+    Args:
+        rows: the test split.
+        sources: add, for each source of the rows, a training without it.
+    """
+    names = sorted({source for source in rows["source"] if source}) if sources else []
+    return TRAININGS | {f"without {name}, tested on it": [f"--leave_source_out={name}"] for name in names}
+
+
+def train_recipe(
+    recipe: list[str], controls: dict[str, list[str]], shared: list[str], folder: Path
+) -> dict[str, dict[str, dict]]:
+    """Train a recipe once for each control; returns name of a control -> scores on the test split.
+
+    Args:
+        recipe: the training script's module, and the recipe's arguments.
+        controls: the `trainings`.
+        shared: the arguments of every training.
+        folder: gets a folder for each training.
+    """
+    module, *settings = recipe
+    return {
+        name: train_once(module, [*settings, *shared, *arguments], folder / name.replace(" ", "-")).results
+        for name, arguments in controls.items()
+    }
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
@@ -142,35 +188,34 @@ def main(argv: list[str] | None = None) -> dict:
         "--cards", action="store_true", help="write the figures into the cards of the checkpoints in use"
     )
     parser.add_argument("--output_dir", required=True, type=Path)
-    arguments = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Train and measure the controls; returns the content of controls.json."""
+    no_telemetry()
+    arguments = parse(argv)
+    folder = arguments.output_dir
     # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
-    wanted = SPLITS if arguments.recipes else ["test"]
-    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates), wanted)
-    saved = prepare(splits, arguments.unet, arguments.output_dir)
+    data_args = DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates)
+    splits = load_splits(data_args, SPLITS if arguments.recipes else ["test"])
+    saved = prepare(splits, arguments.unet, folder)
     outlined = datasets.load_from_disk(saved)
-    # 2. Train every recipe on every view
-    trainings = dict(TRAININGS)
-    if arguments.sources:
-        known = sorted({source for source in outlined["test"]["source"] if source})
-        trainings |= {f"without {source}, tested on it": [f"--leave_source_out={source}"] for source in known}
+    # 2. Train every recipe under every control
+    planned = trainings(outlined["test"], arguments.sources)
     shared = [f"--dataset={saved}", *(QUICK if arguments.quick else [])]
-    trained: dict[str, dict[str, dict]] = {recipe: {} for recipe in arguments.recipes}
-    for recipe in arguments.recipes:
-        for name, words in trainings.items():
-            module, *own = RECIPES[recipe]
-            output = arguments.output_dir / recipe / name.replace(" ", "-")
-            trained[recipe][name] = train_once(module, [*own, *shared, *words], output).results
-    # 3. Show finished checkpoints what they were not trained on
+    trained = {name: train_recipe(RECIPES[name], planned, shared, folder / name) for name in arguments.recipes}
+    # 3. Test finished checkpoints in views that they were not trained on
     pipeline = XrayPipeline.from_pretrained()
     shipped = as_shipped(pipeline, outlined["test"])
     # 4. Write it down
     controls = {"quick": arguments.quick, "trained": trained, "shipped": shipped}
-    (arguments.output_dir / "controls.json").write_text(json.dumps(controls, indent=2) + "\n", encoding="utf-8")
+    (folder / "controls.json").write_text(json.dumps(controls, indent=2) + "\n", encoding="utf-8")
     text = report(trained, shipped, arguments.quick)
-    (arguments.output_dir / "controls.md").write_text(text, encoding="utf-8")
+    (folder / "controls.md").write_text(text, encoding="utf-8")
     if arguments.cards:
         for role, scores in shipped.items():
-            note(pipeline.checkpoints[role].folder, scores, {} if arguments.quick else trained.get(role, {}))
+            add_to_card(pipeline.checkpoints[role].folder, scores, {} if arguments.quick else trained.get(role, {}))
     print(text)
     return controls
 

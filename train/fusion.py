@@ -1,15 +1,16 @@
-"""Teach a fusion of ResNet and CLIP: what the ResNet saw bends CLIP's image embedding before it meets the prompts.
+"""Train a fusion of ResNet and CLIP: the ResNet's features scale and shift CLIP's image embedding.
 
     python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/fusion-try
     python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
         --output_dir runs/fusion
 
-Both parts are finished checkpoints and stay as they are; the small network between them learns from their answers to
-every training image, which are computed once. The result is in OUTPUT_DIR/release.
+Both parts are finished checkpoints and stay as they are; the small network between them learns from their features and
+embeddings of every training image, which are computed once. The result is in OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -31,8 +32,8 @@ from train.data.arguments import ClassifierArguments
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import read_mask
-from train.script.arguments import last_complete_checkpoint, parse_arguments, run
-from train.script.finish import release
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.finish import ClassifierTraining, release
 from train.tasks.classifier_task import accuracy, one_class_an_image
 
 
@@ -47,7 +48,7 @@ class FusionArguments(ClassifierArguments):
 
 
 class FusionTask(nn.Module):
-    """Cross-entropy over the prompts' embeddings; only what stands between the two parts learns."""
+    """Cross-entropy over the prompts' embeddings; only the network between the two parts learns."""
 
     def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
         super().__init__()
@@ -59,21 +60,57 @@ class FusionTask(nn.Module):
     def forward(
         self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D) and classes int64 (N,)."""
+        """Return loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D), classes int64 (N,)."""
         images = self.model(self.dropout(features), embeddings)
         logits = (self.temperature + self.model.logit_scale).exp() * images @ self.texts.T
         return {"loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), "logits": logits}
 
 
+def new_fusion(arguments: FusionArguments) -> FusionClassifier:
+    """Load the two finished checkpoints, and put an untrained fusion between them."""
+    folders = {
+        "resnet": resolve("resnet", arguments.resnet).folder,
+        "clip-finetuned": resolve("clip-finetuned", arguments.clip).folder,
+    }
+    resnet = ResnetClassifier.from_pretrained(folders["resnet"])
+    clip = ClipClassifier.from_pretrained(folders["clip-finetuned"])
+    digests = {role: weights_digest(folder) for role, folder in folders.items()}
+    return FusionClassifier.new(resnet, clip, digests, resnet.model.config.hidden_sizes[-1])
+
+
+def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
+    """Load a saved fusion, and put it between the two classifiers of another one."""
+    loaded = FusionClassifier.from_pretrained(folder)
+    loaded.join(*fusion.parts, fusion.model.config.parts)
+    return loaded
+
+
 def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Dataset:
-    """What both parts make of each row with lungs: `features`, `embeddings` and `labels`."""
-    found = []
+    """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`."""
+    vectors = []
     for row in tqdm(rows, desc=f"Embedding {rows.split}"):
         looks = Looks([read_image(row["image"])], [read_mask(row["lungs"])])
-        found.append([looks.vectors(eye)[0].tolist() for eye in fusion.eyes])
-    features, embeddings = zip(*found, strict=True)
+        vectors.append([looks.vectors(eye)[0].tolist() for eye in fusion.eyes])
+    features, embeddings = zip(*vectors, strict=True)
     columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:]}
     return datasets.Dataset.from_dict(columns).with_format("torch")
+
+
+def make_trainer(
+    fusion: FusionClassifier,
+    splits: datasets.DatasetDict,
+    arguments: FusionArguments,
+    training_args: XrayTrainingArguments,
+) -> Trainer:
+    """Return the Trainer of the network between the two classifiers, on their features and embeddings of each row."""
+    return Trainer(
+        model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout),
+        args=training_args,
+        train_dataset=embedded(splits["train"], fusion),
+        eval_dataset=embedded(splits["validation"], fusion),
+        compute_metrics=accuracy,
+        callbacks=training_args.callbacks(),
+    )
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -92,34 +129,24 @@ def main(argv: list[str] | None = None) -> dict:
     set_seed(training_args.seed)
     # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
     splits = segment_splits(load_splits(data_args), fusion_args, training_args.seed)
-    # 2. Model: two finished checkpoints, and what stands between them
-    folders = {
-        "resnet": resolve("resnet", fusion_args.resnet).folder,
-        "clip-finetuned": resolve("clip-finetuned", fusion_args.clip).folder,
-    }
-    resnet = ResnetClassifier.from_pretrained(folders["resnet"])
-    clip = ClipClassifier.from_pretrained(folders["clip-finetuned"])
-    parts = {role: weights_digest(folder) for role, folder in folders.items()}
-    fusion = FusionClassifier.new(resnet, clip, parts, resnet.model.config.hidden_sizes[-1])
+    # 2. Model: two finished checkpoints, and the network between them
+    fusion = new_fusion(fusion_args)
     # 3. Train: keep the epoch with the best validation accuracy
-    trainer = Trainer(
-        model=FusionTask(fusion, fusion_args.label_smoothing, fusion_args.dropout),
-        args=training_args,
-        train_dataset=embedded(splits["train"], fusion),
-        eval_dataset=embedded(splits["validation"], fusion),
-        compute_metrics=accuracy,
-        callbacks=training_args.callbacks(),
-    )
+    trainer = make_trainer(fusion, splits, fusion_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
-
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    def load(folder: Path) -> FusionClassifier:
-        loaded = FusionClassifier.from_pretrained(folder)
-        loaded.join(resnet, clip, parts)
-        return loaded
-
-    base = "the ResNet and the fine-tuned CLIP checkpoint of this project, which stay as they are"
-    return release("fusion", fusion, splits, trainer, data_args, fusion_args, base, notes=[], load=load)
+    return release(
+        ClassifierTraining(
+            role="fusion",
+            classifier=fusion,
+            splits=splits,
+            trainer=trainer,
+            data_args=data_args,
+            model_args=fusion_args,
+            base_model="the ResNet and the fine-tuned CLIP checkpoint of this project, which stay as they are",
+            load=partial(load_joined, fusion=fusion),
+        )
+    )
 
 
 if __name__ == "__main__":

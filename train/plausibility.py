@@ -2,9 +2,9 @@
 
     python -m train.plausibility --dataset COVID-QU-Ex --drop_duplicates --unet runs/unet/release
 
-No other pictures are needed: the distribution of the features is taken from the training images, and the threshold is
-the distance that all but a few of the validation images keep. The UNet's folder gets plausibility.safetensors, and its
-card how many test images are refused.
+No other pictures are needed: the distribution of the features is that of the training images, and the threshold is a
+distance that only 1 % of the validation images exceed. The UNet's folder gets plausibility.safetensors, and its card
+the share of the test images that are refused.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
-from train.data.lungs import BATCH
+from train.data.lungs import BATCH_IMAGES
 from train.script.arguments import run
 
 REFUSED = 0.01
@@ -30,47 +30,52 @@ REFUSED = 0.01
 
 
 def features_of(segmenter: Segmenter, rows: datasets.Dataset) -> np.ndarray:
-    """Features float32 (N, D) of N rows."""
-    found = [
+    """Return the features float32 (N, D) of N rows."""
+    batches = [
         segmenter.look([read_image(image) for image in batch["image"]])[1]
-        for batch in tqdm(rows.iter(BATCH), desc="Looking", total=-(-len(rows) // BATCH))
+        for batch in tqdm(rows.iter(BATCH_IMAGES), desc="Computing features", total=-(-len(rows) // BATCH_IMAGES))
     ]
-    return np.concatenate(found)
+    return np.concatenate(batches)
 
 
 def fit(train: np.ndarray, validation: np.ndarray) -> Plausibility:
-    """The distribution of features float32 (N, D), and the threshold that others, float32 (M, D), set.
+    """Fit the distribution to training features, float32 (N, D), and the threshold to validation features, (M, D).
 
-    The covariance is shrunk (Ledoit and Wolf 2004), so that it can be inverted although many features say the same.
+    The covariance is shrunk (Ledoit and Wolf 2004), so that it can be inverted although many features are correlated.
     """
     covariance = LedoitWolf().fit(train)
     values, vectors = np.linalg.eigh(covariance.covariance_)
     whitening = (vectors / np.sqrt(values)) @ vectors.T
-    found = Plausibility(covariance.location_.astype(np.float32), whitening.astype(np.float32), np.inf)
-    distances = [found.distance(features) for features in validation]
-    return Plausibility(found.mean, found.whitening, float(np.quantile(distances, 1 - REFUSED)))
+    unlimited = Plausibility(covariance.location_.astype(np.float32), whitening.astype(np.float32), np.inf)
+    distances = [unlimited.distance(features) for features in validation]
+    return Plausibility(unlimited.mean, unlimited.whitening, float(np.quantile(distances, 1 - REFUSED)))
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Fit, measure and save; returns what the card is told."""
+    """Fit, measure and save; returns the figures that the card shows."""
     no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
-    parser.add_argument("--unet", required=True, type=Path, help="folder of the UNet, which is added to")
+    parser.add_argument("--unet", required=True, type=Path, help="folder of the UNet, which gets one more file")
     arguments = parser.parse_args(argv)
+    # 1. Features of every X-ray, from the UNet itself
     segmenter = Segmenter.from_pretrained(arguments.unet)
     splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
     features = {split: features_of(segmenter, rows) for split, rows in splits.items()}
-    found = fit(features["train"], features["validation"])
-    found.save(arguments.unet)
-    refused = sum(not found.accepts(one) for one in features["test"])
-    told = {"threshold": found.threshold, "images": len(features["test"]), "refused": refused / len(features["test"])}
-    print(f"{refused} of {told['images']} test images are refused")
+    # 2. Fit to the training and validation images
+    plausibility = fit(features["train"], features["validation"])
+    plausibility.save(arguments.unet)
+    # 3. Measure: the test split, once
+    images = len(features["test"])
+    refused = sum(not plausibility.accepts(vector) for vector in features["test"])
+    results = {"threshold": plausibility.threshold, "images": images, "refused": refused / images}
+    print(f"{refused} of {images} test images are refused")
+    # 4. Write the figures into the card
     facts = CardFacts.load(arguments.unet)
-    facts.results["plausibility"] = told
+    facts.results["plausibility"] = results
     facts.save(arguments.unet)
-    return told
+    return results
 
 
 if __name__ == "__main__":

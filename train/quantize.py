@@ -1,11 +1,12 @@
-"""Write a checkpoint's networks as int8 ONNX files, as good as it takes and measured on a data set.
+"""Write a checkpoint's networks as int8 ONNX files, measured on a data set and kept only if they lose little.
 
     python -m train.quantize runs/resnet/release --dataset COVID-QU-Ex
 
-The float32 files come first, as `python -m hub_models.export` writes them; then `PART.int8.onnx` is added. Training
-images say how far activations reach, and validation images what int8 costs. A file that loses more than half a point of
-accuracy or 0.01 of Dice, or answers another class than before to more than 2 % of the images, is not kept; before it
-gives up, the layers that lose most stay float32. Needs hub_models/requirements-engines.txt.
+The float32 files come first, as `python -m hub_models.export` writes them; then `PART.int8.onnx` is added. The range of
+the activations is taken from training images, and the loss by int8 is measured on validation images. A file that loses
+more than half a point of accuracy or 0.01 of Dice, or answers another class than before to more than 2 % of the images,
+is not kept; before the script gives up, it tries again with the layers that lose most in float32. Needs
+hub_models/requirements-engines.txt.
 """
 
 import argparse
@@ -33,25 +34,25 @@ from hub_models.export.float32 import (
 from train.scoring.quality import Quality
 
 MAX_LOSSES = {"accuracy": 0.005, "agreement": 0.02, "dice": 0.01}
-"""How much of a figure int8 may lose, by the end of its name."""
+"""Last word of a figure's name -> how much of the figure int8 may lose."""
 
-SPARED = (0, 2, 4, 8, 16, 32)
-"""How many of the layers that lose most stay float32, one try after the other."""
+SPARED_LAYERS = (0, 2, 4, 8, 16, 32)
+"""Numbers of layers, those that lose most, that stay float32 in one attempt after the other."""
 
-SHOWN = 128
-"""How many training images say how far activations reach."""
+CALIBRATION_IMAGES = 128
+"""Number of training images from which the range of the activations is taken."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Files as they were tried.
+    """One attempt at a model's int8 files.
 
     Attributes:
         files: file -> its bytes.
-        spared: how many layers stayed float32.
-        reach: how far activations were taken to reach, one of `quantization.REACHES`.
-        worth: what the model is worth with them.
-        loss: `worst_loss`.
+        spared: number of layers that stayed float32.
+        reach: how the range of the activations was chosen, one of `quantization.REACHES`.
+        worth: figures of the model with these files, as `Quality.measure` gives them.
+        loss: the `worst_loss` of these figures.
     """
 
     files: dict[Path, bytes]
@@ -67,59 +68,59 @@ def write_int8(
     """Write the int8 files of a model's parts, with as many layers in float32 as its quality needs.
 
     Args:
-        model: run by PyTorch.
-        folder: of its checkpoint and float32 files.
-        parts: which of its networks.
-        facts: for the metadata of the files.
-        dataset: as the training scripts take it.
-        reduce_range: give weights 7 bits.
+        model: the model, run by PyTorch.
+        folder: the folder of its checkpoint and float32 files.
+        parts: names of the networks to write.
+        facts: metadata of the files.
+        dataset: the data set, as the training scripts take it.
+        reduce_range: give weights 7 bits instead of 8.
 
     Raises:
-        ExportError: they lose too much whatever stays float32; none is then written.
-        ValueError: the data set cannot tell what the model is worth.
+        ExportError: the files lose too much with any of `SPARED_LAYERS`; none is then written.
+        ValueError: the model cannot be measured on the data set.
     """
     quality = Quality(dataset, model)
     before = quality.measure(model)
-    inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
+    inputs = [pixels_of(model, *image).numpy() for image in quality.training_images(CALIBRATION_IMAGES)]
     engine = fastest_engine()
     with workshop(folder) as work:
-        writing = Writing(folder, work, parts, facts, inputs, reduce_range)
-        for spared in SPARED if writing.vision else SPARED[:1]:
+        writer = Int8Writer(folder, work, parts, facts, inputs, reduce_range)
+        for spared in SPARED_LAYERS if writer.vision else SPARED_LAYERS[:1]:
             attempts = []
-            for reach in writing.reaches:
-                files = writing.write(spared, reach)
+            for reach in writer.reaches:
+                files = writer.write(spared, reach)
                 model.engine = open_files(work, tuple(parts), engine, "int8")
                 after = quality.measure(model)
                 model.engine = Engine()
                 loss = worst_loss(before, after)
                 attempts.append(Attempt(files, spared, reach, after, loss))
-                print(f"int8 with {spared} layers in float32, activations by their {reach}: {told(before, after)}")
+                print(f"int8 with {spared} layers in float32, activations by their {reach}: {changes(before, after)}")
             best = min(attempts, key=lambda attempt: attempt.loss)
             if best.loss <= 1:
                 break
         else:
-            most = ", ".join(f"{most} of {name}" for name, most in MAX_LOSSES.items())
+            limits = ", ".join(f"{limit} of {name}" for name, limit in MAX_LOSSES.items())
             raise ExportError(
-                f"No int8 file was kept: {told(before, best.worth)}, and not more than {most} may be lost."
+                f"No int8 file was kept: {changes(before, best.worth)}, and not more than {limits} may be lost."
             )
         measured = {"float32": before, "int8": best.worth, "spared": best.spared, "reach": best.reach}
         measured |= {"reduce_range": reduce_range, "engine": engine, "split": "validation", "images": quality.images}
         for file, content in best.files.items():
             file.write_bytes(content)
-            writing.tell(file, {MEASURED: json.dumps(measured)})
+            writer.write_metadata(file, {MEASURED: json.dumps(measured)})
     return [Exported(graph_file(folder, part, "int8"), measured) for part in parts]
 
 
-class Writing:
-    """How the int8 files of some parts are written.
+class Int8Writer:
+    """A writer of the int8 files of a model's parts.
 
     Args:
-        folder: of the float32 files.
-        work: where int8 files go.
-        parts: of the model.
-        facts: for the metadata of the files.
-        inputs: float32 (1, ...) each, what a vision network is shown.
-        reduce_range: give weights 7 bits.
+        folder: the folder of the float32 files.
+        work: the folder that gets the int8 files.
+        parts: names of the networks.
+        facts: metadata of the files.
+        inputs: inputs of the vision networks, float32 (1, ...) each, from which the range of activations is taken.
+        reduce_range: give weights 7 bits instead of 8.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class Writing:
     ) -> None:
         from hub_models.export import onnx_graph, quantization  # here, because they need packages that may be missing
 
-        self.tell, self.quantization = onnx_graph.tell, quantization
+        self.write_metadata, self.quantization = onnx_graph.tell, quantization
         self.facts, self.inputs, self.reduce_range = facts, inputs, reduce_range
         self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
         self.vision = [part for part in parts if part != "text"]
@@ -141,14 +142,14 @@ class Writing:
         self._ranked: dict[str, list[str]] = {}
 
     def write(self, spared: int, reach: str) -> dict[Path, bytes]:
-        """Write all files, with that many layers in float32; returns file -> its bytes."""
+        """Write all files, with `spared` layers in float32; returns file -> its bytes."""
         for part, (source, file) in self.files.items():
             if part == "text":
                 self.quantization.quantize_weights(source, file, self.reduce_range)
             else:
-                kept = self._worst(part)[:spared] if spared else []
-                self.quantization.quantize(source, file, self.inputs, self.reduce_range, kept, reach)
-            self.tell(file, self.facts | {"part": part, "precision": "int8"})
+                in_float32 = self._worst(part)[:spared] if spared else []
+                self.quantization.quantize(source, file, self.inputs, self.reduce_range, in_float32, reach)
+            self.write_metadata(file, self.facts | {"part": part, "precision": "int8"})
         return {file: file.read_bytes() for _, file in self.files.values()}
 
     def _worst(self, part: str) -> list[str]:
@@ -158,23 +159,23 @@ class Writing:
 
 
 def worst_loss(before: dict[str, float], after: dict[str, float]) -> float:
-    """The largest loss of any figure as a share of what `MAX_LOSSES` allow: over 1 is too much."""
+    """Return the largest loss of any figure as a share of what `MAX_LOSSES` allow: over 1 is too much."""
     losses = [
-        round(before[name] - after[name], 9) / most
+        round(before[name] - after[name], 9) / limit
         for name in before
-        for ending, most in MAX_LOSSES.items()
+        for ending, limit in MAX_LOSSES.items()
         if name.endswith(ending)
     ]
     return max(np.inf if np.isnan(loss) else loss for loss in losses)
 
 
-def told(before: dict[str, float], after: dict[str, float]) -> str:
-    """Both figures of each name in words."""
+def changes(before: dict[str, float], after: dict[str, float]) -> str:
+    """Write both values of each figure in words."""
     return ", ".join(f"{name} {before[name]:.4f} -> {after[name]:.4f}" for name in before)
 
 
 def lacks_vnni() -> bool:
-    """Whether int8 sums may overflow here; also where the system does not tell."""
+    """Return whether int8 sums may overflow on this processor; True where the system does not say."""
     try:
         return "vnni" not in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -182,13 +183,13 @@ def lacks_vnni() -> bool:
 
 
 def main(argv: list[str] | None = None) -> list[Exported]:
-    """Export what the command line names in float32 and int8, and say what was measured.
+    """Write the networks that the command line names in float32 and int8, and print what was measured.
 
     Raises:
         SystemExit: with one sentence (exit code 1) when it cannot be exported.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the checkpoint's folder, which is added to")
+    parser.add_argument("folder", type=Path, help="the checkpoint's folder, which gets the files")
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")
     parser.add_argument("--parts", nargs="+", help="names of its networks; all if not given")
     parser.add_argument(
@@ -209,8 +210,8 @@ def main(argv: list[str] | None = None) -> list[Exported]:
 
 
 def quantize_folder(args: argparse.Namespace) -> list[Exported]:
-    """Do what `main` does, with its errors as they are."""
-    from hub_models.export import quantization  # noqa: F401  missing packages are told before anything is loaded
+    """Do the work of `main`, and let its errors through."""
+    from hub_models.export import quantization  # noqa: F401  a missing package ends it before anything is loaded
 
     model, parts, facts = open_checkpoint(args.folder, args.parts)
     exported = write_float32(model, args.folder, parts, facts)

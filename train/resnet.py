@@ -5,12 +5,12 @@
     python -m train.resnet --dataset COVID-QU-Ex --model_name_or_path microsoft/resnet-50 --output_dir runs/resnet
 
 With --multi_label an image may have several classes; each then has a probability of its own. An interrupted run goes on
-from hub_models.engines.quiet import no_telemetry
 from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
 
+import datasets
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -22,8 +22,8 @@ from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import class_names
-from train.script.arguments import last_complete_checkpoint, parse_arguments, run
-from train.script.finish import release
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
@@ -32,7 +32,7 @@ from train.tasks.weights import use_channels_last
 
 @dataclass(kw_only=True)
 class ResnetArguments(PupilArguments):
-    """The network."""
+    """The network, and what it starts from."""
 
     model_name_or_path: str | None = field(
         default=None,
@@ -54,7 +54,7 @@ class ClassificationTask(nn.Module):
         use_channels_last(self)
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and what `true_classes` says: (N,) or (N, C)."""
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and `true_classes`, (N,) or (N, C)."""
         logits = self.model(pixel_values).logits
         if labels.ndim == 2:
             return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
@@ -62,7 +62,7 @@ class ClassificationTask(nn.Module):
 
 
 def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
-    """The classifier that training starts from: pretrained with a fresh head, or all fresh."""
+    """Return the classifier that training starts from: pretrained with a new head, or all random."""
     if arguments.model_name_or_path is None:
         return ResnetClassifier.new(arguments.depth, labels, arguments.view, arguments.image_size)
     model = AutoModelForImageClassification.from_pretrained(
@@ -74,6 +74,36 @@ def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
     )
     model.config.view = arguments.view
     return ResnetClassifier(model, AutoImageProcessor.from_pretrained(arguments.model_name_or_path))
+
+
+def make_teacher(arguments: ResnetArguments, classifier: ResnetClassifier, multi_label: bool) -> Teacher | None:
+    """Load the teacher that the arguments name, or return None if they name none.
+
+    Raises:
+        ValueError: an image may have several classes, which a teacher does not know.
+    """
+    if not arguments.teacher:
+        return None
+    if multi_label:
+        raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
+    return Teacher(arguments.teacher, classifier.labels, classifier.view)
+
+
+def make_trainer(
+    task: ClassificationTask,
+    classifier: ResnetClassifier,
+    splits: datasets.DatasetDict,
+    training_args: XrayTrainingArguments,
+) -> Trainer:
+    """Return the Trainer of a classifier's task, on rows in the classifier's view."""
+    return Trainer(
+        model=task,
+        args=training_args,
+        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
+        eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
+        compute_metrics=accuracy,
+        callbacks=training_args.callbacks(),
+    )
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -93,27 +123,26 @@ def main(argv: list[str] | None = None) -> dict:
     splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)
     # 2. Model: the network, and the processor that fixes its pixels
     classifier = start(resnet_args, class_names(splits["train"]))
+    teacher = make_teacher(resnet_args, classifier, data_args.multi_label)
     if data_args.multi_label:
         classifier.model.config.problem_type = "multi_label_classification"
         training_args.metric_for_best_model = "auroc_macro"
-    teacher = None
-    if resnet_args.teacher:
-        if data_args.multi_label:
-            raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
-        teacher = Teacher(resnet_args.teacher, classifier.labels, classifier.view)
     # 3. Train: keep the epoch with the best validation accuracy
-    trainer = Trainer(
-        model=ClassificationTask(classifier, resnet_args.label_smoothing, teacher),
-        args=training_args,
-        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
-        eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
-        compute_metrics=accuracy,
-        callbacks=training_args.callbacks(),
-    )
+    task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
+    trainer = make_trainer(task, classifier, splits, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
-    base = resnet_args.model_name_or_path and started_from(resnet_args.model_name_or_path)
-    return release("resnet", classifier, splits, trainer, data_args, resnet_args, base, notes=[])
+    return release(
+        ClassifierTraining(
+            role="resnet",
+            classifier=classifier,
+            splits=splits,
+            trainer=trainer,
+            data_args=data_args,
+            model_args=resnet_args,
+            base_model=resnet_args.model_name_or_path and started_from(resnet_args.model_name_or_path),
+        )
+    )
 
 
 if __name__ == "__main__":

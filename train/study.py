@@ -1,13 +1,13 @@
-"""Find out what a UNet of this project owes to which of its settings: many short trainings on the same images.
+"""Measure what each setting of the UNet contributes: many short trainings on the same images.
 
     python -m train.study recipe --dataset COVID-QU-Ex --output_dir runs/study
     python -m train.study boxes seeds curve --dataset COVID-QU-Ex --drop_duplicates --max_steps 200 --image_size 128 \
         --output_dir runs/study
 
-A study is a table of trainings that differ in one thing. Those that choose a setting are measured on the validation
-split, those that report one on the test split. Each training is kept in a folder of OUTPUT_DIR that is named after its
-settings: one that two tables share is run once, and an interrupted study goes on where it was. OUTPUT_DIR gets
-study.json and study.md, written anew after each.
+A study is a table of trainings that differ in one setting. Studies that choose a setting are measured on the validation
+split, those that report one on the test split. Each training has a folder of OUTPUT_DIR that is named after its
+settings: a training that two tables share is run once, and an interrupted study goes on where it was. OUTPUT_DIR gets
+study.json and study.md, written again after each training.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SHORT = {
     "labelled_share": 1.0,
     "seed": 42,
 }
-"""The arguments of `train.unet` that all trainings share: short, on small images."""
+"""The arguments of `train.unet` that all trainings share: few steps, on small images."""
 
 LITE2 = {"encoder": "tu-tf_efficientnet_lite2", "encoder_weights": "lite2"}
 CLIP = {"encoder_weights": "hub_models/embedded/clip-zero-shot"}
@@ -75,8 +75,8 @@ STUDIES: dict[str, tuple[str, dict[str, dict]]] = {
         {f"{share:.0%} of the masks": HEALTHY | {"labelled_share": share} for share in (0.25, 0.5, 0.75, 1.0)},
     ),
 }
-"""Study -> the split that it is measured on, and training -> the arguments of `train.unet` that it changes. Where the
-threshold has to leave healthy images unmarked, there are healthy images to learn from."""
+"""Study -> (split that it is measured on, training -> arguments of `train.unet` that it changes). The studies that are
+measured on the test split train with healthy images, because the threshold has to leave such images unmarked."""
 
 SCORES = {
     "Lungs Dice": ("lungs", "dice_mean_per_image"),
@@ -86,7 +86,7 @@ SCORES = {
     "Infection AP": ("infection", "average_precision_pooled"),
     "Healthy marked": ("healthy", "share_marked_over_1_percent"),
 }
-"""Column of the report -> where the figure is among the results."""
+"""Column of the report -> the keys of its figure in the results."""
 
 EXPLANATION = """# What the settings of the UNet are worth
 
@@ -99,28 +99,33 @@ bootstrap intervals over patients. The threshold of each mask was chosen on the 
 
 
 def folder_name(changed: dict, split: str) -> str:
-    """Where the training with these settings is kept: "loss=bce,validation"."""
+    """Return the name of the folder of a training with these settings: "loss=bce,validation"."""
     settings = [f"{key}={Path(str(value)).name}" for key, value in sorted(changed.items()) if SHORT.get(key) != value]
     return ",".join([*settings, split])
 
 
 def report(trained: dict[str, dict[str, CardFacts]], shared: dict) -> str:
-    """All studies, study -> training -> its facts, as Markdown; `shared` holds the arguments of every training."""
-    parts = [EXPLANATION.format(steps=shared["max_steps"], size=shared["image_size"])]
+    """Write all studies as Markdown.
+
+    Args:
+        trained: study -> training -> its facts.
+        shared: the arguments of every training.
+    """
+    sections = [EXPLANATION.format(steps=shared["max_steps"], size=shared["image_size"])]
     for study, trainings in trained.items():
         results = next(iter(trainings.values())).results
-        images = ", ".join(f"{results[part]['images']} {part}" for part in ("lungs", "infection", "healthy"))
+        images = ", ".join(f"{results[group]['images']} {group}" for group in ("lungs", "infection", "healthy"))
         rows = [
-            [name, *(with_interval(facts.results[part], score) for part, score in SCORES.values())]
+            [name, *(with_interval(facts.results[group], score) for group, score in SCORES.values())]
             for name, facts in trainings.items()
         ]
-        parts.append(f"## {study.capitalize()}\n\nMeasured on the {results['split']} split ({images}).")
-        parts.append(table(["Training", *SCORES], rows))
-    return "\n\n".join(parts) + "\n"
+        sections.append(f"## {study.capitalize()}\n\nMeasured on the {results['split']} split ({images}).")
+        sections.append(table(["Training", *SCORES], rows))
+    return "\n\n".join(sections) + "\n"
 
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
-    """Run the studies that are named; returns study -> training -> what it gave."""
+    """Run the studies that the command line names; returns study -> training -> the facts of its card."""
     no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("studies", nargs="+", choices=STUDIES, help="which to run")
@@ -139,8 +144,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict[str, CardFacts]]:
         for name, changed in trainings.items():
             settings = [f"--{key}={value}" for key, value in (SHORT | budget | changed).items()]
             output = arguments.output_dir / folder_name(budget | changed, split)
-            words = [*dataset, *settings, f"--measure_on={split}"]
-            trained[study][name] = train_once("train.unet", words, output)
+            trained[study][name] = train_once("train.unet", [*dataset, *settings, f"--measure_on={split}"], output)
             _write(trained, SHORT | budget, arguments.output_dir)
     return trained
 

@@ -9,7 +9,10 @@ OUTPUT_DIR/release.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import datasets
 from transformers import Trainer, set_seed
@@ -27,20 +30,20 @@ from train.networks import baseline_unet
 from train.networks.encoders import load_encoder
 from train.networks.pip_weights import LITE0
 from train.scoring.predictions import outlines_record, outlines_scores, save_record
-from train.scoring.thresholds import ALLOWED, choose_thresholds
-from train.script.arguments import last_complete_checkpoint, parse_arguments, run
-from train.script.release import count_parameters, procedure, release_folder, save_card
+from train.scoring.thresholds import MAX_MARKED_IMAGES, choose_thresholds
+from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
+from train.script.release import Training, count_parameters, procedure, release_folder, save_card
 from train.tasks.losses import LOSSES
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
 RECIPES = {"ours": {}, baseline_unet.NAME: baseline_unet.RECIPE}
 LABELLED = {"masks": has_mask, "boxes": has_boxes}
-"""Supervision -> whether a row has a label for it."""
+"""Supervision -> the condition for a row to be labelled."""
 
 
 @dataclass
 class UnetArguments:
-    """The network, and how it is shown the images."""
+    """The network, and how it learns from the images."""
 
     recipe: str = field(
         default="ours",
@@ -95,7 +98,7 @@ class UnetArguments:
         default=False, metadata={"help": "Answer the mean of an image and its mirror image, at twice the cost."}
     )
     healthy_marked: float = field(
-        default=ALLOWED,
+        default=MAX_MARKED_IMAGES,
         metadata={
             "help": "Share of the healthy validation images that the threshold of infection may mark; 1 chooses it by "
             "Dice alone."
@@ -108,7 +111,7 @@ class UnetArguments:
 
 
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
-    """An untrained segmenter, its encoder perhaps pretrained, and what it starts from in words."""
+    """Make a segmenter, its encoder perhaps pretrained; returns it and the start in words, None for random weights."""
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
@@ -116,7 +119,7 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
 
 
 def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
-    """Rows with those that have a drawn or boxed infection repeated, so that few labels are seen often."""
+    """Repeat the rows with a drawn or boxed infection, so that an epoch shows these few labels `times` times."""
     infected = [
         i
         for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
@@ -126,15 +129,19 @@ def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
 
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
-    """The labelled rows, the infected ones repeated, and those without a mask that the arguments ask for."""
+    """Return the labelled rows, the infected ones repeated, and as many unlabelled rows as the arguments say.
+
+    Raises:
+        ValueError: the share of the labelled rows to use is not in 0..1, or is 0.
+    """
     if arguments.supervision == "masks":
         rows = without_boxes(rows)
     is_labelled = LABELLED[arguments.supervision]
     labelled = rows.select(positions(rows, is_labelled))
     if not 0 < arguments.labelled_share <= 1:
         raise ValueError(f"--labelled_share is {arguments.labelled_share}; it takes more than 0, and at most 1.")
-    used = max(1, round(arguments.labelled_share * len(labelled)))
-    labelled = labelled.shuffle(seed=seed).select(range(used))
+    count = max(1, round(arguments.labelled_share * len(labelled)))
+    labelled = labelled.shuffle(seed=seed).select(range(count))
     others = rows.select(positions(rows, lambda row: not is_labelled(row)))
     if arguments.supervision == "boxes":
         labelled = without_outlines(labelled, arguments.outlines, seed)
@@ -145,6 +152,48 @@ def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -
         teacher = Segmenter.from_pretrained(resolve("unet", arguments.teacher).folder)
         labelled = add_taught(labelled, others, teacher, arguments.taught)
     return labelled
+
+
+def used_rows(arguments: UnetArguments) -> dict[str, Callable[[dict], bool]]:
+    """Return split -> the condition on its rows, for `load_splits`: labelled for training, scored for the others.
+
+    All training rows are used where the arguments add unlabelled ones.
+    """
+    labelled = {} if arguments.healthy or arguments.taught else {"train": LABELLED[arguments.supervision]}
+    return {"validation": is_scored, "test": is_scored} | labelled
+
+
+def make_trainer(
+    segmenter: Segmenter,
+    splits: datasets.DatasetDict,
+    arguments: UnetArguments,
+    training_args: XrayTrainingArguments,
+) -> Trainer:
+    """Return the Trainer of a segmenter's network, validated on the rows with a drawn mask."""
+    losses = (arguments.loss, arguments.infection_loss or arguments.loss)
+    augmentation, upright = (Augmentation(0.5, arguments.augmentation, upright) for upright in (False, True))
+    inputs = Rows(segmenter, augmentation, upright) if arguments.augmentation else Rows(segmenter)
+    validation = splits["validation"].select(positions(splits["validation"], has_mask))
+    return Trainer(
+        model=SegmentationTask(segmenter.network, losses, arguments.average_decay),
+        args=training_args,
+        train_dataset=training_rows(splits["train"], arguments, training_args.seed).with_transform(inputs),
+        eval_dataset=validation.with_transform(Rows(segmenter)),
+        data_collator=collate,
+        compute_metrics=validation_dice,
+        callbacks=training_args.callbacks(),
+    )
+
+
+def save_and_reload(
+    segmenter: Segmenter, validation: datasets.Dataset, arguments: UnetArguments, folder: Path
+) -> Segmenter:
+    """Choose a trained segmenter's thresholds, save it, and load it from the folder."""
+    segmenter.processor.mirror = arguments.mirror
+    segmenter.processor.thresholds = choose_thresholds(segmenter, validation, arguments.healthy_marked)
+    segmenter.network.cpu()
+    segmenter.save_pretrained(folder)
+    return baseline_unet.load_segmenter(folder)
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -163,69 +212,45 @@ def main(argv: list[str] | None = None) -> dict:
     )
     set_seed(training_args.seed)
     # 1. Data: X-rays on which somebody drew something, or nothing is to be drawn; no patient is on two sides
-    uses_others = unet_args.healthy or unet_args.taught
-    keep = {"validation": is_scored, "test": is_scored}
-    if not uses_others:
-        keep["train"] = LABELLED[unet_args.supervision]
-    splits = load_splits(data_args, keep=keep)
-    drawn = splits["validation"].select(positions(splits["validation"], has_mask))
+    splits = load_splits(data_args, keep=used_rows(unet_args))
     # 2. Model: the network, and the processor that fixes its pixels
     segmenter, base = new_segmenter(unet_args)
-    losses = (unet_args.loss, unet_args.infection_loss or unet_args.loss)
-    task = SegmentationTask(segmenter.network, losses, unet_args.average_decay)
-    augmentation, upright = (Augmentation(0.5, unet_args.augmentation, upright) for upright in (False, True))
-    shown = Rows(segmenter, augmentation, upright) if unet_args.augmentation else Rows(segmenter)
     # 3. Train: keep the weights with the best validation Dice
-    trainer = Trainer(
-        model=task,
-        args=training_args,
-        train_dataset=training_rows(splits["train"], unet_args, training_args.seed).with_transform(shown),
-        eval_dataset=drawn.with_transform(Rows(segmenter)),
-        data_collator=collate,
-        compute_metrics=validation_dice,
-        callbacks=training_args.callbacks(),
-    )
+    trainer = make_trainer(segmenter, splits, unet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
-    validation = trainer.evaluate()
+    dice = {re.sub("^eval_", "", name): value for name, value in trainer.evaluate().items() if "dice" in name}
     # 4. Choose the thresholds, save exactly what the page loads, and load it back
     folder = release_folder(training_args)
-    segmenter = Segmenter(task.result, segmenter.processor)
-    segmenter.processor.mirror = unet_args.mirror
-    segmenter.processor.thresholds = choose_thresholds(segmenter, splits["validation"], unet_args.healthy_marked)
-    segmenter.network.cpu()
-    segmenter.save_pretrained(folder)
-    segmenter = baseline_unet.load_segmenter(folder)
+    trained = Segmenter(trainer.model.result, segmenter.processor)
+    segmenter = save_and_reload(trained, splits["validation"], unet_args, folder)
     # 5. Measure: the test split, once
     measured = splits[unet_args.measure_on]
-    results = outlines_scores(save_record(outlines_record(measured, segmenter), folder))
+    scores = outlines_scores(save_record(outlines_record(measured, segmenter), folder))
     # 6. A card made from these numbers
-    save_card(
-        folder,
-        trainer,
-        data_args,
-        splits,
-        baseline=unet_args.encoder == baseline_unet.NAME,
-        role="unet",
-        architecture=architecture(segmenter, unet_args),
-        base_model=base,
-        parameters=count_parameters(segmenter.network),
-        labels=list(MASKS),
-        image_size=unet_args.image_size,
-        view=None,
-        procedure=procedure(unet_args, trainer)
-        | {f"threshold of {name}": value for name, value in segmenter.thresholds.items()},
-        results={
-            "split": unet_args.measure_on,
-            "images": len(measured),
-            "validation": {re.sub("^eval_", "", name): validation[name] for name in validation if "dice" in name},
-            **results,
-        },
+    training = Training(
+        role="unet", splits=splits, trainer=trainer, data_args=data_args, model_args=unet_args, base_model=base
     )
-    return results
+    results = {"split": unet_args.measure_on, "images": len(measured), "validation": dice, **scores}
+    is_baseline = unet_args.encoder == baseline_unet.NAME
+    save_card(folder, training, is_baseline, results=results, **network_facts(segmenter, training))
+    return scores
+
+
+def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
+    """Return the facts of a UNet's card that describe its network and how it was trained."""
+    thresholds = {f"threshold of {name}": value for name, value in segmenter.thresholds.items()}
+    return {
+        "architecture": architecture(segmenter, training.model_args),
+        "parameters": count_parameters(segmenter.network),
+        "labels": list(MASKS),
+        "image_size": training.model_args.image_size,
+        "view": None,
+        "procedure": procedure(training.model_args, training.trainer) | thresholds,
+    }
 
 
 def architecture(segmenter: Segmenter, arguments: UnetArguments) -> str:
-    """The network in one line."""
+    """Describe the network in one line."""
     encoder = "" if arguments.encoder == baseline_unet.NAME else f", encoder {arguments.encoder}"
     kind = "smp.Unet" if encoder else type(segmenter.network).__name__
     return f"{kind}{encoder}, one input channel, outputs {' and '.join(MASKS)}"

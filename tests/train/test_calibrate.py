@@ -12,7 +12,7 @@ from tests.support import tiny_models
 from train import calibrate
 
 
-def test_a_finished_checkpoint_is_calibrated_and_measured_anew(covid_qu_ex, checkpoints, folder, tmp_path):
+def test_a_finished_checkpoint_is_calibrated_and_measured_again(covid_qu_ex, checkpoints, folder, tmp_path):
     classifier = tiny_models.resnet()
     Calibration(temperature=2.0).write(classifier.model.config)
     classifier.save_pretrained(tmp_path / "bare")
@@ -22,13 +22,13 @@ def test_a_finished_checkpoint_is_calibrated_and_measured_anew(covid_qu_ex, chec
     words = [f"--dataset={covid_qu_ex}", "--role=resnet", f"--checkpoint={mine}", f"--unet={checkpoints['unet']}"]
     results = calibrate.main(words)
 
-    found = ResnetClassifier.from_pretrained(mine).calibration
-    assert found.least is not None
-    assert found.temperature == results["temperature"] != 2.0  # of both calibrations together
-    told = CardFacts.load(mine)
-    assert told.results["accuracy"] == results["accuracy"]
-    assert told.results["images"] == 6
-    assert told.procedure == facts.procedure
+    calibration = ResnetClassifier.from_pretrained(mine).calibration
+    assert calibration.least is not None
+    assert calibration.temperature == results["temperature"] != 2.0  # of both calibrations together
+    updated = CardFacts.load(mine)
+    assert updated.results["accuracy"] == results["accuracy"]
+    assert updated.results["images"] == 6
+    assert updated.procedure == facts.procedure
     assert (mine / "predictions.csv").is_file()
 
 

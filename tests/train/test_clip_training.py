@@ -1,4 +1,4 @@
-"""What CLIP learns from: prompts of the classes, or captions in which all images of one finding are right."""
+"""The tasks of a CLIP: prompts of the classes, or captions in which all images of one finding are right."""
 
 from types import SimpleNamespace
 

@@ -83,9 +83,9 @@ def test_predictions_are_those_of_the_pipeline_and_make_the_scores(output, metri
     row = table.iloc[3]
     report = pipeline(read_image(next(covid_qu_ex.glob(f"Lung*/Lung*/Test/*/images/{row['file']}"))))
     for role, answers in report.classifiers.items():
-        given = table[[f"{role}: {label}" for label in LABELS]]
-        assert given.iloc[3].tolist() == pytest.approx([answers[label] for label in LABELS], abs=1e-6)
-        correct = [LABELS[best] for best in given.to_numpy().argmax(axis=1)] == table["label"]
+        probabilities = table[[f"{role}: {label}" for label in LABELS]]
+        assert probabilities.iloc[3].tolist() == pytest.approx([answers[label] for label in LABELS], abs=1e-6)
+        correct = [LABELS[best] for best in probabilities.to_numpy().argmax(axis=1)] == table["label"]
         assert metrics[compare.key(role)]["accuracy"] == pytest.approx(correct.mean())
         assert np.sum(metrics[compare.key(role)]["confusion"]) == 6
 
@@ -95,8 +95,8 @@ def test_the_report_shows_the_figures_with_what_they_were_measured_on(output, me
     lungs = metrics["unet"]["lungs"]
     assert "# All checkpoints on the split test (6 images)" in text
     for average, words in (("pooled", "pooled over all pixels"), ("mean_per_image", "mean per image")):
-        shown = " | ".join(f"{lungs[f'{score}_{average}']:.3f}" for score in SCORES)
-        assert f"| unet | lungs | {words} | 3 | {shown} |" in text
+        cells = " | ".join(f"{lungs[f'{score}_{average}']:.3f}" for score in SCORES)
+        assert f"| unet | lungs | {words} | 3 | {cells} |" in text
     assert f"| unet | 3 | {lungs['hd95_mean_per_image']:.3f} |" in text
     assert "| unet | 2 | 0.000 | 0.000 | 0.000 |" in text  # healthy images, on which nothing is marked
     for role in ROLES:
@@ -181,9 +181,11 @@ def test_the_zero_shot_clip_is_also_asked_one_sentence_a_class(output, covid_qu_
     lungs = Segmenter.from_pretrained(checkpoints["unet"])(image).lungs
     first = {label: sentences[:1] for label, sentences in classifier.prompts.items()}
     expected = classifier(image, lungs, first)
-    given = table.loc[0, [f"clip-zero-shot-one-prompt: {label}" for label in LABELS]].tolist()
-    assert given == pytest.approx([expected[label] for label in LABELS])
-    assert given != pytest.approx(table.loc[0, [f"clip-zero-shot: {label}" for label in LABELS]].tolist(), rel=1e-4)
+    probabilities = table.loc[0, [f"clip-zero-shot-one-prompt: {label}" for label in LABELS]].tolist()
+    assert probabilities == pytest.approx([expected[label] for label in LABELS])
+    assert probabilities != pytest.approx(
+        table.loc[0, [f"clip-zero-shot: {label}" for label in LABELS]].tolist(), rel=1e-4
+    )
 
 
 def test_more_classifiers_are_measured_beside_the_others_under_their_own_names(tmp_path, covid_qu_ex, checkpoints):

@@ -15,7 +15,7 @@ from train.data.lungs import permuted
 
 
 def run_here(module: str, words: list[str], output: Path) -> CardFacts:
-    """What `train_once` does, without a program of its own, which takes seconds to start."""
+    """Train as `train_once` does, but in this process: another one takes seconds to start."""
     if not (output / "release").is_dir():
         print(f"Training: {output.name}")
         importlib.import_module(module).main([*words, f"--output_dir={output}"])
@@ -29,8 +29,8 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch, checkpoints) -> None:
     words = ["train.resnet", "--depth=10", "--image_size=32", "--use_cpu=True"]
     monkeypatch.setattr(controls, "RECIPES", {"resnet": words})
     monkeypatch.setattr(controls, "QUICK", [*controls.QUICK, "--max_steps=1"])
-    shown = {"lungs only": ["--view=lungs"], "permuted classes": ["--view=lungs", "--permute_labels=True"]}
-    monkeypatch.setattr(controls, "TRAININGS", shown)
+    trainings = {"lungs only": ["--view=lungs"], "permuted classes": ["--view=lungs", "--permute_labels=True"]}
+    monkeypatch.setattr(controls, "TRAININGS", trainings)
     for role, folder in checkpoints.items():
         monkeypatch.setenv(f"XRAY_{role.upper().replace('-', '_')}", str(folder))
 
@@ -68,7 +68,7 @@ def test_without_a_recipe_only_finished_checkpoints_are_shown_something_else(cov
 
 def test_controls_stand_in_the_card_of_the_checkpoint_that_they_are_of(folder):
     scores = {"accuracy": 0.3125, "auroc_macro": 0.5625, "images": 48}
-    controls.note(folder, {"lungs hidden": scores}, {"shape of the lungs": scores | {"accuracy": 0.4375}})
+    controls.add_to_card(folder, {"lungs hidden": scores}, {"shape of the lungs": scores | {"accuracy": 0.4375}})
     text = (folder / "README.md").read_text()
     assert "- shown lungs hidden: accuracy 0.312, AUROC 0.562, images 48\n" in text
     assert "- trained and tested on shape of the lungs: accuracy 0.438, AUROC 0.562, images 48\n" in text

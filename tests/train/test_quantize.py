@@ -40,7 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refusal(*arguments: str | Path) -> str:
-    """What the command says, in one sentence, before it exits with code 1."""
+    """Return the sentence that the command prints before it exits with code 1."""
     with pytest.raises(SystemExit) as error:
         quantize.main(list(map(str, arguments)))
     message = error.value.code
@@ -61,9 +61,9 @@ def worth(monkeypatch):
             def __init__(self, dataset, model) -> None:
                 self.left = iter(figures)
 
-            def shown(self, count):
+            def training_images(self, count):
                 drawn = [tiny_models.draw_xray(seed, size=64) for seed in range(3)]
-                return [(one.image.astype(np.float32) / 255, rectangle(64)) for one in drawn]
+                return [(xray.image.astype(np.float32) / 255, rectangle(64)) for xray in drawn]
 
             def measure(self, model) -> dict[str, float]:
                 return {"accuracy": next(self.left)}
@@ -85,7 +85,7 @@ def test_int8_is_measured_on_the_data_set_and_kept_where_it_loses_little(
     monkeypatch.setattr(quantize, "write_float32", lambda *_: [])  # they are there
     written = quantize.main([str(folder), "--dataset", str(covid_qu_ex), "--reduce_range", "always"])
 
-    assert [one.file for one in written] == [graph_file(folder, part, "int8") for part in FILES[role]]
+    assert [export.file for export in written] == [graph_file(folder, part, "int8") for part in FILES[role]]
     measured = written[0].measured
     model = load_model(Checkpoint(role, folder, "folder", "tiny"))
     assert str(model.engine) == "openvino, int8"
@@ -99,10 +99,10 @@ def test_int8_is_measured_on_the_data_set_and_kept_where_it_loses_little(
         small = graph_file(folder, part, "int8")
         if role != "clip-finetuned":  # the towers of a tiny one are small
             assert small.stat().st_size < 0.6 * (folder / "model.safetensors").stat().st_size
-        told = metadata(small)
-        assert json.loads(told["measured"]) == measured
-        assert (told["precision"], told["part"], told["role"]) == ("int8", part, role)
-        assert told["source_sha256"] == weights_digest(folder)
+        properties = metadata(small)
+        assert json.loads(properties["measured"]) == measured
+        assert (properties["precision"], properties["part"], properties["role"]) == ("int8", part, role)
+        assert properties["source_sha256"] == weights_digest(folder)
         assert 32 < largest_weight(small) <= 64  # of 7 bits
 
 
@@ -113,7 +113,7 @@ def largest_weight(file: Path) -> int:
 
 
 def test_int8_that_loses_too_much_is_not_kept(folder, worth, monkeypatch):
-    monkeypatch.setattr(quantize, "SPARED", (0, 1))
+    monkeypatch.setattr(quantize, "SPARED_LAYERS", (0, 1))
     monkeypatch.setattr(quantize, "write_float32", lambda *_: [])
     worth(0.9, 0.5, 0.6, 0.894, 0.89)
     before = contents(folder)
@@ -125,13 +125,13 @@ def test_int8_that_loses_too_much_is_not_kept(folder, worth, monkeypatch):
 
 
 def test_layers_stay_float32_until_int8_loses_little_enough(folder, worth, monkeypatch, capsys):
-    monkeypatch.setattr(quantize, "SPARED", (0, 1, 2))
+    monkeypatch.setattr(quantize, "SPARED_LAYERS", (0, 1, 2))
     monkeypatch.setattr(quantize, "write_float32", lambda *_: [])
     worth(0.9, 0.5, 0.6, 0.894, 0.895)
-    (one,) = quantize.main([str(folder), "--parts", "image", "--dataset", "DATA"])
-    assert (one.measured["spared"], one.measured["reach"]) == (1, "means")
-    assert one.measured["int8"] == {"accuracy": 0.895}
-    assert one.measured["images"] == 200
+    (exported,) = quantize.main([str(folder), "--parts", "image", "--dataset", "DATA"])
+    assert (exported.measured["spared"], exported.measured["reach"]) == (1, "means")
+    assert exported.measured["int8"] == {"accuracy": 0.895}
+    assert exported.measured["images"] == 200
     assert (
         "int8 with 1 layers in float32, activations by their means: accuracy 0.9000 -> 0.8950"
         in capsys.readouterr().out

@@ -82,4 +82,4 @@ def test_a_training_that_two_studies_share_is_kept_in_one_folder():
 def test_every_training_of_a_study_differs_from_the_others_and_from_what_is_shared():
     for _, trainings in study.STUDIES.values():
         settings = [study.SHORT | changed for changed in trainings.values()]
-        assert all(one not in settings[:i] for i, one in enumerate(settings))
+        assert all(setting not in settings[:i] for i, setting in enumerate(settings))

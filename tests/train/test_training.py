@@ -125,8 +125,8 @@ def test_a_resnet_learns_several_findings_an_image_and_a_clip_refuses_them(covid
     answer = pipeline(read_image(xray)).classifiers["resnet"]
     assert list(answer) == ["COVID-19", "Normal"]
     classifier, image = pipeline.classifiers["resnet"], read_image(xray)
-    shown = apply_view(image, pipeline.segmenter(image).lungs, "lungs")
-    logits = classifier.model(classifier.pixel_values([shown])).logits[0]
+    view = apply_view(image, pipeline.segmenter(image).lungs, "lungs")
+    logits = classifier.model(classifier.pixel_values([view])).logits[0]
     assert list(answer.values()) == pytest.approx(logits.sigmoid().tolist(), abs=1e-5)
     with pytest.raises(ValueError, match=r"^A CLIP shares one probability among the classes"):
         clip.main([*words("clip-finetuned", covid_qu_ex, tmp_path / "clip", checkpoints, steps=2), *multi])
@@ -150,7 +150,7 @@ def test_a_training_that_starts_from_a_calibrated_checkpoint_is_calibrated_anew(
     first = tiny_models.write_release("resnet", tmp_path / "bare", facts, tmp_path / "first")
     command = [*words("resnet", covid_qu_ex, tmp_path / "out", checkpoints, steps=1), "--learning_rate=0"]
     results = resnet.main([*command, f"--model_name_or_path={first}"])
-    told = CardFacts.load(tmp_path / "out" / "release")
-    assert told.base_model == "the resnet checkpoint of this project, itself from random weights"
+    release_facts = CardFacts.load(tmp_path / "out" / "release")
+    assert release_facts.base_model == "the resnet checkpoint of this project, itself from random weights"
     again = resnet.main([*command, f"--model_name_or_path={checkpoints['resnet']}", f"--output_dir={tmp_path / 'two'}"])
     assert results["temperature"] == pytest.approx(again["temperature"], rel=1e-3)  # the same weights

@@ -1,4 +1,4 @@
-"""What an epoch of the UNet holds, and its script with the recipes and the labels that `test_training` does not try."""
+"""The rows of an epoch of the UNet, and its script with recipes and labels that `test_training` does not try."""
 
 import csv
 from pathlib import Path
@@ -72,8 +72,8 @@ def test_an_epoch_holds_the_drawn_images_or_with_boxes_also_the_boxed_ones(rows)
     boxed = training_rows(rows, UnetArguments(supervision="boxes", repeat_infected=2), 0)
     assert times(boxed) == {"drawn": 2, "blank": 1, "boxed": 2, "looked at": 1}
     assert all(mask is None for column in ("lung_mask", "infection_mask") for mask in boxed[column])
-    found = dict(zip(boxed["file"], boxed["infection_boxes"], strict=True))
-    assert found == {"drawn": [[0, 0, 16, 32]], "blank": [], "boxed": [[1, 2, 9, 8]], "looked at": []}
+    boxes_of = dict(zip(boxed["file"], boxed["infection_boxes"], strict=True))
+    assert boxes_of == {"drawn": [[0, 0, 16, 32]], "blank": [], "boxed": [[1, 2, 9, 8]], "looked at": []}
 
 
 def test_with_boxes_a_share_of_the_outlines_stays_and_the_seed_draws_it():
@@ -124,8 +124,8 @@ def test_with_boxes_no_labelled_image_is_added_once_more_as_one_without_a_label(
 
 def test_a_new_segmenter_is_of_the_encoder_that_is_asked_for(tmp_path):
     arguments = UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64)
-    given = Segmenter.new("resnet18", 64).network.encoder.state_dict()
-    torch.save(given, tmp_path / "weights.pth")
+    weights = Segmenter.new("resnet18", 64).network.encoder.state_dict()
+    torch.save(weights, tmp_path / "weights.pth")
     segmenter, words = new_segmenter(arguments)
     assert (segmenter.image_size, words) == (64, None)
     assert architecture(segmenter, arguments) == (
@@ -134,7 +134,7 @@ def test_a_new_segmenter_is_of_the_encoder_that_is_asked_for(tmp_path):
     arguments.encoder_weights = str(tmp_path / "weights.pth")
     segmenter, words = new_segmenter(arguments)
     assert words == load_encoder(segmenter.network, "resnet18", arguments.encoder_weights)
-    assert torch.equal(segmenter.network.encoder.conv1.weight, given["conv1.weight"])
+    assert torch.equal(segmenter.network.encoder.conv1.weight, weights["conv1.weight"])
     arguments.encoder = baseline_unet.NAME
     segmenter, words = new_segmenter(arguments)
     assert (type(segmenter.network), segmenter.image_size, words) == (OriginalUnet, 64, None)

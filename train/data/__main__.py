@@ -1,6 +1,6 @@
-"""What an X-ray data set holds: its counts, what would make scores lie; and its way to a manifest, a folder or the Hub.
+"""An X-ray data set: counted, audited, and written to a manifest, a folder or the Hub.
 
-    python -m train.data --dataset COVID-QU-Ex                     # the table of counts, and what would make scores lie
+    python -m train.data --dataset COVID-QU-Ex                     # counts, patients in two splits, near-copies
     python -m train.data --dataset COVID-QU-Ex --boxes boxes.json --manifest manifest.csv --save_to covid-qu-ex-ready
     python -m train.data --dataset covid-qu-ex-ready --push_to_hub me/lung-xrays --license cc-by-nc-sa-4.0
 
@@ -15,19 +15,19 @@ import pandas as pd
 from train.data.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides
 from train.data.dataset import load
 from train.data.push import push
-from train.data.rows import IMAGES, drop_unreadable, undecoded
+from train.data.rows import IMAGE_COLUMNS, drop_unreadable, undecoded
 from train.script.arguments import run
 
 
 def main(argv: list[str] | None = None) -> pd.DataFrame:
-    """Print what a data set holds; write its manifest, save it or push it where asked. Returns the table of counts."""
+    """Print a data set's counts and audit; write, save or push it if the arguments say so. Returns the counts."""
     parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")
     parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
     parser.add_argument("--save_to", help="save the data set, images included, to this folder")
     parser.add_argument("--push_to_hub", metavar="USER/NAME", help="push the data set, images included")
-    parser.add_argument("--private", action="store_true", help="create the pushed data set for your eyes only")
+    parser.add_argument("--private", action="store_true", help="create the pushed data set as a private one")
     parser.add_argument("--license", help="terms of the images, as the Hub writes them; needed for --push_to_hub")
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
     parser.add_argument("--strict", action="store_true", help="stop at an image that cannot be read")
@@ -39,11 +39,11 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)
-    # 2. Tell what is there
+    # 2. Print the counts and the audit
     table = count_table(splits)
     print(table.to_string())
     _print_leaks(splits)
-    # 3. Hand it on
+    # 3. Write, save or push it
     if arguments.manifest:
         _write_manifest(splits, arguments.manifest)
     if arguments.save_to:
@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
 
 
 def _print_leaks(splits: datasets.DatasetDict) -> None:
-    shared = patients_on_two_sides(splits)
-    print(f"Patients in more than one split: {len(shared)}")
+    patients = patients_on_two_sides(splits)
+    print(f"Patients in more than one split: {len(patients)}")
     pairs = near_copies(splits)
     across = pairs[pairs["split_a"] != pairs["split_b"]]
     print(f"Near-duplicate pairs: {len(pairs) - len(across)} within a split, {len(across)} across splits")
@@ -70,7 +70,7 @@ def _write_manifest(splits: datasets.DatasetDict, path: str) -> None:
     for split, rows in splits.items():
         table = undecoded(rows).to_pandas()
         table["label"] = [rows.features["label"].names[i] for i in table["label"]]
-        for name in IMAGES:
+        for name in IMAGE_COLUMNS:
             table[name] = [image and image["path"] for image in table[name]]
         tables.append(table.assign(split=split))
     pd.concat(tables).to_csv(path, index=False)

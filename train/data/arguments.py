@@ -1,4 +1,4 @@
-"""What to learn from, and what of it a classifier is shown."""
+"""Arguments that choose the data, and the view in which a classifier learns from it."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from hub_models.models.views import View
 
 @dataclass
 class DataArguments:
-    """Which X-rays to learn from."""
+    """The X-rays to learn from."""
 
     dataset: str = field(
         metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
@@ -48,13 +48,14 @@ class DataArguments:
 
 @dataclass(kw_only=True)
 class ClassifierArguments:
-    """What a classifier is shown, and of whom it learns."""
+    """The view in which a classifier is shown the X-rays, and the UNet that outlines their lungs."""
 
     view: View = field(
-        default="lungs", metadata={"help": "What of the X-ray the model is shown (see hub_models/models/views.py)."}
+        default="lungs",
+        metadata={"help": "The view of the X-ray that the model is shown (see hub_models/models/views.py)."},
     )
     unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
     permute_labels: bool = field(
         default=False,
-        metadata={"help": "Deal the classes of the training images out at random: a control that must reach chance."},
+        metadata={"help": "Permute the classes of the training images at random: a control that must reach chance."},
     )

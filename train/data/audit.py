@@ -1,4 +1,4 @@
-"""What a data set holds, and what would make its scores lie: patients and near-copies on two sides of the split."""
+"""Audit of a data set: its counts, and the patients and near-copies in more than one split, which flatter scores."""
 
 import hashlib
 import logging
@@ -8,19 +8,19 @@ import datasets
 import pandas as pd
 
 from train.data.duplicates import find_duplicates
-from train.data.rows import IMAGES, read_mask, source, undecoded
+from train.data.rows import IMAGE_COLUMNS, read_mask, source, undecoded
 
 logger = logging.getLogger(__name__)
 
 
 def patients_on_two_sides(splits: datasets.DatasetDict) -> dict[str, list[str]]:
-    """Patients who are in more than one split, with the splits; rows without a patient take no part."""
-    seen = defaultdict(set)
+    """Return each patient who is in more than one split, with those splits; rows without a patient take no part."""
+    splits_of = defaultdict(set)
     for split, rows in splits.items():
         for patient in rows["patient"]:
             if patient is not None:
-                seen[patient].add(split)
-    return {patient: sorted(where) for patient, where in sorted(seen.items()) if len(where) > 1}
+                splits_of[patient].add(split)
+    return {patient: sorted(names) for patient, names in sorted(splits_of.items()) if len(names) > 1}
 
 
 def report_patients(splits: datasets.DatasetDict) -> None:
@@ -31,7 +31,7 @@ def report_patients(splits: datasets.DatasetDict) -> None:
 
 
 def near_copies(splits: datasets.DatasetDict) -> pd.DataFrame:
-    """Pairs of X-rays that look like copies of one picture.
+    """Find the pairs of X-rays that look like copies of one picture.
 
     Returns:
         One row a pair, with split, position and file of both: `split_a`, `position_a`, `file_a`, `split_b`, ...
@@ -46,7 +46,7 @@ def near_copies(splits: datasets.DatasetDict) -> pd.DataFrame:
 
 
 def drop_training_copies(splits: datasets.DatasetDict) -> datasets.DatasetDict:
-    """The data set without the training images that have a near-copy in another split."""
+    """Leave out the training images that have a near-copy in another split."""
     if "train" not in splits:
         return splits
     pairs = near_copies(splits)
@@ -56,19 +56,19 @@ def drop_training_copies(splits: datasets.DatasetDict) -> datasets.DatasetDict:
         *across.loc[across["split_b"] == "train", "position_b"],
     }
     logger.warning("Left out %d training images that have a near-copy in another split.", len(copies))
-    kept = [position for position in range(len(splits["train"])) if position not in copies]
-    return datasets.DatasetDict({**splits, "train": splits["train"].select(kept)})
+    remaining = [position for position in range(len(splits["train"])) if position not in copies]
+    return datasets.DatasetDict({**splits, "train": splits["train"].select(remaining)})
 
 
 def count_table(splits: datasets.DatasetDict) -> pd.DataFrame:
-    """Images of each class and masks of each kind, a row a split and their sum."""
+    """Count the images of each class and the masks of each kind: one row a split, and one for all."""
     table = pd.DataFrame({split: _counts(rows) for split, rows in splits.items()}).T
     table.loc["all"] = table.sum()
     return table.astype(int)
 
 
 def describe(splits: datasets.DatasetDict) -> dict:
-    """Counts and a fingerprint of a data set, as a model card tells them.
+    """Return the counts and the fingerprint of a data set, as a model card shows them.
 
     Returns:
         {"fingerprint": first 16 hex digits of the SHA-256 over split, class, name and masks of every row,
@@ -77,9 +77,11 @@ def describe(splits: datasets.DatasetDict) -> dict:
     labels = next(iter(splits.values())).features["label"].names
     table = count_table(splits).drop(index="all").to_dict("index")
     rows = sorted(
-        "/".join([split, labels[row["label"]], row["file"], *(str(row[mask] is not None) for mask in IMAGES[1:])])
+        "/".join(
+            [split, labels[row["label"]], row["file"], *(str(row[mask] is not None) for mask in IMAGE_COLUMNS[1:])]
+        )
         for split in splits
-        for row in undecoded(splits[split]).select_columns(["label", "file", *IMAGES[1:]])
+        for row in undecoded(splits[split]).select_columns(["label", "file", *IMAGE_COLUMNS[1:]])
     )
     return {
         "fingerprint": hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16],

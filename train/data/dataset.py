@@ -1,7 +1,7 @@
 """Chest X-rays for training: a COVID-QU-Ex folder, a saved data set or a Hub id, as one `datasets.DatasetDict`.
 
 The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is
-not the same as a mask that was drawn and is blank; so it is with bounding boxes.
+not the same as a mask that was drawn and is blank. The same holds for bounding boxes.
 """
 
 import logging
@@ -22,13 +22,13 @@ from train.data.selection import leave_source_out, with_classes, with_findings
 logger = logging.getLogger(__name__)
 
 
-def to_dataset(manifest: pd.DataFrame, also: str | None = None) -> datasets.DatasetDict:
-    """The data set of a manifest that `read_folder` made, with the one more column that it was asked for.
+def to_dataset(manifest: pd.DataFrame, extra_column: str | None = None) -> datasets.DatasetDict:
+    """Make a data set from a manifest that `read_folder` made, with one more text column if it has that.
 
-    The images stay where they are until it is saved or pushed.
+    The images stay in their files until the data set is saved or pushed.
     """
     features = datasets.Features(FEATURES | {"label": datasets.ClassLabel(names=class_names(manifest))})
-    extra = [also] if also in manifest and also not in features else []
+    extra = [extra_column] if extra_column in manifest and extra_column not in features else []
     features |= dict.fromkeys(extra, datasets.Value("string"))
     splits = {}
     for split in SPLITS:
@@ -40,18 +40,18 @@ def to_dataset(manifest: pd.DataFrame, also: str | None = None) -> datasets.Data
 
 
 def load(name: str, boxes: str | None = None, label_column: str | None = None) -> datasets.DatasetDict:
-    """Load a data set by what `--dataset` says.
+    """Load the data set that `--dataset` names.
 
     Args:
         name: a COVID-QU-Ex folder, a folder written by `DatasetDict.save_to_disk`, or a Hub id `user/name[@revision]`.
-        boxes: a file of bounding boxes for some of its images, as `read_boxes` takes it.
-        label_column: a column of a folder's metadata.csv that is wanted, too.
+        boxes: a file of bounding boxes for some of the images, as `read_boxes` takes it.
+        label_column: one more column to read from a folder's metadata.csv.
 
     Raises:
-        FileNotFoundError: if a folder holds neither, or the name is neither a folder nor a data set that the Hub gives,
-            or there is no file of boxes.
-        ValueError: if the data has no `image` column, or no `label` column of class names; or if the file of boxes
-            cannot be used, or none of its images is in the data.
+        FileNotFoundError: the folder holds no data set, the name is neither a folder nor a data set that the Hub gives,
+            or there is no such file of boxes.
+        ValueError: the data has no `image` column, or no `label` column of class names; or the file of boxes cannot
+            be used, or none of its images is in the data.
     """
     folder = Path(name)
     if (folder / "dataset_dict.json").is_file():
@@ -65,17 +65,17 @@ def load(name: str, boxes: str | None = None, label_column: str | None = None) -
 
 
 def load_splits(
-    arguments: DataArguments, wanted: Sequence[str] = SPLITS, keep: Mapping[str, Callable[[dict], bool]] | None = None
+    arguments: DataArguments, needed: Sequence[str] = SPLITS, keep: Mapping[str, Callable[[dict], bool]] | None = None
 ) -> datasets.DatasetDict:
-    """Load the splits that a script needs, without what cannot be read.
+    """Load the splits that a script needs, without the images that cannot be read.
 
     Args:
         arguments: the data set and its limits.
-        wanted: the splits that must be there; any others are left out.
-        keep: which rows of a split to use, as `rows.positions` asks; all rows of a split that is not named.
+        needed: the splits to load; the data must have all of them.
+        keep: split -> the condition on its rows, as `rows.positions` takes it; all rows of a split that is not named.
 
     Raises:
-        ValueError: if a wanted split is missing or holds no usable image, no image is of the source to be left out, or
+        ValueError: a needed split is missing or holds no usable image, no image is of the source to be left out, or
             (`strict`) an image cannot be read.
     """
     splits = load(arguments.dataset, arguments.boxes, arguments.label_column)
@@ -83,7 +83,7 @@ def load_splits(
         splits = with_findings(splits, arguments.label_column or "finding", arguments.labels)
     elif arguments.labels is not None or arguments.label_column is not None:
         splits = with_classes(splits, arguments.label_column or "label", arguments.labels)
-    if missing := [split for split in wanted if split not in splits]:
+    if missing := [split for split in needed if split not in splits]:
         raise ValueError(f"{arguments.dataset} has no split {', '.join(missing)}; it has {', '.join(splits)}.")
     report_patients(splits)
     if arguments.drop_duplicates:
@@ -91,7 +91,7 @@ def load_splits(
     if arguments.leave_source_out is not None:
         splits = leave_source_out(splits, arguments.leave_source_out)
     usable = {}
-    for split in wanted:
+    for split in needed:
         limit = arguments.max_train_samples if split == "train" else arguments.max_eval_samples
         usable[split] = drop_unreadable(_some(splits[split], (keep or {}).get(split), limit), arguments.strict)
         if not len(usable[split]):
@@ -118,11 +118,11 @@ def _from_hub(name: str) -> datasets.DatasetDict:
 def _with_boxes(splits: datasets.DatasetDict, path: str) -> datasets.DatasetDict:
     boxes = read_boxes(path)
     files = {file for rows in splits.values() for file in rows["file"]}
-    if strange := sorted(boxes.keys() - files):
-        words = f"{path} has boxes for {len(strange)} images that are not in the data, first {strange[0]}."
-        if len(strange) == len(boxes):
-            raise ValueError(words)
-        logger.warning(words)
+    if unknown := sorted(boxes.keys() - files):
+        message = f"{path} has boxes for {len(unknown)} images that are not in the data, first {unknown[0]}."
+        if len(unknown) == len(boxes):
+            raise ValueError(message)
+        logger.warning(message)
     return datasets.DatasetDict({split: add_boxes(rows, boxes) for split, rows in splits.items()})
 
 
@@ -132,8 +132,8 @@ def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
             f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names "
             "(ClassLabel)."
         )
-    for column, kind in FEATURES.items():
+    for column, feature in FEATURES.items():
         if column not in rows.column_names:
             names = [f"{rows.split}-{i}" for i in range(len(rows))] if column == "file" else [None] * len(rows)
-            rows = rows.add_column(column, names, feature=kind)
+            rows = rows.add_column(column, names, feature=feature)
     return rows

@@ -1,8 +1,9 @@
 """Near-copies among chest X-rays: one radiograph re-encoded, resized, cropped, relit or written on.
 
-Frontal chest X-rays of two people look alike, so there are two looks. The first takes the pairs whose perceptual
-hashes (`imagehash.phash`, 256 bits) are close; as copies are often cropped, the whole of one picture is compared with
-16 crops of the other. The second lays one thumbnail over the other and asks whether their fine detail agrees.
+Frontal chest X-rays of two people look alike, so pairs are compared twice. The first comparison takes the pairs whose
+perceptual hashes (`imagehash.phash`, 256 bits) are close; as copies are often cropped, the whole of one picture is
+compared with 16 crops of the other. The second lays one thumbnail over the other and measures whether their fine detail
+agrees.
 
 Measured on 2,782 X-rays of 256 x 256 pixels from four public collections (1,997 patient numbers):
 
@@ -10,7 +11,7 @@ Measured on 2,782 X-rays of 256 x 256 pixels from four public collections (1,997
   gamma 0.7 or 1.5, more brightness, less contrast, burnt-in text, 2 degrees of turn, 2 % cut off each axis, 8 % cut
   off the top, or crop, gamma, text, resizing and JPEG together; 99 % with 2 % cut off every side, 98 % with 4 %;
   92 % with an equalised histogram, 90 % with JPEG quality 10, 82 % with a black border of 4 %, 71 % turned 3 degrees.
-- Of 3.9 million pairs it takes 392 for a second look and calls 88 near-copies. By eye each of them is one radiograph
+- Of 3.9 million pairs it compares 392 in detail and calls 88 near-copies. By eye each of them is one radiograph
   twice, or two in close succession of one patient; 79 bear two patient numbers, most as two collections hold the same
   picture. No pair joins two people: their highest likeness was 0.91.
 - Time: 5 to 8 ms of a processor core an image. For 33,920 images, by extrapolation: 10 minutes of a core and 0.3 GB.
@@ -27,24 +28,29 @@ from scipy import ndimage
 
 from hub_models.xray.images import ImageRefused, read_image
 
-WORKERS = 2
+WORKERS = 2  # threads
 SIDE = 64  # of a thumbnail; also what `imagehash.phash` shrinks a picture to for 16 x 16 bits
-HASH_SIZE = 16
-SPANS = ((0, 1), (0.06, 0.94), (0, 0.92), (0.08, 1))  # kept of each axis: all, without both ends, without one end
-MAX_DISTANCE = 60  # of 256 bits
-ROWS_AT_ONCE = 16  # small enough for the processor's cache
-MIN_LIKENESS = 0.95
+HASH_SIZE = 16  # bits along each side of a hash
+SPANS = (
+    (0, 1),
+    (0.06, 0.94),
+    (0, 0.92),
+    (0.08, 1),
+)  # shares of each axis in a crop: all, without both ends, without one end
+MAX_DISTANCE_BITS = 60  # of 256 bits
+ROWS_AT_ONCE = 16  # pictures: small enough for the processor's cache
+MIN_LIKENESS = 0.95  # median correlation of blocks
 
 BANDS = ((1.5, 6.0), (0.7, 4.0))  # pixels: standard deviations of a coarse and a fine band-pass
-STEPS = 6
-BLOCK = 8
+STEPS = 6  # of Gauss-Newton in each band, at most
+BLOCK = 8  # pixels: side of a block
 DOWN, ACROSS = (np.indices((SIDE, SIDE)) - (SIDE - 1) / 2).astype(np.float32)
 
 
 def find_duplicates(images: Sequence[str | Path | bytes]) -> list[tuple[int, int]]:
     """Return the pairs of positions i < j, in order, whose pictures are near-copies of one another.
 
-    `images` are files, or their bytes; one that `read_image` refuses takes no part, without a word.
+    `images` are files, or their bytes; those that `read_image` refuses are left out silently.
     """
     with ThreadPoolExecutor(WORKERS) as pool:
         looks = list(pool.map(_first_look, images))
@@ -53,8 +59,8 @@ def find_duplicates(images: Sequence[str | Path | bytes]) -> list[tuple[int, int
             return []
         thumbnails, hashes = zip(*(looks[position] for position in readable), strict=True)
         candidates = _close_pairs(np.stack(hashes), pool)
-        same = pool.map(lambda pair: _same(thumbnails[pair[0]], thumbnails[pair[1]]), candidates)
-        return [(readable[i], readable[j]) for (i, j), alike in zip(candidates, same, strict=True) if alike]
+        matches = pool.map(lambda pair: _is_same(thumbnails[pair[0]], thumbnails[pair[1]]), candidates)
+        return [(readable[i], readable[j]) for (i, j), is_match in zip(candidates, matches, strict=True) if is_match]
 
 
 def _first_look(image: str | Path | bytes) -> tuple[np.ndarray, np.ndarray] | None:
@@ -74,23 +80,23 @@ def _first_look(image: str | Path | bytes) -> tuple[np.ndarray, np.ndarray] | No
 
 
 def _close_pairs(hashes: np.ndarray, pool: Executor) -> list[tuple[int, int]]:
-    """Return the pairs i < j of which some crop of one hashes nearly like the whole other: uint64 (N, crops, words)."""
+    """Return the pairs i < j in which a crop of one hashes nearly like the whole other: uint64 (N, crops, words)."""
     wholes = np.ascontiguousarray(hashes[:, 0].T)
 
     def close_to(start: int) -> set[tuple[int, int]]:
-        found = set()
+        close = set()
         for rows in hashes[start : start + ROWS_AT_ONCE].swapaxes(0, 1):
             distance = np.zeros((len(rows), len(hashes)), dtype=np.uint16)
             for word, whole in enumerate(wholes):
                 distance += np.bitwise_count(rows[:, word, None] ^ whole)
-            found.update(zip(*(places.tolist() for places in np.nonzero(distance <= MAX_DISTANCE)), strict=True))
-        return {tuple(sorted((start + row, other))) for row, other in found if start + row != other}
+            close.update(zip(*(places.tolist() for places in np.nonzero(distance <= MAX_DISTANCE_BITS)), strict=True))
+        return {tuple(sorted((start + row, other))) for row, other in close if start + row != other}
 
     return sorted(set().union(*pool.map(close_to, range(0, len(hashes), ROWS_AT_ONCE))))
 
 
-def _same(thumbnail: np.ndarray, other: np.ndarray) -> bool:
-    """Whether either one, laid over the other, shows the same radiograph: uint8 (64, 64) both."""
+def _is_same(thumbnail: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether either thumbnail, uint8 (64, 64), laid over the other, shows the same radiograph."""
     return any(_likeness(*pair) >= MIN_LIKENESS for pair in ((thumbnail, other), (other, thumbnail)))
 
 

@@ -1,4 +1,4 @@
-"""The lungs of a data set's X-rays, as a UNet outlines them."""
+"""Lungs of a data set's X-rays, as a UNet outlines them."""
 
 import io
 import logging
@@ -16,44 +16,52 @@ from train.data.rows import read_mask
 
 logger = logging.getLogger(__name__)
 
-BATCH = 16
+BATCH_IMAGES = 16
 
 
 def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter) -> datasets.Dataset:
-    """The rows with a column `lungs`: the lungs as the UNet outlines them (blank where it finds none)."""
+    """Return the rows with a column `lungs`: the lungs as the UNet outlines them, blank where it finds none."""
 
     def outline(batch: dict) -> dict:
-        maps = segmenter.probability_maps([read_image(image) for image in batch["image"]])
-        return {"lungs": [png(segmenter.masks(found).lungs) for found in maps]}
+        probabilities = segmenter.probability_maps([read_image(image) for image in batch["image"]])
+        return {"lungs": [png(segmenter.masks(maps).lungs) for maps in probabilities]}
 
     features = datasets.Features({**rows.features, "lungs": datasets.Image()})
-    anew = generate_random_fingerprint()  # a network cannot be hashed to tell whether its outlines are known
-    options = {"batch_size": BATCH, "features": features, "new_fingerprint": anew, "desc": "Outlining the lungs"}
-    return rows.map(outline, batched=True, **options)
+    fingerprint = generate_random_fingerprint()  # a network has no hash by which its outlines could be cached
+    return rows.map(
+        outline,
+        batched=True,
+        batch_size=BATCH_IMAGES,
+        features=features,
+        new_fingerprint=fingerprint,
+        desc="Outlining the lungs",
+    )
 
 
 def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
-    """The rows of `outline_lungs` on which lungs were found; how many were not is said."""
-    found = [position for position, lungs in enumerate(rows["lungs"]) if read_mask(lungs).any()]
-    if len(found) < len(rows):
-        logger.warning("No lungs found on %d of %d images of %s.", len(rows) - len(found), len(rows), rows.split)
-    return rows.select(found)
+    """Leave out the rows of `outline_lungs` that have no lungs; logs how many those are."""
+    with_lungs = [position for position, lungs in enumerate(rows["lungs"]) if read_mask(lungs).any()]
+    if len(with_lungs) < len(rows):
+        logger.warning("No lungs found on %d of %d images of %s.", len(rows) - len(with_lungs), len(rows), rows.split)
+    return rows.select(with_lungs)
 
 
 def png(mask: np.ndarray) -> dict:
-    """A mask, bool (H, W), as an image column stores it."""
+    """Encode a mask, bool (H, W), as an image column stores it."""
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": None}
 
 
 def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments, seed: int) -> datasets.DatasetDict:
-    """The splits as a classifier learns from them: with the lungs as the UNet outlines them, where they have none yet.
+    """Outline the lungs of splits that have none yet, and leave out the rows without lungs.
 
-    Rows without lungs stay in "test" only, where they count as wrong.
+    Rows without lungs stay in "test", where they count as wrong.
 
     Args:
-        seed: of the permutation, where the training labels are to be permuted.
+        splits: the data set.
+        arguments: the UNet, and whether to permute the classes of the training rows.
+        seed: the seed of that permutation.
     """
     if not all("lungs" in rows.column_names for rows in splits.values()):
         segmenter = Segmenter.from_pretrained(resolve("unet", arguments.unet).folder)
@@ -67,6 +75,6 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
 
 
 def permuted(rows: datasets.Dataset, seed: int) -> datasets.Dataset:
-    """The same rows, their classes dealt out anew at random, each as often as before."""
-    dealt = np.random.default_rng(seed).permutation(rows["label"])
-    return rows.remove_columns("label").add_column("label", dealt.tolist(), feature=rows.features["label"])
+    """Permute the classes of the rows at random, so that each is as frequent as before."""
+    labels = np.random.default_rng(seed).permutation(rows["label"])
+    return rows.remove_columns("label").add_column("label", labels.tolist(), feature=rows.features["label"])

@@ -1,4 +1,4 @@
-"""A data set on the Hub, with a card: what it holds, where it comes from, and what to beware of."""
+"""Data sets on the Hub, each with a card: its content, its sources, and what to beware of."""
 
 import datasets
 from huggingface_hub import DatasetCard, HfApi, get_token
@@ -49,9 +49,9 @@ def push(name: str, splits: datasets.DatasetDict, license: str, private: bool = 
 
     Args:
         name: Hub id, `user/name`.
-        splits: what to push.
+        splits: the data set.
         license: terms of the images, as the Hub writes them.
-        private: create the data set for your eyes only.
+        private: create it as a private data set.
 
     Raises:
         ValueError: there is no token, or the Hub refuses or cannot be reached.
@@ -78,12 +78,12 @@ def push(name: str, splits: datasets.DatasetDict, license: str, private: bool = 
 
 
 def describe_splits(name: str, splits: datasets.DatasetDict, license: str) -> str:
-    """The text of the card."""
+    """Write the text of the card."""
     first, rows = next(iter(splits.items()))
     table = count_table(splits)
     lines = [["split", *table.columns], ["---"] * (1 + len(table.columns))]
     lines += [[split, *(f"{count:,}" for count in counts)] for split, *counts in table.itertuples()]
-    sources = sorted({source for part in splits.values() for source in part["source"] if source})
+    sources = sorted({source for rows in splits.values() for source in rows["source"] if source})
     return TEXT.format(
         name=name,
         table="\n".join(f"| {' | '.join(line)} |" for line in lines),

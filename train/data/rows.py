@@ -1,4 +1,4 @@
-"""The rows of an X-ray data set: their columns, and their images and masks as arrays."""
+"""Rows of an X-ray data set: their columns, and their images and masks as arrays."""
 
 import io
 import logging
@@ -16,81 +16,81 @@ from hub_models.xray.masks import MASKS
 
 logger = logging.getLogger(__name__)
 
-IMAGES = ("image", "lung_mask", "infection_mask")
-TEXTS = ("file", "patient", "source", "finding", "caption")
+IMAGE_COLUMNS = ("image", "lung_mask", "infection_mask")
+TEXT_COLUMNS = ("file", "patient", "source", "finding", "caption")
 MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
 BOX_COLUMNS = dict(zip(MASKS, ("lung_boxes", "infection_boxes"), strict=True))
-COLUMNS = (*IMAGES, *BOX_COLUMNS.values(), "label", *TEXTS)
+COLUMNS = (*IMAGE_COLUMNS, *BOX_COLUMNS.values(), "label", *TEXT_COLUMNS)
 FEATURES = (
-    {name: datasets.Image() for name in IMAGES}
+    {name: datasets.Image() for name in IMAGE_COLUMNS}
     | {name: datasets.List(datasets.List(datasets.Value("float32"))) for name in BOX_COLUMNS.values()}
-    | {name: datasets.Value("string") for name in TEXTS}
+    | {name: datasets.Value("string") for name in TEXT_COLUMNS}
 )
 """The type of every column but `label`."""
 SPLITS = ("train", "validation", "test")
-# What Pillow's readers are seen to raise on damaged files; `ImageRefused` is a ValueError.
+# Pillow's readers raise these on damaged files; `ImageRefused` is a ValueError.
 DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
-    """The same rows with every image as `{"path", "bytes"}` or None, which is quick to walk through."""
-    for name in IMAGES:
+    """Return the rows with every image as `{"path", "bytes"}` or None, so that a loop over them decodes nothing."""
+    for name in IMAGE_COLUMNS:
         rows = rows.cast_column(name, datasets.Image(decode=False))
     return rows
 
 
 def source(image: dict) -> str | bytes:
-    """What `read_image` takes, of an image that was not decoded."""
+    """Return the bytes, or else the path, of an image that was not decoded, as `read_image` takes them."""
     return image["bytes"] if image["bytes"] is not None else image["path"]
 
 
 def has_mask(row: dict) -> bool:
-    """Whether anybody drew a mask on this row."""
+    """Return whether anybody drew a mask on this row."""
     return any(row[column] is not None for column in MASK_COLUMNS.values())
 
 
 def has_boxes(row: dict) -> bool:
-    """Whether anybody drew a mask or boxes on this row."""
+    """Return whether anybody drew a mask or boxes on this row."""
     return has_mask(row) or any(row[column] is not None for column in BOX_COLUMNS.values())
 
 
 def is_scored(row: dict) -> bool:
-    """Whether an outline of this row, its class by name, can be scored: a mask was drawn, or nothing is there."""
+    """Return whether outlines of this row can be scored: a mask was drawn, or its class, a name, is the healthy one."""
     return has_mask(row) or row["label"] == HEALTHY
 
 
 def positions(rows: datasets.Dataset, keep: Callable[[dict], bool]) -> list[int]:
-    """Where the rows are that `keep` says yes to; it is given rows with undecoded images and their class by name."""
+    """Return the positions of the rows for which `keep` is true; it gets undecoded images, and the class as a name."""
     names = rows.features["label"].names
     return [i for i, row in enumerate(undecoded(rows)) if keep({**row, "label": names[row["label"]]})]
 
 
 def class_names(rows: datasets.Dataset) -> list[str]:
-    """The classes to learn: those of the column `targets`, of which an image may have several, else of `label`."""
+    """Return the classes to learn: those of `targets`, of which an image may have several, or else of `label`."""
     targets = rows.features.get("targets")
     return (rows.features["label"] if targets is None else targets.feature).names
 
 
 def true_classes(rows: datasets.Dataset | dict[str, list], classes: int | None = None) -> np.ndarray:
-    """What is true of rows, or of a batch of them.
+    """Return the true classes of rows, or of a batch of them.
 
     Args:
-        rows: with `targets` or `label`.
-        classes: how many there are; only a batch, which does not know its features, needs it.
+        rows: a data set or a batch with `targets` or `label`.
+        classes: number of classes; needed for a batch with `targets`, which does not know its features.
 
     Returns:
-        int64 (N,), class positions; or, of rows with `targets`, float32 (N, C): 1 for each class that an image shows.
+        int64 (N,), class positions; for rows with `targets` float32 (N, C), 1 for each class that an image shows.
     """
     if "targets" not in (rows.column_names if isinstance(rows, datasets.Dataset) else rows):
         return np.array(rows["label"][:])
-    shown = np.zeros((len(rows["targets"]), classes or len(class_names(rows))), np.float32)
-    for row, here in zip(shown, rows["targets"], strict=True):
-        row[here] = 1
-    return shown
+    targets = np.zeros((len(rows["targets"]), classes or len(class_names(rows))), np.float32)
+    for target, positions_of_image in zip(targets, rows["targets"], strict=True):
+        target[positions_of_image] = 1
+    return targets
 
 
 def read_mask(mask: dict | Image.Image) -> np.ndarray:
-    """A mask, decoded or not, as bool (H, W): True where it is brighter than half."""
+    """Read a mask, decoded or not, as bool (H, W): True where it is brighter than half."""
     if isinstance(mask, dict):
         data = source(mask)
         mask = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
@@ -98,10 +98,10 @@ def read_mask(mask: dict | Image.Image) -> np.ndarray:
 
 
 def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
-    """Rows whose image and masks can all be read, in one size; the others are named and counted.
+    """Leave out the rows whose image and masks cannot all be read, or differ in size; logs their names and number.
 
     Raises:
-        ValueError: with `strict`, at the first one that cannot be read.
+        ValueError: with `strict`, at the first such row.
     """
     bad = []
     for position, row in enumerate(undecoded(rows)):
@@ -119,29 +119,29 @@ def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
 
 def _unreadable(row: dict) -> str | None:
     shape = None
-    for name in IMAGES:
+    for name in IMAGE_COLUMNS:
         if row[name] is None:
             continue
-        words = f"The {name.replace('_', ' ')} of {row['file']}"
+        title = f"The {name.replace('_', ' ')} of {row['file']}"
         try:
             pixels = read_image(source(row[name])) if name == "image" else read_mask(row[name])
         except DAMAGE as error:
-            return f"{words} cannot be read: {error}"
+            return f"{title} cannot be read: {error}"
         shape = shape or pixels.shape
         if pixels.shape != shape:
-            return f"{words} is {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image {shape[1]} x {shape[0]}."
+            return f"{title} is {pixels.shape[1]} x {pixels.shape[0]} pixels, but its image {shape[1]} x {shape[0]}."
     return None
 
 
 def image_tensor(image: Image.Image, size: int) -> torch.Tensor:
-    """An X-ray as float32 (1, size, size) in 0..1, the whole image resized to the square."""
+    """Return an X-ray as float32 (1, size, size) in 0..1, the whole image resized to the square."""
     grey = torch.from_numpy(read_image(image))[None, None]
     return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 
 def mask_tensor(mask: Image.Image | None, size: int) -> torch.Tensor:
-    """A mask as int8 (1, size, size): 1 inside, 0 outside; -1 everywhere if nobody drew it."""
+    """Return a mask as int8 (1, size, size): 1 inside, 0 outside; -1 everywhere if nobody drew it."""
     if mask is None:
         return torch.full((1, size, size), -1, dtype=torch.int8)
-    drawn = torch.from_numpy(read_mask(mask)).float()[None, None]
-    return (F.interpolate(drawn, (size, size), mode="area")[0] >= 0.5).to(torch.int8)
+    values = torch.from_numpy(read_mask(mask)).float()[None, None]
+    return (F.interpolate(values, (size, size), mode="area")[0] >= 0.5).to(torch.int8)

@@ -1,4 +1,4 @@
-"""Which classes and sources of a data set to learn from."""
+"""The choice of the classes and sources of a data set to learn from."""
 
 import logging
 
@@ -8,41 +8,43 @@ logger = logging.getLogger(__name__)
 
 
 def with_classes(splits: datasets.DatasetDict, column: str, labels: str | None) -> datasets.DatasetDict:
-    """The data set with the values of a column as its classes; rows with any other value are left out and counted.
+    """Take the values of a column as the classes; rows of no class are left out, and their number is logged.
 
     Args:
-        column: of class names or text.
+        splits: the data set.
+        column: a column of class names or of text.
         labels: the classes in logits order, separated by commas; all values of the column, by name, if None.
 
     Raises:
-        ValueError: if there is no such column, a class has no image, or fewer than two classes are named.
+        ValueError: there is no such column, a class has no image, or fewer than two classes are named.
     """
     texts = {split: _texts(rows, column) for split, rows in splits.items()}
-    found = sorted({text for values in texts.values() for text in values if text})
-    names = _named(labels, found, column)
+    values = sorted({text for column_texts in texts.values() for text in column_texts if text})
+    names = _chosen(labels, values, column)
     if len(names) < 2:
         raise ValueError(f"--labels names {', '.join(names)}; a classifier needs at least two classes.")
     return datasets.DatasetDict({split: _relabelled(rows, texts[split], names) for split, rows in splits.items()})
 
 
 def with_findings(splits: datasets.DatasetDict, column: str, labels: str | None) -> datasets.DatasetDict:
-    """The data set with a column `targets`: for each image the classes that it shows, none, one or several.
+    """Add a column `targets`: for each image the classes that it shows, none, one or several.
 
     Args:
-        column: of class names, of texts such as "Edema|Effusion", or of lists of either.
-        labels: the classes in logits order, separated by commas; all that are found, by name, if None.
+        splits: the data set.
+        column: a column of class names, of texts such as "Edema|Effusion", or of lists of either.
+        labels: the classes in logits order, separated by commas; all that the column names, by name, if None.
 
     Raises:
-        ValueError: if there is no such column, or a class has no image.
+        ValueError: there is no such column, or a class has no image.
     """
-    shown = {split: [_parts(value) for value in _texts(rows, column)] for split, rows in splits.items()}
-    found = sorted({name for values in shown.values() for names in values for name in names})
-    names = _named(labels, found, column)
+    findings = {split: [_classes_in(value) for value in _texts(rows, column)] for split, rows in splits.items()}
+    values = sorted({name for rows in findings.values() for row in rows for name in row})
+    names = _chosen(labels, values, column)
     feature = datasets.List(datasets.ClassLabel(names=names))
     return datasets.DatasetDict(
         {
             split: rows.add_column(
-                "targets", [[names.index(n) for n in here if n in names] for here in shown[split]], feature=feature
+                "targets", [[names.index(n) for n in row if n in names] for row in findings[split]], feature=feature
             )
             for split, rows in splits.items()
         }
@@ -50,10 +52,10 @@ def with_findings(splits: datasets.DatasetDict, column: str, labels: str | None)
 
 
 def leave_source_out(splits: datasets.DatasetDict, source: str) -> datasets.DatasetDict:
-    """The test split with one source alone, the others without it.
+    """Reduce the test split to one source, and leave that source out of the others.
 
     Raises:
-        ValueError: if no image is of this source.
+        ValueError: no image is of this source.
     """
     sources = sorted({str(name) for rows in splits.values() for name in set(rows["source"])})
     if source not in sources:
@@ -66,22 +68,22 @@ def leave_source_out(splits: datasets.DatasetDict, source: str) -> datasets.Data
     )
 
 
-def _named(labels: str | None, found: list[str], column: str) -> list[str]:
-    """The classes that `--labels` names, or all that were found."""
-    names = found if labels is None else [label.strip() for label in labels.split(",")]
-    if missing := [name for name in names if name not in found]:
+def _chosen(labels: str | None, values: list[str], column: str) -> list[str]:
+    """Return the classes that `--labels` names, or all values of the column."""
+    names = values if labels is None else [label.strip() for label in labels.split(",")]
+    if missing := [name for name in names if name not in values]:
         raise ValueError(
-            f"No image has {missing[0]!r} in the column {column}; --labels takes {', '.join(map(repr, found))}."
+            f"No image has {missing[0]!r} in the column {column}; --labels takes {', '.join(map(repr, values))}."
         )
     if len(set(names)) < len(names):
         raise ValueError(f"--labels names {', '.join(names)}; name each class once.")
     return names
 
 
-def _parts(value: str | list[str] | None) -> list[str]:
-    """The classes that a value names."""
+def _classes_in(value: str | list[str] | None) -> list[str]:
+    """Return the classes that a value names."""
     if isinstance(value, list):
-        return [name for part in value for name in _parts(part)]
+        return [name for item in value for name in _classes_in(item)]
     return [name.strip() for name in (value or "").split("|") if name.strip()]
 
 
@@ -93,10 +95,12 @@ def _texts(rows: datasets.Dataset, column: str) -> list[str | None]:
 
 
 def _relabelled(rows: datasets.Dataset, texts: list[str | None], names: list[str]) -> datasets.Dataset:
-    kept = [i for i, text in enumerate(texts) if text in names]
-    if len(kept) < len(rows):
-        logger.warning("Left out %d of %d images of %s: of no class.", len(rows) - len(kept), len(rows), rows.split)
-    classes = [names.index(texts[i]) for i in kept]
+    chosen = [i for i, text in enumerate(texts) if text in names]
+    if len(chosen) < len(rows):
+        logger.warning("Left out %d of %d images of %s: of no class.", len(rows) - len(chosen), len(rows), rows.split)
+    classes = [names.index(texts[i]) for i in chosen]
     return (
-        rows.select(kept).remove_columns("label").add_column("label", classes, feature=datasets.ClassLabel(names=names))
+        rows.select(chosen)
+        .remove_columns("label")
+        .add_column("label", classes, feature=datasets.ClassLabel(names=names))
     )

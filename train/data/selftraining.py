@@ -6,27 +6,27 @@ import numpy as np
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
-from train.data.lungs import BATCH, png
+from train.data.lungs import BATCH_IMAGES, png
 from train.data.rows import COLUMNS, positions, read_mask
 
 
 def add_healthy(rows: datasets.Dataset, others: datasets.Dataset, count: int) -> datasets.Dataset:
-    """Rows, and up to `count` of the healthy ones among `others`, which have no mask, with a blank infection mask."""
+    """Add to rows up to `count` healthy ones of `others`, which have no mask, with a blank infection mask."""
     healthy = others.select(positions(others, lambda row: row["label"] == HEALTHY))
     return datasets.concatenate_datasets([rows, _some(healthy, count).map(_blank, features=rows.features)])
 
 
 def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmenter, count: int) -> datasets.Dataset:
-    """Rows, and up to `count` of `others` with the lungs that a UNet outlines on them (self-training, Lee 2013).
+    """Add to rows up to `count` of `others` with the lungs that a UNet outlines on them (self-training, Lee 2013).
 
-    An image on which it finds no lungs is left out. A healthy image gets a blank infection mask, any other none: what
-    the teacher takes for infection is too uncertain to be taught.
+    An image on which it finds no lungs is left out. A healthy image gets a blank infection mask, any other none: the
+    infection that the teacher outlines is too uncertain to learn from.
     """
     classes = others.features["label"].names
 
     def outline(batch: dict) -> dict:
-        maps = teacher.probability_maps([read_image(image) for image in batch["image"]])
-        masks = [teacher.masks(found) for found in maps]
+        probabilities = teacher.probability_maps([read_image(image) for image in batch["image"]])
+        masks = [teacher.masks(maps) for maps in probabilities]
         blank = [classes[label] == HEALTHY for label in batch["label"]]
         return {
             "lung_mask": [png(mask.lungs) for mask in masks],
@@ -36,10 +36,12 @@ def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmen
             ],
         }
 
-    undrawn = _some(others, count)
-    taught = undrawn.map(outline, batched=True, batch_size=BATCH, features=rows.features, desc="Outlining for training")
-    found = positions(taught, lambda row: read_mask(row["lung_mask"]).any())
-    return datasets.concatenate_datasets([rows, taught.select(found)])
+    unlabelled = _some(others, count)
+    outlined = unlabelled.map(
+        outline, batched=True, batch_size=BATCH_IMAGES, features=rows.features, desc="Outlining for training"
+    )
+    with_lungs = positions(outlined, lambda row: read_mask(row["lung_mask"]).any())
+    return datasets.concatenate_datasets([rows, outlined.select(with_lungs)])
 
 
 def _some(rows: datasets.Dataset, count: int) -> datasets.Dataset:

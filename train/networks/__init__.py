@@ -1,1 +1,1 @@
-"""What training starts from: encoders, weights that come by pip, the baseline UNet."""
+"""Networks that training starts from: encoders, weights that come by pip, the baseline UNet."""

@@ -1,4 +1,4 @@
-"""The UNet that projects on this data set start from, to be measured beside the one that ships.
+"""The UNet that projects on this data set start from, to be measured beside the shipped one.
 
 Four levels of two 3 x 3 convolutions with ReLU (64, 128, 256 and 512 channels), halved by max pooling and doubled by
 3 x 3 transposed convolutions, without normalisation: 8.56 million weights. It is trained from scratch on 128 x 128
@@ -37,29 +37,29 @@ RECIPE = {
 
 
 class OriginalUnet(nn.Module, PyTorchModelHubMixin):
-    """Logits float32 (N, 2, S, S) of pixels float32 (N, 1, S, S); S is a multiple of 8."""
+    """The network: logits float32 (N, 2, S, S) of pixels float32 (N, 1, S, S); S is a multiple of 8."""
 
     def __init__(self, channels: tuple[int, ...] = (64, 128, 256, 512), outputs: int = len(MASKS)) -> None:
         super().__init__()
-        self.down = nn.ModuleList(_two(*pair) for pair in zip((1, *channels[:-1]), channels, strict=True))
+        self.down = nn.ModuleList(_two_convolutions(*pair) for pair in zip((1, *channels[:-1]), channels, strict=True))
         pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
         self.widen = nn.ModuleList(nn.ConvTranspose2d(*pair, 3, 2, padding=1, output_padding=1) for pair in pairs)
-        self.up = nn.ModuleList(_two(*pair) for pair in pairs)
+        self.up = nn.ModuleList(_two_convolutions(*pair) for pair in pairs)
         self.head = nn.Conv2d(channels[0], outputs, 1)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """See the class."""
-        features, passed = pixel_values, []
+        """Return the logits, as the class says."""
+        features, levels = pixel_values, []
         for level in self.down:
-            features = level(nn.functional.max_pool2d(features, 2) if passed else features)
-            passed.append(features)
-        for widen, level, before in zip(self.widen, self.up, passed[-2::-1], strict=True):
-            features = level(torch.cat([widen(features), before], dim=1))
+            features = level(nn.functional.max_pool2d(features, 2) if levels else features)
+            levels.append(features)
+        for widen, level, skip in zip(self.widen, self.up, levels[-2::-1], strict=True):
+            features = level(torch.cat([widen(features), skip], dim=1))
         return self.head(features)
 
 
 def new_segmenter(image_size: int) -> Segmenter:
-    """An untrained one."""
+    """Make an untrained segmenter with this network; image_size is the side of its input in pixels."""
     return Segmenter(OriginalUnet(), new_processor(image_size))
 
 
@@ -75,7 +75,7 @@ def load_segmenter(folder: str | Path) -> Segmenter:
     return Segmenter(OriginalUnet.from_pretrained(folder, strict=True), AutoImageProcessor.from_pretrained(folder))
 
 
-def _two(given: int, made: int) -> nn.Sequential:
+def _two_convolutions(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(given, made, 3, padding=1), nn.ReLU(), nn.Conv2d(made, made, 3, padding=1), nn.ReLU()
+        nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()
     )

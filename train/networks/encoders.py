@@ -19,63 +19,65 @@ def load_encoder(network: smp.Unet, encoder: str, weights: str) -> str | None:
     """Fill a UNet's encoder with pretrained weights; colour weights are summed over the channels to fit one.
 
     Args:
+        network: the UNet.
+        encoder: the encoder's name in segmentation_models_pytorch.
         weights: "imagenet", one of `LITES`, "none", a file (.safetensors, or .pth of tensors only) of the encoder's
             tensors, or the folder of a CLIP checkpoint whose image tower is the same network.
 
     Returns:
-        What it starts from, in words; None for random weights.
+        The start of the training in words; None for random weights.
 
     Raises:
-        ValueError: if the tensors do not fit the encoder, or the Hub does not give them.
+        ValueError: the tensors do not fit the encoder, or the Hub does not give them.
     """
     if weights == "none":
         return None
-    state, words = _pretrained(encoder, weights)
-    own = network.encoder.state_dict()
-    if missing := sorted(own.keys() - state.keys()):
+    pretrained, description = _pretrained(encoder, weights)
+    state = network.encoder.state_dict()
+    if missing := sorted(state.keys() - pretrained.keys()):
         raise ValueError(
             f"{weights} does not fit the encoder {encoder}: it lacks {len(missing)} tensors, first {missing[0]}."
         )
-    fitted = {name: _to_one_channel(state[name], tensor) for name, tensor in own.items()}
-    if strange := [name for name, tensor in own.items() if fitted[name].shape != tensor.shape]:
-        raise ValueError(f"{weights} does not fit the encoder {encoder}: {strange[0]} has another shape.")
+    fitted = {name: _to_one_channel(pretrained[name], tensor) for name, tensor in state.items()}
+    if unfit := [name for name, tensor in state.items() if fitted[name].shape != tensor.shape]:
+        raise ValueError(f"{weights} does not fit the encoder {encoder}: {unfit[0]} has another shape.")
     network.encoder.load_state_dict(fitted)
-    return words
+    return description
 
 
 def load_tower(tower: nn.Module, folder: Path) -> None:
-    """Fill a CLIP's image tower with the encoder of a UNet, as far as it goes: it ends before the last convolution.
+    """Fill a CLIP's image tower with the encoder of a UNet, all but the tower's last convolution, which that lacks.
 
-    The tower keeps what the channels of its first layer differ in; their sum becomes the encoder's.
+    The differences between the three colour channels of the first layer stay; their sum becomes the encoder's weights.
 
     Args:
-        tower: timm's network, inside of the CLIP.
-        folder: of the UNet's checkpoint.
+        tower: timm's network inside the CLIP.
+        folder: the folder of the UNet's checkpoint.
 
     Raises:
-        ValueError: if the tower is another network than the encoder.
+        ValueError: the folder holds no such UNet, or the tower is another network than the encoder.
     """
     tensors = load_file(folder / "model.safetensors")
     encoder = {n.removeprefix(ENCODER): t.float() for n, t in tensors.items() if n.startswith(ENCODER)}
-    own = tower.state_dict()
+    state = tower.state_dict()
     if not encoder:
         raise ValueError(f"{folder} holds no UNet whose encoder could be an image tower; name another.")
-    if strange := [name for name, tensor in encoder.items() if not _fits(tensor, own.get(name))]:
-        raise ValueError(f"The encoder of {folder} is another network than the image tower: {strange[0]} has no place.")
+    if unfit := [name for name, tensor in encoder.items() if not _fits(tensor, state.get(name))]:
+        raise ValueError(f"The encoder of {folder} is another network than the image tower: {unfit[0]} has no place.")
     for name, tensor in encoder.items():
-        if own[name].shape == tensor.shape:
-            own[name] = tensor
+        if state[name].shape == tensor.shape:
+            state[name] = tensor
         else:
-            own[name] += (tensor - _to_one_channel(own[name], tensor)) / own[name].shape[1]
-    tower.load_state_dict(own)
+            state[name] += (tensor - _to_one_channel(state[name], tensor)) / state[name].shape[1]
+    tower.load_state_dict(state)
 
 
-def _fits(given: torch.Tensor, own: torch.Tensor | None) -> bool:
-    return own is not None and _to_one_channel(own, given).shape == given.shape
+def _fits(tensor: torch.Tensor, place: torch.Tensor | None) -> bool:
+    return place is not None and _to_one_channel(place, tensor).shape == tensor.shape
 
 
 def _pretrained(encoder: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
-    """The encoder's tensors by name, and what they are in words."""
+    """Return the encoder's tensors by name, and a description of them in words."""
     path = Path(weights)
     if weights == "imagenet":
         return _imagenet(encoder), f"ImageNet weights of {encoder}"
@@ -112,6 +114,6 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} holds no tensors that can be read safely: {reason}.") from error
 
 
-def _to_one_channel(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    is_stem = given.ndim == 4 and given.shape[1] == 3 and wanted.shape[1] == 1
-    return given.sum(dim=1, keepdim=True) if is_stem else given
+def _to_one_channel(tensor: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    is_stem = tensor.ndim == 4 and tensor.shape[1] == 3 and target.shape[1] == 1
+    return tensor.sum(dim=1, keepdim=True) if is_stem else tensor

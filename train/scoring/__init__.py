@@ -1,1 +1,1 @@
-"""Answers of saved models: predictions, metrics, intervals, tables."""
+"""Answers of saved models, and their scores: predictions, metrics, intervals, tables."""

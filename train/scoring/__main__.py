@@ -1,10 +1,10 @@
-"""What each checkpoint in use is worth on the validation split, with each engine and precision that runs it.
+"""Figures of each checkpoint in use on the validation split, with each engine and precision that runs it.
 
     python -m train.scoring --dataset COVID-QU-Ex --output_file runs/quality.json
     python -m hub_models.benchmark --quality runs/quality.json --output_dir runs/benchmark
 
-The second tells these figures beside how soon each network answers. The checkpoints are those that the environment
-chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights.
+The second command shows these figures beside the time that each network takes. The checkpoints are those that the
+environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from train.script.arguments import run
 
 
 def main(argv: list[str] | None = None) -> Quality:
-    """Measure every model that has networks, and write what was found; returns it."""
+    """Measure every model that has networks of its own, and write the figures; returns them."""
     parser = argparse.ArgumentParser(
         prog="python -m train.scoring", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> Quality:
         pipeline = XrayPipeline.from_pretrained(overrides)
         models = {"unet": pipeline.segmenter} | pipeline.classifiers
         models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
-        # 2. What each is worth
+        # 2. Measure each with each engine
         measured, files = {}, {}
         for role, model in models.items():
             folder = pipeline.checkpoints[role].folder
@@ -47,28 +47,28 @@ def main(argv: list[str] | None = None) -> Quality:
             files[role] = files_digest(folder)
             for problem in problems:
                 print(problem)
-    # 3. Written for the benchmark
-    found = Quality(arguments.dataset, measured, files)
-    found.save(arguments.output_file)
+    # 3. Write the figures for the benchmark
+    figures = Quality(arguments.dataset, measured, files)
+    figures.save(arguments.output_file)
     print(f"Wrote {arguments.output_file}; python -m hub_models.benchmark --quality {arguments.output_file} tells it")
-    return found
+    return figures
 
 
 def measure(model: Model, engines: list[Engine], dataset: str) -> Measured:
-    """Engine in words -> what a model is worth with it on the validation split; its own engine stays.
+    """Measure a model on the validation split with each engine: engine in words -> figures. Its own engine stays.
 
     Raises:
         FileNotFoundError: there is no such data set.
         ValueError: the data is not fit for the model.
     """
-    used, rows, found = model.engine, quality.Quality(dataset, model), {}
+    own_engine, images, figures = model.engine, quality.Quality(dataset, model), {}
     try:
         for engine in engines:
             model.engine = engine
-            found[str(engine)] = rows.measure(model) | {"images": rows.images}
+            figures[str(engine)] = images.measure(model) | {"images": images.images}
     finally:
-        model.engine = used
-    return found
+        model.engine = own_engine
+    return figures
 
 
 if __name__ == "__main__":

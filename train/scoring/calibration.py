@@ -8,77 +8,77 @@ from scipy.optimize import minimize_scalar
 from hub_models.models.calibration import Calibration
 from train.scoring.class_metrics import calibration_error, score_probabilities
 
-LEVEL = 0.9
-"""Share of images whose prediction set is meant to hold the true class."""
+SET_LEVEL = 0.9
+"""Share of the images whose prediction set shall hold the true class."""
 
-SMALLEST = 1e-12
-"""What a probability of 0 counts as where its logarithm is taken."""
+MIN_PROBABILITY = 1e-12
+"""The least probability of which a logarithm is taken; smaller ones, such as 0, count as this."""
 
 TEMPERATURES = (0.05, 20.0)
-"""Between which the temperature is looked for."""
+"""The least and the greatest temperature that is tried."""
 
 
-def cooled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """What softmax gives of logits divided by a temperature, float64 (N, C), of what it gave of the logits."""
-    logits = np.log(np.maximum(probabilities, SMALLEST)) / temperature
+def with_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the probabilities, float64 (N, C), that the same logits give once they are divided by a temperature."""
+    logits = np.log(np.maximum(probabilities, MIN_PROBABILITY)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def fit_calibration(probabilities: np.ndarray, references: Sequence[int]) -> Calibration:
-    """The temperature with the least cross-entropy, and the prediction sets of the probabilities that it gives.
+    """Fit the temperature with the least cross-entropy, and the prediction sets of the probabilities that it gives.
 
     The least probability of a set is split conformal prediction's: the ceil((n + 1) * level)-th largest probability of
     a true class (Angelopoulos and Bates 2023, section 1), 0 if there are too few images for the level.
 
     Args:
-        probabilities: float64 (N, C), of the validation split; rows of NaN take no part.
+        probabilities: answers to the validation split, float64 (N, C); rows of NaN take no part.
         references: N class positions.
 
     Raises:
-        ValueError: if no row has an answer.
+        ValueError: no row has an answer.
     """
     answered = ~np.isnan(probabilities).any(axis=1)
-    given, true = probabilities[answered], np.asarray(references)[answered]
-    if not len(given):
+    answers, true = probabilities[answered], np.asarray(references)[answered]
+    if not len(answers):
         raise ValueError("No image of the validation split has an answer, so nothing can be calibrated.")
 
     def cross_entropy(log_temperature: float) -> float:
-        right = cooled(given, np.exp(log_temperature))[np.arange(len(true)), true]
-        return -np.log(np.maximum(right, SMALLEST)).mean()
+        right = with_temperature(answers, np.exp(log_temperature))[np.arange(len(true)), true]
+        return -np.log(np.maximum(right, MIN_PROBABILITY)).mean()
 
     temperature = float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(TEMPERATURES), method="bounded").x))
-    right = np.sort(cooled(given, temperature)[np.arange(len(true)), true])[::-1]
-    rank = int(np.ceil((len(right) + 1) * LEVEL))
-    return Calibration(temperature, float(right[rank - 1]) if rank <= len(right) else 0.0, LEVEL)
+    right = np.sort(with_temperature(answers, temperature)[np.arange(len(true)), true])[::-1]
+    rank = int(np.ceil((len(right) + 1) * SET_LEVEL))
+    return Calibration(temperature, float(right[rank - 1]) if rank <= len(right) else 0.0, SET_LEVEL)
 
 
 def calibration_results(probabilities: np.ndarray, references: Sequence[int], calibration: Calibration) -> dict:
-    """How well calibrated the answers to other images are, and how large their prediction sets.
+    """Measure how well calibrated the answers to other images are, and how large their prediction sets.
 
     Args:
         probabilities: float64 (N, C), calibrated; rows of NaN take no part.
         references: N class positions.
-        calibration: what made them so.
+        calibration: the calibration that was applied to them.
 
     Returns:
-        temperature; ece_before, brier_before: of the same answers with the logits as they were; set_level, set_least:
-        as the calibration has them; set_sizes: how many sets have 1, 2, ... classes; and what `set_scores` gives. {} if
-        there is no prediction set.
+        temperature; ece_before, brier_before: calibration error and Brier score without the temperature; set_level,
+        set_least: those of the calibration; set_sizes: how many sets have 1, 2, ... classes; and the `set_scores`. {}
+        if the calibration has no prediction sets.
     """
     if calibration.least is None:
         return {}
     answered = ~np.isnan(probabilities).any(axis=1)
-    given, true = probabilities[answered], np.asarray(references)[answered]
-    before = cooled(given, 1 / calibration.temperature)
-    sizes = _inside(given, calibration.least).sum(axis=1)
+    answers, true = probabilities[answered], np.asarray(references)[answered]
+    before = with_temperature(answers, 1 / calibration.temperature)
+    sizes = _inside(answers, calibration.least).sum(axis=1)
     return {
         "temperature": calibration.temperature,
         "ece_before": calibration_error(before, true),
         "brier_before": score_probabilities(before, true)["brier"],
         "set_level": calibration.level,
         "set_least": calibration.least,
-        "set_sizes": np.bincount(sizes, minlength=given.shape[1] + 1)[1:].tolist(),
+        "set_sizes": np.bincount(sizes, minlength=answers.shape[1] + 1)[1:].tolist(),
         **set_scores(probabilities, references, calibration),
     }
 
@@ -86,9 +86,10 @@ def calibration_results(probabilities: np.ndarray, references: Sequence[int], ca
 def set_scores(
     probabilities: np.ndarray, references: Sequence[int], calibration: Calibration
 ) -> dict[str, float | None]:
-    """set_coverage, the share of the images whose set holds the true class, and set_size_mean; {} without sets.
+    """Return set_coverage, the share of the images whose set holds the true class, and set_size_mean.
 
-    Arguments as of `calibration_results`. None if no row has an answer.
+    The arguments are those of `calibration_results`. {} if the calibration has no prediction sets; None for both if no
+    row has an answer.
     """
     if calibration.least is None:
         return {}
@@ -101,5 +102,5 @@ def set_scores(
 
 
 def _inside(probabilities: np.ndarray, least: float) -> np.ndarray:
-    """Which classes, bool (N, C), are in the set of each row of probabilities, float64 (N, C)."""
+    """Return which classes, bool (N, C), are in the set of each row of probabilities, float64 (N, C)."""
     return (probabilities >= least) | (probabilities == probabilities.max(axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""The metrics of classes and of their probabilities, as an `evaluate.Metric` that needs no network.
+"""Metrics of classes and of their probabilities, as an `evaluate.Metric` that needs no network.
 
 Precision, recall, F1, AUROC and average precision are those of each class against all others; a macro average is their
 plain mean, so the mean recall is what is also called balanced accuracy. An image without an answer counts as wrong, and
@@ -14,7 +14,7 @@ from hub_models.cards.curves import reliability
 
 
 class Classification(evaluate.Metric):
-    """Accuracy, precision, recall and F1 (per class and macro) and the confusion matrix of single-label predictions."""
+    """Accuracy, precision, recall and F1 (per class and macro), and confusion matrix, of single-label predictions."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -29,7 +29,7 @@ class Classification(evaluate.Metric):
 
 
 def score_classes(predictions: np.ndarray, references: np.ndarray, classes: int) -> dict:
-    """Accuracy, precision, recall, F1 and confusion matrix of class positions (N,); a prediction of -1 is wrong."""
+    """Return accuracy, precision, recall, F1 and confusion matrix of class positions (N,); -1 is a wrong answer."""
     answered = predictions >= 0
     cells = np.bincount(classes * references[answered] + predictions[answered], minlength=classes**2)
     confusion = cells.reshape(classes, classes)
@@ -49,40 +49,40 @@ def score_classes(predictions: np.ndarray, references: np.ndarray, classes: int)
 
 
 def classification_scores(predictions: np.ndarray, references: np.ndarray, classes: int) -> dict:
-    """`Classification` of class positions (N,) among `classes` classes."""
+    """Compute `Classification` of class positions (N,) among `classes` classes."""
     metric = Classification(keep_in_memory=True)
     return metric.compute(predictions=predictions, references=references, classes=classes)
 
 
 def score_probabilities(probabilities: np.ndarray, references: np.ndarray) -> dict[str, float | list[float] | None]:
-    """AUROC and average precision, per class and macro; Brier score; expected calibration error.
+    """Return AUROC and average precision, per class and macro, Brier score and expected calibration error.
 
     Args:
-        probabilities: float64 (N, C); a row of NaN is no answer.
+        probabilities: float64 (N, C); NaN in the row of an unanswered image.
         references: int64 (N,), class positions.
 
     Returns:
-        None of a class that no image or every image belongs to, which is left out of the means, and of all without
-        an answer.
+        The scores; None for a class that no image or every image belongs to, which is left out of the means, and None
+        for all scores if no image has an answer.
     """
     true = np.eye(probabilities.shape[1])[references]
     answered = ~np.isnan(probabilities).any(axis=1)
-    given = probabilities[answered]
+    answers = probabilities[answered]
     return _ranking(true, probabilities) | {
-        "brier": float(np.square(given - true[answered]).sum(axis=1).mean()) if len(given) else None,
-        "ece": calibration_error(given, references[answered]) if len(given) else None,
+        "brier": float(np.square(answers - true[answered]).sum(axis=1).mean()) if len(answers) else None,
+        "ece": calibration_error(answers, references[answered]) if len(answers) else None,
     }
 
 
 def score_findings(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float | list[float] | None]:
-    """AUROC and average precision where an image may show several classes, per class and macro.
+    """Return AUROC and average precision, per class and macro, where an image may show several classes.
 
     Args:
-        probabilities: float64 (N, C), each class for itself; a row of NaN is no answer.
+        probabilities: float64 (N, C), one for each class by itself; NaN in the row of an unanswered image.
         targets: (N, C), 1 for each class that an image shows.
 
     Returns:
-        Those, None as in `score_probabilities`; and images_per_class, how many show each.
+        The scores, None as in `score_probabilities`; and images_per_class, how many images show each class.
     """
     return _ranking(targets, probabilities) | {"images_per_class": targets.sum(axis=0).astype(int).tolist()}
 
@@ -92,20 +92,21 @@ def _ranking(true: np.ndarray, probabilities: np.ndarray) -> dict[str, float | l
     both = true.any(axis=0) & ~true.all(axis=0)
     scores = {}
     for name, metric in (("auroc", auroc), ("average_precision", average_precision)):
-        each = [metric(ranked[:, i], true[:, i]) if both[i] else None for i in range(len(both))]
-        known = [value for value in each if value is not None]
-        scores |= {f"{name}_macro": float(np.mean(known)) if known else None, f"{name}_per_class": each}
+        per_class = [metric(ranked[:, i], true[:, i]) if both[i] else None for i in range(len(both))]
+        values = [value for value in per_class if value is not None]
+        scores |= {f"{name}_macro": float(np.mean(values)) if values else None, f"{name}_per_class": per_class}
     return scores
 
 
 def auroc(scores: np.ndarray, true: np.ndarray) -> float:
-    """Share of pairs in which the true one has the higher score, ties counting half (Mann-Whitney U).
+    """Return the share of pairs of a true and a false image in which the true one scores higher (Mann-Whitney U).
 
-    scikit-learn's figure, many times sooner, which a thousand bootstrap samples need; so is `average_precision`.
+    Ties count half. The value is scikit-learn's, computed many times faster, which a thousand bootstrap samples need;
+    the same holds for `average_precision`.
 
     Args:
         scores: float (N,).
-        true: bool (N,), neither all nor none.
+        true: bool (N,), with both True and False.
     """
     positive = int(true.sum())
     above = rankdata(scores)[true].sum() - positive * (positive + 1) / 2
@@ -113,16 +114,18 @@ def auroc(scores: np.ndarray, true: np.ndarray) -> float:
 
 
 def average_precision(scores: np.ndarray, true: np.ndarray) -> float:
-    """The precision at each score, weighted by the recall that it adds; arguments as of `auroc`."""
+    """Return the mean precision at each score, weighted by the recall that it adds; arguments are those of `auroc`."""
     order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(true[order])
+    hits = np.cumsum(true[order])
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each run of equal scores
-    added = np.diff(found[last], prepend=0)
-    return float((added * found[last] / (last + 1)).sum() / found[-1])
+    added = np.diff(hits[last], prepend=0)
+    return float((added * hits[last] / (last + 1)).sum() / hits[-1])
 
 
 def calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:
-    """Expected calibration error of the most probable class over `BINS` bins of equal mass (Nguyen and O'Connor 2015).
+    """Return the expected calibration error of the most probable class (Nguyen and O'Connor 2015).
+
+    The bins of `hub_models.cards.curves.reliability` hold equally many images.
 
     Args:
         probabilities: float64 (N, C), N at least 1.
@@ -133,15 +136,15 @@ def calibration_error(probabilities: np.ndarray, references: np.ndarray) -> floa
 
 
 def mcnemar(right: np.ndarray, others: np.ndarray) -> dict[str, int | float]:
-    """Whether two classifiers err equally often on the same images: McNemar's test, exact.
+    """Test whether two classifiers err equally often on the same images: McNemar's test, exact.
 
     Args:
-        right: bool (N,), where the one is right.
-        others: bool (N,), where the other is.
+        right: bool (N,), the images on which the first classifier is right.
+        others: bool (N,), those on which the second is right.
 
     Returns:
-        only_first, only_second: images that only the one or the other has right; p: two-sided probability of such a
-        difference if both erred equally often.
+        only_first, only_second: numbers of images on which only the first or only the second is right; p: two-sided
+        probability of such a difference if both erred equally often.
     """
     only_first, only_second = int((right & ~others).sum()), int((~right & others).sum())
     differing = only_first + only_second

@@ -5,7 +5,7 @@ from hub_models.pipeline import XrayPipeline
 from hub_models.xray.masks import MASKS
 from train.scoring.markdown import table
 
-AVERAGED = {
+MACRO_SCORES = {
     "accuracy": "Accuracy",
     "precision_macro": "Precision, macro",
     "recall_macro": "Recall, macro",
@@ -22,7 +22,7 @@ PROBABILITIES = {
     "set_coverage": "Sets that hold the true class",
     "set_size_mean": "Classes in a set, mean",
 }
-EACH = {
+PER_CLASS = {
     "precision_per_class": "Precision",
     "recall_per_class": "Recall",
     "f1_per_class": "F1",
@@ -37,11 +37,19 @@ name the source instead. Read it beside controls such as the accuracy with the l
 def report(
     metrics: dict, outlines: dict[str, dict], classes: dict[str, dict], labels: list[str], pipeline: XrayPipeline
 ) -> str:
-    """What `train.compare` measured, of each UNet and of each role, every figure with what it was measured on."""
+    """Write the report of `train.compare`: every figure of each UNet and role, with the images it was measured on.
+
+    Args:
+        metrics: the content of metrics.json.
+        outlines: UNet -> the scores of its outlines.
+        classes: role -> the scores of its classes.
+        labels: the classes, in the order of the scores.
+        pipeline: the checkpoints that were measured.
+    """
     images = metrics["images"]
     pairs, sources, costs = ([list(row.values()) for row in metrics[name]] for name in ("pairs", "sources", "costs"))
     checkpoints = [[c.role, c.name, c.origin, c.revision or "-"] for c in pipeline.checkpoints.values()]
-    parts = [
+    sections = [
         f"# All checkpoints on the split {metrics['split']} ({images:,} images)",
         table(["Role", "Checkpoint", "Origin", "Revision"], checkpoints),
         *outline_tables(outlines),
@@ -57,19 +65,23 @@ def report(
         table(["Role", "Parameters", "MB", "Engine", "ms, median"], costs),
         CAVEAT,
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(sections) + "\n"
 
 
 def class_tables(classes: dict[str, dict], labels: list[str]) -> list[str]:
-    """The figures of each classifier: averages with intervals, classes, and what its probabilities are worth."""
-    averaged = [[role, *(with_interval(s, name) for name in AVERAGED), s["no_answer"]] for role, s in classes.items()]
-    each = [
-        [role, label, *(s[name][i] for name in EACH)] for role, s in classes.items() for i, label in enumerate(labels)
+    """Write the figures of each classifier: averages with intervals, classes, and calibration."""
+    averages = [
+        [role, *(with_interval(s, name) for name in MACRO_SCORES), s["no_answer"]] for role, s in classes.items()
+    ]
+    per_class = [
+        [role, label, *(s[name][i] for name in PER_CLASS)]
+        for role, s in classes.items()
+        for i, label in enumerate(labels)
     ]
     calibrated = [[role, *(s.get(name) for name in PROBABILITIES)] for role, s in classes.items()]
     return [
-        table(["Role", *AVERAGED.values(), "No answer"], averaged),
-        table(["Role", "Class", *EACH.values()], each),
+        table(["Role", *MACRO_SCORES.values(), "No answer"], averages),
+        table(["Role", "Class", *PER_CLASS.values()], per_class),
         "What the probabilities are worth. ECE: expected calibration error, 15 bins of equal mass; *before*: without "
         "the temperature that was fitted on the validation split. Sets: split conformal prediction at 90 %.",
         table(["Role", *PROBABILITIES.values()], calibrated),
@@ -77,12 +89,12 @@ def class_tables(classes: dict[str, dict], labels: list[str]) -> list[str]:
 
 
 def outline_tables(outlines: dict[str, dict]) -> list[str]:
-    """The figures of each UNet: overlaps with what was drawn, distances, and what is outlined where nothing is."""
+    """Write the figures of each UNet: overlaps with the drawn masks, distances, and false infections."""
     overlaps = [
-        [name, mask, words, scores["images_all" if "all" in average else "images"]]
+        [name, mask, title, scores["images_all" if "all" in average else "images"]]
         + [scores[f"{score}_{average}"] for score in OVERLAPS]
         for mask in MASKS
-        for average, words in AVERAGES.items()
+        for average, title in AVERAGES.items()
         for name, masks in outlines.items()
         for scores in [masks[mask]]
     ]
@@ -98,5 +110,5 @@ def outline_tables(outlines: dict[str, dict]) -> list[str]:
         "How far the outlines of the lungs lie apart (HD95), in pixels:",
         table(["UNet", "Images", "HD95, mean per image"], distances),
         "Infection outlined on healthy images, where there is none:",
-        table(["UNet", "Images", *(words for _, words in HEALTHY_METRICS.values())], healthy),
+        table(["UNet", "Images", *(title for _, title in HEALTHY_METRICS.values())], healthy),
     ]

@@ -1,4 +1,4 @@
-"""What the saved models say of the rows of a data set; every figure that is reported is made from these answers."""
+"""Answers of saved models to the rows of a data set; every reported figure is made from these answers."""
 
 import logging
 from collections.abc import Sequence
@@ -20,32 +20,32 @@ logger = logging.getLogger(__name__)
 
 
 def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifier]:
-    """The classifiers that score exactly these classes; others, and a fusion without parts, are named and left out."""
-    fitting = {}
+    """Return the classifiers that score exactly these classes; logs the others, and a fusion without its parts."""
+    chosen = {}
     for role, classifier in pipeline.classifiers.items():
         if isinstance(classifier, FusionClassifier) and classifier.parts is None:
             logger.warning("Left out %s: %s", role, classifier.problem)
         elif sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
-            fitting[role] = classifier
+            chosen[role] = classifier
         else:
-            scored, given = ", ".join(classifier.labels), ", ".join(labels)
-            logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, given)
-    return fitting
+            scored, classes = ", ".join(classifier.labels), ", ".join(labels)
+            logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, classes)
+    return chosen
 
 
 def class_probabilities(
     classifier: Classifier | partial, rows: datasets.Dataset, description: str, labels: Sequence[str] | None = None
 ) -> np.ndarray:
-    """What a classifier says of rows made by `outline_lungs`.
+    """Return a classifier's probabilities for rows made by `outline_lungs`.
 
     Args:
-        classifier: any, perhaps with prompts of its own; the labels must then be given.
+        classifier: the classifier, or a partial call of it with other prompts, for which labels are needed.
         rows: N rows.
-        description: of the progress bar.
-        labels: its classes in the order of the columns; in its own order if not given.
+        description: text of the progress bar.
+        labels: the classes in the order of the columns; the classifier's own order if None.
 
     Returns:
-        float64 (N, C): probabilities; NaN on a row where its view needs lungs and none were found.
+        float64 (N, C): probabilities; NaN on a row where the classifier's view needs lungs and there are none.
     """
     labels = classifier.labels if labels is None else labels
     answers = np.full((len(rows), len(labels)), np.nan)
@@ -59,10 +59,10 @@ def class_probabilities(
 
 
 def classification_results(probabilities: np.ndarray, references: Sequence[int]) -> dict:
-    """Scores of the most probable classes against the true ones, and of the probabilities.
+    """Score the most probable classes against the true ones, and the probabilities.
 
     Args:
-        probabilities: float64 (N, C); a row of NaN is no answer.
+        probabilities: float64 (N, C); NaN in the row of an unanswered image.
         references: N class positions.
     """
     predictions = best_classes(probabilities)
@@ -72,6 +72,6 @@ def classification_results(probabilities: np.ndarray, references: Sequence[int])
 
 
 def best_classes(probabilities: np.ndarray) -> np.ndarray:
-    """Position of the most probable class of each row, int64 (N,), of float64 (N, C); -1 for a row of NaN."""
+    """Return each row's most probable class, int64 (N,), of probabilities float64 (N, C); -1 for a row of NaN."""
     unanswered = np.isnan(probabilities).any(axis=1)
     return np.where(unanswered, -1, np.nan_to_num(probabilities).argmax(axis=1))

@@ -1,4 +1,4 @@
-"""Plots of what classifiers answered, as PNG files."""
+"""Plots of the answers of classifiers, as PNG files."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def save_curves(
     """Draw the ROC (roc.png) and precision-recall curves (pr.png) of each class against the others, a panel a class.
 
     Args:
-        answers: classifier -> probabilities float64 (N, C); a row of NaN is no answer, and ranks last.
+        answers: classifier -> probabilities float64 (N, C); NaN in the row of an unanswered image, which ranks last.
         references: int64 (N,), class positions.
         labels: names of the C classes.
-        title: of both figures.
-        folder: where they are written.
+        title: title of both figures.
+        folder: the folder that gets both files.
     """
     for name, display in (("roc", RocCurveDisplay), ("pr", PrecisionRecallDisplay)):
         figure = Figure(figsize=(4.2 * len(labels), 4.4), layout="tight")
@@ -44,13 +44,13 @@ def save_curves(
 
 
 def save_reliability(answers: dict[str, np.ndarray], references: np.ndarray, title: str, path: Path) -> None:
-    """Draw how often each classifier's most probable class is right against how probable it called it.
+    """Draw how often each classifier's most probable class is right, against its probability.
 
     Args:
         answers: classifier -> probabilities float64 (N, C); rows of NaN take no part.
         references: int64 (N,), class positions.
-        title: of the figure.
-        path: of the PNG file.
+        title: title of the figure.
+        path: the PNG file to write.
     """
     figure = Figure(figsize=(5.2, 4.8), layout="tight")
     axes = figure.subplots()

@@ -1,6 +1,6 @@
-"""The answers to every test image, kept beside a checkpoint as predictions.csv, and the scores made from them.
+"""Records of the answers to every test image (predictions.csv beside a checkpoint), and the scores made from them.
 
-Scores come from the record as it is written, so that whoever has the file can make them again.
+Scores are made from the record as it was written, so that everybody who has the file can make them again.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,13 +19,13 @@ from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
-from train.data.lungs import BATCH
+from train.data.lungs import BATCH_IMAGES
 from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask, true_classes
 from train.scoring.calibration import calibration_results, set_scores
 from train.scoring.class_metrics import score_classes, score_findings, score_probabilities
 from train.scoring.evaluation import best_classes, classification_results
 from train.scoring.mask_metrics import (
-    BINS,
+    HISTOGRAM_BINS,
     hausdorff95,
     pixel_counts,
     probability_histogram,
@@ -40,32 +40,33 @@ ANSWERS = (
     *(f"{mask} {name}" for mask in MASKS for name in (*COUNTS, *SIDES)),
     "lungs hd95",
 )
-LEVEL, RESAMPLES = 0.95, 1000
+INTERVAL_LEVEL, RESAMPLES = 0.95, 1000
 DECIMALS = 6
 
 
 def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFrame:
-    """What a segmenter outlines on the rows that can be scored: those with a mask, and healthy ones.
+    """Record a segmenter's outlines on the rows that can be scored: those with a mask, and healthy ones.
 
     Returns:
-        One row an image: file, patient, label; `MASK found`, the pixels outlined; and of each drawn mask, at the size
-        of the image, the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`, the histograms of
-        `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew one.
+        One row an image: file, patient, label; `MASK found`, the number of pixels outlined; and, at the size of the
+        image, for each drawn mask the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`, the
+        `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew it.
     """
     rows = rows.select(positions(rows, is_scored))
     classes = rows.features["label"].names
     answers = []
-    for batch in tqdm(rows.iter(BATCH), desc="Segmenting", total=-(-len(rows) // BATCH)):
-        maps = segmenter.probability_maps([read_image(image) for image in batch["image"]])
+    for batch in tqdm(rows.iter(BATCH_IMAGES), desc="Segmenting", total=-(-len(rows) // BATCH_IMAGES)):
+        probabilities = segmenter.probability_maps([read_image(image) for image in batch["image"]])
         answers += [
-            _answers(found, segmenter.masks(found), drawn) for found, drawn in zip(maps, _drawn(batch), strict=True)
+            _answers(maps, segmenter.masks(maps), truths)
+            for maps, truths in zip(probabilities, _drawn_masks(batch), strict=True)
         ]
     labels = [classes[position] for position in rows["label"]]
     return _identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
 
 
-def _drawn(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
-    """The masks of each row of a batch that somebody drew, by name."""
+def _drawn_masks(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
+    """Return for each row of a batch the masks that somebody drew, bool (H, W), by name."""
     columns = [batch[column] for column in MASK_COLUMNS.values()]
     return [
         {name: read_mask(mask) for name, mask in zip(MASKS, masks, strict=True) if mask is not None}
@@ -73,31 +74,32 @@ def _drawn(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
     ]
 
 
-def _answers(maps: np.ndarray, masks: Masks, drawn: dict[str, np.ndarray]) -> dict[str, int | float | str]:
+def _answers(maps: np.ndarray, masks: Masks, truths: dict[str, np.ndarray]) -> dict[str, int | float | str]:
     answers: dict[str, int | float | str] = {f"{name} found": int(getattr(masks, name).sum()) for name in MASKS}
     for i, name in enumerate(MASKS):
-        found, truth = getattr(masks, name), drawn.get(name)
-        counts = (-1, -1, -1) if truth is None else pixel_counts(found, truth)
+        truth = truths.get(name)
+        counts = (-1, -1, -1) if truth is None else pixel_counts(getattr(masks, name), truth)
         answers |= {f"{name} {count}": value for count, value in zip(COUNTS, counts, strict=True)}
-        histogram = ("", "") if truth is None else map(_words, probability_histogram(maps[i], truth))
-        answers |= {f"{name} {side}": words for side, words in zip(SIDES, histogram, strict=True)}
-    lungs = drawn.get("lungs")
+        histogram = ("", "") if truth is None else map(_as_text, probability_histogram(maps[i], truth))
+        answers |= {f"{name} {side}": text for side, text in zip(SIDES, histogram, strict=True)}
+    lungs = truths.get("lungs")
     has_lungs = lungs is not None and lungs.any()
     return answers | {"lungs hd95": hausdorff95(masks.lungs, lungs) if has_lungs else np.nan}
 
 
-def _words(histogram: np.ndarray) -> str:
+def _as_text(histogram: np.ndarray) -> str:
     return " ".join(map(str, histogram))
 
 
 def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """One row an image: file, patient, label and the probability of each class, NaN where there was no answer.
+    """Record a classifier's answers: one row an image with file, patient, label and `p CLASS`, NaN without an answer.
 
-    Where an image may show several classes, `is CLASS` says whether it shows each, and there is no label.
+    Where an image may show several classes, `is CLASS` is 1 for each that it shows, else 0, and there is no label.
 
     Args:
-        rows: N rows, whose classes are `labels`, in this order.
-        probabilities: float64 (N, C), as `class_probabilities` gives it.
+        rows: N rows.
+        probabilities: float64 (N, C), as `class_probabilities` returns it.
+        labels: the C classes of the rows, in their order.
     """
     true = true_classes(rows)
     if true.ndim == 1:
@@ -109,13 +111,13 @@ def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Se
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
-    """The scores of an `outlines_record`, each with its interval: of each of `MASKS`, and of the healthy images."""
+    """Score an `outlines_record`: scores with intervals of each of `MASKS`, and of the "healthy" images."""
     results = {}
     for mask in MASKS:
         rows = record[record[f"{mask} true_positive"] >= 0]
         counts = rows[[f"{mask} {name}" for name in COUNTS]].to_numpy(np.int64)
-        inside, outside = ([list(map(int, words.split())) for words in rows[f"{mask} {side}"]] for side in SIDES)
-        histograms = np.stack([inside, outside], axis=1) if len(rows) else np.zeros((0, 2, BINS), np.int64)
+        inside, outside = ([list(map(int, text.split())) for text in rows[f"{mask} {side}"]] for side in SIDES)
+        histograms = np.stack([inside, outside], axis=1) if len(rows) else np.zeros((0, 2, HISTOGRAM_BINS), np.int64)
         distances = rows["lungs hd95"].to_numpy(float) if mask == "lungs" else None
         results[mask] = _with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
     healthy = record[record["label"] == HEALTHY]
@@ -135,12 +137,12 @@ def _score_mask(counts: np.ndarray, histograms: np.ndarray, distances: np.ndarra
 
 
 def _with_intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Scores of all images, and their `intervals`."""
+    """Return the scores of all images, and their `intervals`."""
     return score(np.arange(len(patients))) | intervals(score, patients)
 
 
 def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Calibration) -> dict:
-    """Of a `classes_record`: what `classification_results` gives, with intervals, and how well calibrated it is."""
+    """Score a `classes_record`: its `classification_results`, their intervals, and its `calibration_results`."""
     probabilities = record[[f"p {label}" for label in labels]].to_numpy()
     if f"is {labels[0]}" in record:
         targets = record[[f"is {label}" for label in labels]].to_numpy()
@@ -160,30 +162,31 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
 
 
 def intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Percentile bootstrap intervals of those scores that are one float.
+    """Compute percentile bootstrap intervals of those scores that are a single float.
 
     Patients are drawn with replacement, each with all of their images (Efron and Tibshirani 1993, chapters 8 and 13).
 
     Args:
-        score: gives the scores of the images at some positions, int64 (M,), which may repeat.
+        score: returns the scores of the images at some positions, int64 (M,), which may repeat.
         patients: patient of each image, (N,).
 
     Returns:
-        {"intervals": {name: [low, high]}, "bootstrap": how they were made}; {} for fewer than two patients.
+        {"intervals": {name: [low, high]}, "bootstrap": {"patients": n, "resamples": n, "level": 0.95}}; {} for fewer
+        than two patients.
     """
     groups = list(pd.Series(patients).groupby(patients).indices.values())
     if len(groups) < 2:
         return {}
     rng = np.random.default_rng(0)
     draws = [np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(RESAMPLES)]
-    drawn = pd.DataFrame([score(draw) for draw in draws]).select_dtypes(float)
-    bounds = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    how = {"patients": len(groups), "resamples": RESAMPLES, "level": LEVEL}
-    return {"intervals": {name: bounds[name].tolist() for name in bounds}, "bootstrap": how}
+    samples = pd.DataFrame([score(draw) for draw in draws]).select_dtypes(float)
+    bounds = samples.quantile([(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
+    bootstrap = {"patients": len(groups), "resamples": RESAMPLES, "level": INTERVAL_LEVEL}
+    return {"intervals": {name: bounds[name].tolist() for name in bounds}, "bootstrap": bootstrap}
 
 
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Write a record into a checkpoint folder, and read it back as others will."""
+    """Write a record into a checkpoint's folder, and return it as it is read from there."""
     as_cells(record).to_csv(folder / RECORD_FILE, index=False)
     return load_record(folder)
 
@@ -196,7 +199,7 @@ def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
 
 
 def _identity(rows: datasets.Dataset) -> pd.DataFrame:
-    """File, and a number for the patient; a row whose patient is not known is a patient of its own."""
+    """Return file, and a number for the patient; a row whose patient is not known is a patient of its own."""
     patients = [patient if patient is not None else ("unknown", i) for i, patient in enumerate(rows["patient"])]
     numbers, _ = pd.factorize(pd.Series(patients, dtype=object))
     return pd.DataFrame({"file": rows["file"][:], "patient": numbers})

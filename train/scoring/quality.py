@@ -1,4 +1,4 @@
-"""What a model is worth on the validation split, before and after it was made faster."""
+"""Figures of a model on the validation split, before and after it was made faster."""
 
 from collections.abc import Iterator
 
@@ -18,13 +18,18 @@ from train.scoring.predictions import outlines_record, outlines_scores
 
 
 class Quality:
-    """The validation images that a model is measured on, those with a mask for a UNet, and training images to show it.
+    """The validation images that a model is measured on, and the training images beside them.
+
+    Args:
+        dataset: the data set, as the training scripts take it; for a UNet its validation images without a mask are
+            left out.
+        model: the model to be measured.
 
     Attributes:
-        images: how many validation images there are.
+        images: number of validation images.
 
     Raises:
-        ValueError: the data has other classes than the model, or is otherwise not fit for it.
+        ValueError: the data has other classes than the model, or cannot be used to measure it.
     """
 
     def __init__(self, dataset: str, model: Segmenter | Classifier) -> None:
@@ -37,39 +42,39 @@ class Quality:
         self.images = len(self.validation)
         self._first: np.ndarray | None = None
 
-    def shown(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """Training images, float32 (H, W), drawn by lot, each with its lungs, bool (H, W), where they were outlined."""
+    def training_images(self, count: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield random training images, float32 (H, W), each with its lungs, bool (H, W), or None without outlines."""
         order = np.random.default_rng(0).permutation(len(self.training))[:count]
         for row in self.training.select(order):
             yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
 
     def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
-        """What a model is worth now.
+        """Measure a model as it is now.
 
         Returns:
-            Of a UNet the mean Dice of each mask, "MASK dice"; of a classifier its "accuracy" and its "agreement", the
-            share of the images to which it answers the class that it answered when it was measured first.
+            For a UNet the mean Dice of each mask, "MASK dice"; for a classifier its "accuracy", and its "agreement":
+            the share of the images to which it answers the same class as in the first measurement.
 
         Raises:
             ValueError: no validation image has a mask that is not blank.
         """
         if isinstance(model, Segmenter):
             scores = outlines_scores(outlines_record(self.validation, model))
-            drawn = [mask for mask in MASKS if scores[mask]["images"]]
-            if not drawn:
+            masks = [mask for mask in MASKS if scores[mask]["images"]]
+            if not masks:
                 raise ValueError("No validation image has a mask that is not blank; there is no Dice to be measured.")
-            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in drawn}
+            return {f"{mask} dice": scores[mask]["dice_mean_per_image"] for mask in masks}
         answers = class_probabilities(model, self.validation, "Measuring")
         order = [model.labels.index(name) for name in self.validation.features["label"].names]
-        found = best_classes(answers[:, order])
-        self._first = found if self._first is None else self._first
-        accuracy = score_classes(found, true_classes(self.validation), len(order))["accuracy"]
-        return {"accuracy": accuracy, "agreement": float((found == self._first).mean())}
+        predictions = best_classes(answers[:, order])
+        self._first = predictions if self._first is None else self._first
+        accuracy = score_classes(predictions, true_classes(self.validation), len(order))["accuracy"]
+        return {"accuracy": accuracy, "agreement": float((predictions == self._first).mean())}
 
 
 def _check_classes(dataset: str, names: list[str], model: Classifier) -> None:
     if getattr(model, "multi_label", False):
         raise ValueError("An X-ray may have several of this model's classes; it has no accuracy to be measured.")
     if sorted(names) != sorted(model.labels):
-        given, scored = ", ".join(names), ", ".join(model.labels)
-        raise ValueError(f"{dataset} has the classes {given}; this model scores {scored}: give data of these.")
+        classes, scored = ", ".join(names), ", ".join(model.labels)
+        raise ValueError(f"{dataset} has the classes {classes}; this model scores {scored}: give data of these.")

@@ -1,4 +1,4 @@
-"""From which probability a pixel belongs to a mask: chosen on the validation split, saved with the weights."""
+"""Thresholds of the masks, chosen on the validation split: the least probability of a pixel that belongs to one."""
 
 import datasets
 import numpy as np
@@ -9,23 +9,25 @@ from hub_models.models.unet import Segmenter
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask
-from train.scoring.mask_metrics import MARKED, overlaps, pixel_counts
+from train.scoring.mask_metrics import MARKED_SHARE, overlaps, pixel_counts
 
 CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
-ALLOWED = 1 / 15
-"""Share of the healthy validation images that may be marked, over `MARKED` of their lungs, by the chosen threshold."""
+MAX_MARKED_IMAGES = 1 / 15
+"""Share of the healthy validation images on which the chosen threshold may mark over `MARKED_SHARE` of the lungs."""
 
 
-def choose_thresholds(segmenter: Segmenter, rows: datasets.Dataset, allowed: float = ALLOWED) -> dict[str, float]:
-    """For each of `MASKS` the candidate with the best mean Dice over the images whose drawn mask is not blank.
+def choose_thresholds(
+    segmenter: Segmenter, rows: datasets.Dataset, allowed: float = MAX_MARKED_IMAGES
+) -> dict[str, float]:
+    """Choose for each of `MASKS` the candidate with the best mean Dice over the images whose drawn mask is not blank.
 
-    For infection only candidates are considered that leave all but a share of the healthy images unmarked; if none
-    does, the one that marks the fewest. A mask that nobody drew on these rows keeps the segmenter's threshold.
+    For infection, only the candidates take part that mark few enough of the healthy images; if there is none, those
+    that mark the fewest. A mask that nobody drew on these rows keeps the segmenter's threshold.
 
     Args:
-        segmenter: its own thresholds take no part and do not change.
+        segmenter: the segmenter; its own thresholds are not changed.
         rows: the validation split.
-        allowed: that share, 0..1; 1 chooses by Dice alone.
+        allowed: share of the healthy images that may be marked, 0..1; 1 chooses by Dice alone.
     """
     rows = rows.select(positions(rows, is_scored))
     healthy = rows.features["label"].names.index(HEALTHY) if HEALTHY in rows.features["label"].names else None
@@ -33,13 +35,13 @@ def choose_thresholds(segmenter: Segmenter, rows: datasets.Dataset, allowed: flo
     marked = []
     for row in tqdm(rows, desc="Choosing thresholds"):
         (maps,) = segmenter.probability_maps([read_image(row["image"])])
-        found = [segmenter.masks(maps, dict.fromkeys(MASKS, candidate)) for candidate in CANDIDATES]
+        answers = [segmenter.masks(maps, dict.fromkeys(MASKS, candidate)) for candidate in CANDIDATES]
         for name, column in MASK_COLUMNS.items():
             truth = None if row[column] is None else read_mask(row[column])
             if truth is not None and truth.any():
-                dice[name].append([overlaps(pixel_counts(getattr(masks, name), truth))[1] for masks in found])
+                dice[name].append([overlaps(pixel_counts(getattr(masks, name), truth))[1] for masks in answers])
         if row["label"] == healthy:
-            marked.append([masks.infection.sum() > MARKED * masks.lungs.sum() for masks in found])
+            marked.append([masks.infection.sum() > MARKED_SHARE * masks.lungs.sum() for masks in answers])
     chosen = dict(segmenter.thresholds)
     for name in MASKS:
         if not dice[name]:

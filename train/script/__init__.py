@@ -1,1 +1,1 @@
-"""What every script shares: command line, clock, release, and trainings of their own."""
+"""Code that every script shares: command line, clock, release, and trainings as processes of their own."""

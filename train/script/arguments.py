@@ -1,4 +1,4 @@
-"""The command line that every training script shares, and how its training is set up and resumed."""
+"""Command line of the training scripts, and the settings and resumption of their trainings."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ from train.script.clock import Clock
 
 @dataclass
 class XrayTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with this project's defaults: judged every epoch, the best one kept."""
+    """`TrainingArguments` with this project's defaults: evaluated every epoch, the best epoch kept."""
 
     eval_strategy: str = "epoch"
     save_strategy: str = "epoch"
@@ -33,7 +33,7 @@ class XrayTrainingArguments(TrainingArguments):
     )
 
     def callbacks(self) -> list[TrainerCallback]:
-        """The clock; early stopping, unless its patience is 0."""
+        """Return the clock, and early stopping unless its patience is 0."""
         stopping = [EarlyStoppingCallback(self.early_stopping_patience)] if self.early_stopping_patience else []
         return [Clock(), *stopping]
 
@@ -45,15 +45,15 @@ def parse_arguments(
 
     Args:
         model_arguments: dataclass of the script's own arguments.
-        argv: the words, or None for those of this process.
-        recipes: what each value of the argument `recipe` changes in the defaults; None without such an argument.
+        argv: the command line's arguments; those of this process if None.
+        recipes: value of the argument `recipe` -> defaults that it changes; None without such an argument.
         defaults: the script's defaults for `XrayTrainingArguments`.
 
     Returns:
         (DataArguments, model_arguments, XrayTrainingArguments)
 
     Raises:
-        ValueError: if there is no such argument.
+        ValueError: there is no such argument.
     """
     parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments], allow_abbrev=False)
     parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
@@ -66,14 +66,14 @@ def parse_arguments(
 
 
 def _recipe(recipes: Mapping[str, dict], argv: list[str] | None) -> dict:
-    """What the recipe that the command line names changes; nothing if it names none that there is."""
+    """Return the defaults that the named recipe changes; none if the command line names no known recipe."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--recipe")
     return recipes.get(early.parse_known_args(argv)[0].recipe, {})
 
 
 def last_complete_checkpoint(output_dir: str | Path) -> str | None:
-    """The newest checkpoint of a folder that can be resumed from, or None.
+    """Return the newest checkpoint of a folder from which training can be resumed, or None.
 
     A training that was killed while it wrote leaves a checkpoint without `trainer_state.json`, which is written last.
     """
@@ -82,9 +82,9 @@ def last_complete_checkpoint(output_dir: str | Path) -> str | None:
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run a script's `main`; what this project's own code refuses ends it with the sentence and exit code 1.
+    """Run a script's `main`; an error that this project's own code raises ends it with its sentence and exit code 1.
 
-    An error that comes from deeper down is a defect and keeps its traceback.
+    An error that a library raises is a defect and keeps its traceback.
     """
     logging.basicConfig(format="%(message)s")
     try:

@@ -1,4 +1,4 @@
-"""The wall clock of a training that may have been interrupted."""
+"""Wall clock of a training that may have been interrupted."""
 
 import time
 
@@ -8,21 +8,21 @@ KEY = "elapsed_seconds"
 
 
 class Clock(TrainerCallback):
-    """Adds the seconds trained so far to every log entry, those of earlier runs included.
+    """A callback that adds the seconds trained so far, in earlier runs too, to every log entry.
 
-    `train_runtime` knows the last run only. What a run did after its last checkpoint is lost with it, and not counted.
+    `train_runtime` knows the last run only. The time that a run spent after its last checkpoint is not counted.
     """
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        """Start from what the checkpoint recorded."""
+        """Start from the seconds that the checkpoint recorded."""
         self.start = time.monotonic() - elapsed(state)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_) -> None:
-        """Complete the entry that was just made."""
+        """Add the seconds to the newest log entry."""
         if state.log_history:
             state.log_history[-1][KEY] = time.monotonic() - self.start
 
 
 def elapsed(state: TrainerState) -> float:
-    """Seconds trained, 0 before the first log entry."""
+    """Return the seconds trained, 0 before the first log entry."""
     return max((entry.get(KEY, 0.0) for entry in state.log_history), default=0.0)

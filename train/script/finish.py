@@ -1,67 +1,57 @@
-"""The end of a classifier's training: calibrated, saved, loaded back, measured on the test split, its card written."""
+"""The end of a classifier's training: calibration, saving, measurement on the test split, and the card."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 
 from hub_models.cards.scores import number
 from hub_models.models.loading import Classifier
-from train.data.arguments import DataArguments
 from train.data.rows import class_names, true_classes
-from train.scoring.calibration import cooled, fit_calibration
+from train.scoring.calibration import fit_calibration, with_temperature
 from train.scoring.class_metrics import score_findings
-from train.scoring.evaluation import (
-    class_probabilities,
-    classification_results,
-)
+from train.scoring.evaluation import class_probabilities, classification_results
 from train.scoring.predictions import classes_record, classes_scores, save_record
-from train.script.release import count_parameters, procedure, release_folder, save_card
+from train.script.release import Training, count_parameters, procedure, release_folder, save_card
 
 SCORED = ("validation", "test")
 
 
-def release(
-    role: str,
-    classifier: Classifier,
-    splits: datasets.DatasetDict,
-    trainer: Trainer,
-    data_args: DataArguments,
-    model_args: Any,
-    base_model: str | None,
-    notes: list[str],
-    load: Callable[[Path], Classifier] | None = None,
-) -> dict:
-    """The end of a classifier's training: calibrate, save what the page loads, load it back, measure, write the card.
+@dataclass(kw_only=True)
+class ClassifierTraining(Training):
+    """A classifier's finished training.
 
-    Args:
-        load: how the saved folder is loaded; by the class's own `from_pretrained` if None.
+    Attributes:
+        classifier: the trained classifier; `release` moves it to the CPU and calibrates it.
+        load: loads the saved folder; None for the class's own `from_pretrained`.
+    """
+
+    classifier: Classifier
+    load: Callable[[Path], Classifier] | None = None
+
+
+def release(training: ClassifierTraining) -> dict:
+    """Calibrate a trained classifier, save what the page loads, load it back, measure it and write its card.
 
     Returns:
         Scores on the test split.
     """
-    folder = release_folder(trainer.args)
+    folder, classifier = release_folder(training.trainer.args), training.classifier
     classifier.model.cpu().eval()
     classifier.model.config.calibration = None  # of what the training started from
-    results = finish(classifier, splits, folder, load or type(classifier).from_pretrained)
+    results = finish(classifier, training.splits, folder, training.load or type(classifier).from_pretrained)
     save_card(
         folder,
-        trainer,
-        data_args,
-        splits,
-        notes,
-        role=role,
+        training,
         architecture=_architecture(classifier.model),
-        base_model=base_model,
         parameters=count_parameters(classifier.model),
         labels=classifier.labels,
         image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
         view=classifier.view,
-        procedure=procedure(model_args, trainer),
+        procedure=procedure(training.model_args, training.trainer),
         results=results,
     )
     return results
@@ -73,13 +63,13 @@ def finish(
     """Calibrate a classifier, save it, load it back and measure the test split.
 
     Args:
-        classifier: is changed by the calibration.
-        splits: of `segment_splits`, "validation" and "test".
-        folder: gets its config, weights and predictions.csv.
-        load: how the saved folder is loaded.
+        classifier: the classifier, which the calibration changes.
+        splits: "validation" and "test", as `segment_splits` returns them.
+        folder: the folder that gets config, weights and predictions.csv.
+        load: loads the saved folder.
 
     Returns:
-        The results of its card.
+        The results for the classifier's card.
     """
     labels = class_names(splits["test"])
     validation = calibrate(classifier, splits["validation"])
@@ -99,17 +89,17 @@ def finish(
 def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
     """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
 
-    The temperature that it tells afterwards is that of all its calibrations together. Where an image may show several
-    classes there is nothing to fit.
+    A classifier that was calibrated before records the product of both temperatures. Where an image may show several
+    classes, nothing is fitted.
     """
     answers = class_probabilities(classifier, rows, "Calibrating", class_names(rows))
     if "targets" in rows.column_names:
         return score_findings(answers, true_classes(rows))
     calibration = fit_calibration(answers, rows["label"])
     classifier.divide_logits(calibration.temperature)
-    whole = calibration.temperature * classifier.calibration.temperature
-    replace(calibration, temperature=whole).write(classifier.model.config)
-    return classification_results(cooled(answers, calibration.temperature), rows["label"])
+    product = calibration.temperature * classifier.calibration.temperature
+    replace(calibration, temperature=product).write(classifier.model.config)
+    return classification_results(with_temperature(answers, calibration.temperature), rows["label"])
 
 
 def _architecture(model: PreTrainedModel) -> str:

@@ -3,7 +3,9 @@
 import importlib.metadata
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 import torch
@@ -19,21 +21,44 @@ from train.script.clock import elapsed
 DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
 
 
+@dataclass(kw_only=True)
+class Training:
+    """A finished training, with everything that its model card says of it beside the results.
+
+    Attributes:
+        role: the role of the checkpoint, one of `ROLES`.
+        splits: the data set that it used.
+        trainer: the Trainer that ran it; `release_folder` is in its output folder.
+        data_args: the arguments that chose the data.
+        model_args: the script's own arguments, a dataclass.
+        base_model: the start of the training in words (a Hub id, ...); None for random weights.
+        notes: plain sentences that the card shows beside the figures.
+    """
+
+    role: str
+    splits: datasets.DatasetDict
+    trainer: Trainer
+    data_args: DataArguments
+    model_args: Any
+    base_model: str | None = None
+    notes: Sequence[str] = ()
+
+
 def release_folder(training_args: TrainingArguments) -> Path:
-    """Where a script leaves the finished checkpoint: `OUTPUT_DIR/release`."""
+    """Return the folder of the finished checkpoint: `OUTPUT_DIR/release`."""
     return Path(training_args.output_dir, "release")
 
 
 def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
-    """What a card tells of the training data."""
+    """Return the facts of a card about the training data: name, licence, counts and fingerprint."""
     is_hub_id = not Path(data_args.dataset).exists()
     return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": data_args.license, **describe(splits)}
 
 
 def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
-    """The settings of a training run, as a card lists them: the script's own, then the trainer's, then versions."""
+    """Return the settings of a training as a card lists them: the script's own, the Trainer's, and versions."""
     args = trainer.args
-    ran = {
+    trained = {
         "epochs run": round(trainer.state.epoch or 0, 2),
         "epochs planned": args.num_train_epochs,
         "steps run": trainer.state.global_step,
@@ -46,12 +71,14 @@ def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
         "seed": args.seed,
     }
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
-    own = {name.replace("_", " "): _told(value) for name, value in vars(model_args).items() if value is not None}
-    return own | ran | versions
+    settings = {
+        name.replace("_", " "): _without_path(value) for name, value in vars(model_args).items() if value is not None
+    }
+    return settings | trained | versions
 
 
-def _told(value: str | int | float) -> str | int | float:
-    """A setting as a card may tell it: of a folder or file of this machine only what it is called."""
+def _without_path(value: str | int | float) -> str | int | float:
+    """Return a setting for a card: of a path on this machine only the last name, without `release`."""
     if not isinstance(value, str) or not Path(value).exists():
         return value
     path = Path(value).resolve()
@@ -59,7 +86,7 @@ def _told(value: str | int | float) -> str | int | float:
 
 
 def started_from(model: str) -> str:
-    """A Hub id or folder that a training started from, as a card may tell it."""
+    """Describe the Hub id or folder that a training started from, without paths of this machine."""
     folder = Path(model)
     if (folder / FACTS_FILE).is_file():
         facts = CardFacts.load(folder)
@@ -68,19 +95,19 @@ def started_from(model: str) -> str:
 
 
 def hardware() -> str:
-    """What the training ran on, in a few words."""
+    """Return the name of the GPU, or the number of CPU threads."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of weights of a model."""
+    """Count the weights of a model."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def copies_note(data_args: DataArguments) -> str:
-    """What a card says of X-rays that stand in more than one split of the data."""
+    """Return a card's sentence about X-rays that stand in more than one split of the data."""
     if data_args.drop_duplicates:
         return "Training images that the near-duplicate search found again in another split were left out of training."
     return (
@@ -89,29 +116,27 @@ def copies_note(data_args: DataArguments) -> str:
     )
 
 
-def save_card(
-    folder: Path,
-    trainer: Trainer,
-    data_args: DataArguments,
-    splits: datasets.DatasetDict,
-    notes: Sequence[str] = (),
-    baseline: bool = False,
-    **facts,
-) -> None:
+def save_card(folder: Path, training: Training, baseline: bool = False, **facts) -> None:
     """Write metrics.json and README.md beside the saved weights, and say how to use the folder.
 
-    A baseline, which neither the page nor a public library loads, gets no README.md.
+    Args:
+        folder: the checkpoint's folder.
+        training: the training that made it.
+        baseline: write no README.md, for a checkpoint that neither the page nor a public library loads.
+        facts: the fields of `CardFacts` that the training does not give.
     """
-    role = facts["role"]
+    data_args = training.data_args
     CardFacts(
-        data=data_facts(data_args, splits),
-        seconds=elapsed(trainer.state),
+        role=training.role,
+        base_model=training.base_model,
+        data=data_facts(data_args, training.splits),
+        seconds=elapsed(training.trainer.state),
         hardware=hardware(),
-        notes=[copies_note(data_args), *notes],
+        notes=[copies_note(data_args), *training.notes],
         **facts,
     ).save(folder)
     if baseline:
         (folder / CARD_FILE).unlink()
         print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
     else:
-        print(f"Saved {folder}; see it on the page with {variable(role)}={folder} python app.py")
+        print(f"Saved {folder}; see it on the page with {variable(training.role)}={folder} python app.py")

@@ -1,4 +1,4 @@
-"""Trainings that a script starts as programs of their own: each once, and gone on with where it was."""
+"""Trainings that a script starts as processes of their own: each once, resumed after an interruption."""
 
 import subprocess
 import sys
@@ -7,20 +7,20 @@ from pathlib import Path
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 
 
-def train_once(module: str, words: list[str], output: Path) -> CardFacts:
-    """The facts of a training; it is run, or taken up where it was, unless it is done.
+def train_once(module: str, arguments: list[str], output: Path) -> CardFacts:
+    """Run a training, or resume it, unless it is finished; returns the facts of its card.
 
     Args:
         module: the training script, as `python -m` takes it.
-        words: its arguments, all but the folder.
-        output: where it works; the result is in `output/release`.
+        arguments: its arguments, all but the folder.
+        output: its output folder; the result is in `output/release`.
 
     Raises:
         RuntimeError: the training failed.
     """
     if not (output / "release" / FACTS_FILE).is_file():
         print(f"Training: {output.name}")
-        if subprocess.run([sys.executable, "-m", module, *words, f"--output_dir={output}"]).returncode:
+        if subprocess.run([sys.executable, "-m", module, *arguments, f"--output_dir={output}"]).returncode:
             raise RuntimeError(
                 f"The training {output.name!r} failed; what it said stands above. The same command goes on here."
             )

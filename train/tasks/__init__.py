@@ -1,1 +1,1 @@
-"""What the Trainer trains: inputs, losses, teachers."""
+"""Tasks that the Trainer trains: their inputs, losses and teachers."""

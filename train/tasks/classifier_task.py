@@ -1,4 +1,4 @@
-"""What the training of every classifier shares: the segmented X-rays, augmented, as the model's pixels."""
+"""Inputs and validation scores of every classifier's training: segmented X-rays, augmented, as pixels of the model."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,12 @@ from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation
 from train.data.rows import read_mask, true_classes
 from train.scoring.class_metrics import classification_scores, score_findings
-from train.scoring.evaluation import (
-    best_classes,
-)
+from train.scoring.evaluation import best_classes
 
 
 @dataclass(kw_only=True)
 class PupilArguments(ClassifierArguments):
-    """Of whom else a classifier learns."""
+    """The teachers of a classifier, beside the view that it is shown."""
 
     teacher: list[str] = field(
         default_factory=list,
@@ -29,23 +27,23 @@ class PupilArguments(ClassifierArguments):
 
 
 def one_class_an_image(data_args: DataArguments) -> None:
-    """Refuse data whose images may have several classes, for a model whose classes share one probability.
+    """Refuse data whose images may have several classes, for a model whose class probabilities add up to 1.
 
     Raises:
-        ValueError: if that is what the arguments ask for.
+        ValueError: the arguments choose such data.
     """
     if data_args.multi_label:
         raise ValueError("A CLIP shares one probability among the classes; train.resnet is what takes --multi_label.")
 
 
 class ViewRows:
-    """Rows of `segment_splits` as `pixel_values` and `labels` of a classifier, in the view that it is shown."""
+    """A transform of rows of `segment_splits` into `pixel_values` and `labels`, in the classifier's view."""
 
     def __init__(self, classifier: Classifier, augmentation: Augmentation | None = None) -> None:
         self.classifier, self.augmentation = classifier, augmentation
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """Pixels float32 (3, S, S) and what `true_classes` says, one a row."""
+        """Return one item a row: pixels float32 (3, S, S), and the row's `true_classes`."""
         views = [self._view(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
         return {
             "pixel_values": list(self.classifier.pixel_values(views)),
@@ -64,7 +62,7 @@ class ViewRows:
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:
-    """Accuracy and macro F1 of logits (N, C), or macro AUROC where an image may show several classes."""
+    """Return accuracy and macro F1 of logits (N, C), or macro AUROC where an image may show several classes."""
     logits = np.asarray(prediction.predictions)
     if prediction.label_ids.ndim == 2:
         return {"auroc_macro": score_findings(logits, prediction.label_ids)["auroc_macro"] or 0.0}

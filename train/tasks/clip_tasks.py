@@ -1,4 +1,4 @@
-"""What a CLIP may learn from: its classes' prompts, with all weights, a few or one vector a class; or captions."""
+"""Tasks of a CLIP: its classes' prompts, learned by all weights, a few, or one vector a class; and captions."""
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -12,14 +12,14 @@ from train.tasks.weights import running_average, use_channels_last
 
 
 class PromptTask(nn.Module):
-    """Cross-entropy over the classes' prompts: training draws one a class and step, evaluation averages them all.
+    """Cross-entropy over the classes' prompts: each training step draws one a class, evaluation averages them all.
 
-    A batch-contrastive loss would push apart images of one class that share a sentence; this one does not.
+    A batch-contrastive loss would push apart images of one class that share a sentence; this loss does not.
 
     Args:
-        classifier: what learns.
-        average_decay: of the running average of its weights, a step, which answers in evaluation; 0 keeps none.
-        teacher: whose probabilities it learns, too.
+        classifier: the classifier that learns.
+        average_decay: decay a step of the running average of its weights, which answers in evaluation; 0 for none.
+        teacher: the teacher whose probabilities it learns, too.
     """
 
     def __init__(self, classifier: ClipClassifier, average_decay: float = 0.0, teacher: Teacher | None = None) -> None:
@@ -31,14 +31,17 @@ class PromptTask(nn.Module):
         self.answering = ClipClassifier(self.average.module, classifier.processor) if self.average else classifier
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
         if self.training and self.average is not None:
             self.average.update_parameters(self.model)
         classifier = self.classifier if self.training else self.answering
         prompts = list(classifier.prompts.values())
-        drawn = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts] if self.training else prompts
-        texts = classifier.embed_texts(_to(classifier.tokens([t for texts in drawn for t in texts]), labels.device))
-        means = [part.mean(dim=0) for part in texts.split([len(texts) for texts in drawn])]
+        if self.training:
+            prompts = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts]
+        embeddings = classifier.embed_texts(
+            _to(classifier.tokens([t for texts in prompts for t in texts]), labels.device)
+        )
+        means = [rows.mean(dim=0) for rows in embeddings.split([len(texts) for texts in prompts])]
         images = classifier.embed_images(pixel_values)
         logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
         return {"loss": cross_entropy(self, pixel_values, logits, labels), "logits": logits}
@@ -61,13 +64,13 @@ class ProbeTask(nn.Module):
         use_channels_last(self)
 
     def train(self, mode: bool = True) -> "ProbeTask":
-        """The towers stay as they are in evaluation, the running means of their normalisation too."""
+        """Set the mode of the probe alone; the towers and their normalisation's running means do not change."""
         self.model.eval()
         self.training = mode
         return self
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
         with torch.no_grad():
             images = self.classifier.embed_images(pixel_values)
         logits = temperature(self.model) * images @ F.normalize(self.vectors, dim=-1).T
@@ -86,7 +89,7 @@ class LoraTask(PromptTask):
     those; `finish` adds them to the weights for good.
 
     Raises:
-        ValueError: if the towers have no such layer.
+        ValueError: the towers have no such layer.
     """
 
     RANK = 8
@@ -108,7 +111,7 @@ class LoraTask(PromptTask):
         return isinstance(layer, nn.Linear) and name.rpartition(".")[2] in cls.ATTENTION
 
     def train(self, mode: bool = True) -> "LoraTask":
-        """The running means of the frozen layers' normalisation stay as they are."""
+        """Set the mode, but keep the running means of the frozen layers' normalisation as they are."""
         super().train(mode)
         for layer in self.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -121,10 +124,10 @@ class LoraTask(PromptTask):
 
 
 class CaptionTask(nn.Module):
-    """Contrastive loss between images and captions, in which all captions of one finding are right.
+    """Contrastive loss between images and captions, in which every caption of an image's finding is a right one.
 
-    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): with many images of few findings, the other
-    images of a finding are no negatives.
+    Soft targets in the manner of UniCL (Yang et al. 2022, equation 3): a batch holds many images of few findings, and
+    the other images of a finding must not count as negatives.
     """
 
     def __init__(self, classifier: ClipClassifier) -> None:
@@ -135,23 +138,23 @@ class CaptionTask(nn.Module):
     def forward(
         self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of the findings int64 (N,)."""
+        """Return the loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of findings int64 (N,)."""
         images = self.classifier.embed_images(pixel_values)
         texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
         logits = temperature(self.model) * images @ texts.T
-        same = (findings[:, None] == findings[None]).float()
-        targets = same / same.sum(dim=1, keepdim=True)
+        same_finding = (findings[:, None] == findings[None]).float()
+        targets = same_finding / same_finding.sum(dim=1, keepdim=True)
         return {"loss": (F.cross_entropy(logits, targets) + F.cross_entropy(logits.T, targets)) / 2}
 
     def finish(self) -> None:
-        """Nothing is left to do: the classifier's own weights learned."""
+        """Do nothing: the classifier's own weights learned."""
 
 
 class CaptionRows(ViewRows):
-    """Rows as pixels and captions: in training, the whole caption or, as often, its first sentence (the finding)."""
+    """A transform of rows into pixels and captions; in training, half the captions are cut to their first sentence."""
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """Pixels float32 (3, S, S), caption and finding, one a row."""
+        """Return one item a row: pixels float32 (3, S, S), caption and finding."""
         shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
         captions = [
             f"{caption.split('. ')[0].rstrip('.')}." if short else caption
@@ -165,13 +168,13 @@ class CaptionRows(ViewRows):
 
 
 class CaptionCollator:
-    """Stack rows of `CaptionRows` into a batch."""
+    """A collator that stacks rows of `CaptionRows` into a batch."""
 
     def __init__(self, classifier: ClipClassifier, findings: list[str]) -> None:
         self.classifier, self.positions = classifier, {finding: i for i, finding in enumerate(findings)}
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        """Batch of `CaptionTask`'s inputs."""
+        """Return a batch of `CaptionTask`'s inputs."""
         return {
             "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
             "findings": torch.tensor([self.positions[row["finding"]] for row in rows]),
@@ -180,7 +183,7 @@ class CaptionCollator:
 
 
 def temperature(model: nn.Module) -> torch.Tensor:
-    """The learned factor on the cosine similarities, at most 100 (Radford et al. 2021, section 2.5)."""
+    """Return the learned factor on the cosine similarities, at most 100 (Radford et al. 2021, section 2.5)."""
     return model.logit_scale.clamp(max=4.6052).exp()
 
 

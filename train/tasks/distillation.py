@@ -1,4 +1,4 @@
-"""Learning from what finished classifiers say, beside the true classes (distillation: Hinton et al. 2015)."""
+"""Distillation: learning from the answers of finished classifiers beside the true classes (Hinton et al. 2015)."""
 
 from collections.abc import Sequence
 
@@ -14,37 +14,40 @@ from hub_models.models.views import View
 
 
 class Teacher:
-    """Fine-tuned CLIPs; what they teach is the mean of their probabilities.
+    """Fine-tuned CLIPs that teach the mean of their probabilities.
 
     Args:
-        checkpoints: folders or Hub ids.
-        labels: the classes in logits order.
-        view: what their pupil is shown.
+        checkpoints: folders or Hub ids of the CLIPs.
+        labels: the pupil's classes in logits order.
+        view: the view that the pupil is shown.
 
     Raises:
-        ValueError: if one scores other classes or is shown another view.
+        ValueError: a CLIP scores other classes or is shown another view.
     """
 
     SHARE = 0.7
-    """Of the loss."""
+    """Share of the teacher in the loss, 0..1."""
 
     def __init__(self, checkpoints: Sequence[str], labels: list[str], view: View) -> None:
-        folders = [resolve("clip-finetuned", wish).folder for wish in checkpoints]
+        folders = [resolve("clip-finetuned", checkpoint).folder for checkpoint in checkpoints]
         self.classifiers = [ClipClassifier.from_pretrained(folder) for folder in folders]
-        for one in self.classifiers:
-            if sorted(one.labels) != sorted(labels) or one.view != view:
+        for classifier in self.classifiers:
+            if sorted(classifier.labels) != sorted(labels) or classifier.view != view:
                 raise ValueError(
-                    f"The teacher scores {', '.join(one.labels)} in the view {one.view}; its pupil "
+                    f"The teacher scores {', '.join(classifier.labels)} in the view {classifier.view}; its pupil "
                     f"{', '.join(labels)} in the view {view}."
                 )
         self.labels = labels
 
     @torch.no_grad()
     def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Probabilities float32 (N, C) of a batch that is normalised like their own, resized to what they take."""
-        return torch.stack([self._ask(one, pixel_values) for one in self.classifiers]).mean(dim=0)
+        """Return the mean probabilities, float32 (N, C), for a batch normalised like the teachers' own pixels."""
+        return torch.stack([self._probabilities(classifier, pixel_values) for classifier in self.classifiers]).mean(
+            dim=0
+        )
 
-    def _ask(self, classifier: ClipClassifier, pixel_values: torch.Tensor) -> torch.Tensor:
+    def _probabilities(self, classifier: ClipClassifier, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the probabilities of one CLIP, float32 (N, C), for the batch resized to its own input."""
         size = classifier.pixel_values([np.zeros((8, 8), np.float32)]).shape[-2:]
         pixels = F.interpolate(pixel_values, size, mode="bilinear", antialias=True)
         images = classifier.embed_images(pixels.to(device_of(classifier.model)))
@@ -56,17 +59,17 @@ class Teacher:
 def cross_entropy(
     task: nn.Module, pixel_values: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """The loss of logits (N, C) against class positions (N,), while training also against what a teacher says.
+    """Return the loss of logits (N, C) against class positions (N,), in training also against a teacher's answers.
 
     Args:
-        task: what learns; its `teacher` is one, or None.
-        pixel_values: of the batch, float32 (N, 3, S, S).
-        logits: what it answered.
+        task: the task that learns; its `teacher` is a `Teacher` or None.
+        pixel_values: pixels of the batch, float32 (N, 3, S, S).
+        logits: the task's answers.
         labels: the true classes.
         smoothing: share of the target spread over all classes.
     """
     loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
     if task.teacher is None or not task.training:
         return loss
-    taught = F.cross_entropy(logits, task.teacher(pixel_values))
-    return (1 - Teacher.SHARE) * loss + Teacher.SHARE * taught
+    teacher_loss = F.cross_entropy(logits, task.teacher(pixel_values))
+    return (1 - Teacher.SHARE) * loss + Teacher.SHARE * teacher_loss

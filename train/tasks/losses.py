@@ -1,4 +1,4 @@
-"""What a UNet's answer to one mask is punished for: where the mask was drawn, and where only boxes were."""
+"""Losses of a UNet's answer to one mask: where the mask was drawn, and where only boxes were drawn."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ LOSSES: dict[str, Callable[[], tuple[Loss, ...]]] = {
     "dice_focal": lambda: (DiceLoss("binary"), FocalLoss("binary", gamma=2.0)),
     "bce": lambda: (F.binary_cross_entropy_with_logits,),
 }
-"""Sums of an overlap loss over the batch and a loss a pixel. Dice: Milletari et al. 2016; Tversky, which here punishes
-a missed pixel more than a surplus one: Salehi et al. 2017; focal: Lin et al. 2017."""
+"""Name -> losses that are added up: an overlap loss over the batch and a loss per pixel. Dice: Milletari et al. 2016;
+Tversky, which here punishes a missed pixel more than a surplus one: Salehi et al. 2017; focal: Lin et al. 2017."""
 
-ALIKE = 0.04
-"""Two pixels whose brightness differs by less than this are expected to be both inside or both outside."""
+ALIKE_DIFFERENCE = 0.04
+"""Two pixels whose brightness, 0..1, differs by less than this are expected to be both inside or both outside."""
 
 
 class OutlineLoss(nn.Module):
@@ -27,24 +27,24 @@ class OutlineLoss(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.parts = LOSSES[name]()
+        self.losses = LOSSES[name]()
 
     def forward(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Scalar, of logits float32 (N, S, S) and masks float32 (N, S, S) of 0 and 1."""
-        return sum(part(logits[:, None], masks[:, None]) for part in self.parts)
+        """Return a scalar of logits float32 (N, S, S) and masks float32 (N, S, S) of 0 and 1."""
+        return sum(loss(logits[:, None], masks[:, None]) for loss in self.losses)
 
 
 class BoxLoss(nn.Module):
-    """How badly logits fit a mask of which only the boxes around its parts are known. Four demands are added up:
+    """Loss of logits against a mask of which only the boxes around its components are known. It adds up four terms:
 
-    - nothing outside the boxes (cross-entropy);
+    - nothing is inside the mask outside the boxes (cross-entropy);
     - the prediction in a box, projected onto either axis by its maximum, fills the box: the box is tight. Projection as
       in BoxInst (Tian et al., CVPR 2021) and, as "mask to box", in WeakPolyp (Wei et al., MICCAI 2023);
-    - the part takes between a least and a greatest share of its box (a size constraint: Kervadec et al., MIDL 2020);
-    - neighbours of like brightness are alike (pairwise affinity: BoxInst).
+    - a component takes between a least and a greatest share of its box (size constraint: Kervadec et al., MIDL 2020);
+    - neighbours of like brightness are on the same side of the outline (pairwise affinity: BoxInst).
 
     Args:
-        fill: least and greatest share of its box that a part is expected to take.
+        fill: least and greatest share of its box that a component is expected to take.
     """
 
     def __init__(self, fill: tuple[float, float]) -> None:
@@ -52,24 +52,24 @@ class BoxLoss(nn.Module):
         self.fill = fill
 
     def forward(self, logits: torch.Tensor, boxes: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-        """Scalar, the mean over the images.
+        """Return a scalar, the mean over the images.
 
         Args:
             logits: float32 (N, S, S).
-            boxes: float32 (N, K, 4), each x0, y0, x1, y1 in pixels; an empty box is none.
+            boxes: float32 (N, K, 4), each x0, y0, x1, y1 in pixels; an empty box does not count.
             images: float32 (N, S, S) in -1..1.
         """
-        return torch.stack([self._one(*each) for each in zip(logits, boxes, images, strict=True)]).mean()
+        return torch.stack([self._image_loss(*image) for image in zip(logits, boxes, images, strict=True)]).mean()
 
-    def _one(self, logits: torch.Tensor, boxes: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    def _image_loss(self, logits: torch.Tensor, boxes: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         windows = box_windows(boxes, len(logits))
         inside = torch.zeros_like(logits, dtype=torch.bool)
         loss = logits.sum() * 0
         for window in windows:
             inside[window] = True
-            part = logits[window].sigmoid()
-            tight = [_not_filled(part.amax(dim=axis)) for axis in (0, 1)]
-            share = part.mean()
+            probability = logits[window].sigmoid()
+            tight = [_not_filled(probability.amax(dim=axis)) for axis in (0, 1)]
+            share = probability.mean()
             size = F.relu(self.fill[0] - share) + F.relu(share - self.fill[1])
             loss = loss + (sum(tight) + 4 * size + _unlike(logits[window], image[window])) / len(windows)
         if not inside.all():
@@ -78,34 +78,34 @@ class BoxLoss(nn.Module):
 
 
 def box_windows(boxes: torch.Tensor, size: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of boxes, float32 (K, 4), in an image of size x size pixels; boxes under two pixels are none."""
+    """Return rows and columns of the boxes, float32 (K, 4), of at least 2 x 2 pixels in a square of `size` pixels."""
     edges = boxes.round().clamp(0, size).int().tolist()
     return [(slice(y0, y1), slice(x0, x1)) for x0, y0, x1, y1 in edges if x1 - x0 >= 2 and y1 - y0 >= 2]
 
 
 def box_masks(boxes: torch.Tensor, size: int) -> torch.Tensor:
-    """Masks int8 (C, size, size) that are 1 inside the boxes float32 (C, K, 4)."""
+    """Return masks int8 (C, size, size) that are 1 inside the boxes float32 (C, K, 4)."""
     masks = torch.zeros(len(boxes), size, size, dtype=torch.int8)
-    for mask, found in zip(masks, boxes, strict=True):
-        for window in box_windows(found, size):
+    for mask, boxes_of_mask in zip(masks, boxes, strict=True):
+        for window in box_windows(boxes_of_mask, size):
             mask[window] = 1
     return masks
 
 
 def _not_filled(projection: torch.Tensor) -> torch.Tensor:
-    """Dice loss of a projection, float32 (L,) in 0..1, against ones."""
+    """Return the Dice loss of a projection, float32 (L,) in 0..1, against ones."""
     return 1 - 2 * projection.sum() / (projection.square().sum() + len(projection))
 
 
 def _unlike(logits: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Minus the log-probability that alike neighbours, two pixels apart, are both inside or both outside; the mean."""
+    """Return the mean of minus the log-probability that alike pixels, two apart, are both inside or both outside."""
     inside, outside = F.logsigmoid(logits), F.logsigmoid(-logits)
     loss, pairs = logits.sum() * 0, 0
     for rows, columns in ((2, 0), (0, 2)):
         if min(logits.shape[0] - rows, logits.shape[1] - columns) < 1:
             continue
         here, there = (slice(rows, None), slice(columns, None)), (slice(-rows or None), slice(-columns or None))
-        alike = (image[here] - image[there]).abs() < 2 * ALIKE  # the image is in -1..1
+        alike = (image[here] - image[there]).abs() < 2 * ALIKE_DIFFERENCE  # the image is in -1..1
         together = torch.logaddexp(inside[here] + inside[there], outside[here] + outside[there])
         loss, pairs = loss - together[alike].sum(), pairs + int(alike.sum())
     return loss / max(pairs, 1)

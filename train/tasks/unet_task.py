@@ -1,4 +1,4 @@
-"""What the training of a UNet is made of: labelled rows as tensors, the loss, and the validation score."""
+"""The task of a UNet: labelled rows as tensors, the loss, and the validation score."""
 
 import numpy as np
 import torch
@@ -16,23 +16,23 @@ from train.tasks.losses import BoxLoss, OutlineLoss, box_masks
 from train.tasks.weights import running_average, use_channels_last
 
 UNKNOWN, OUTLINE, BOXED = 0, 1, 2
-"""What is known of a mask: nothing, its outline, or the boxes around its parts."""
+"""The kinds of label of a mask: none, its outline, or the boxes around its components."""
 
 FILL = {"lungs": (0.6, 0.8), "infection": (0.4, 0.65)}
-"""Least and greatest share of its box that a part of a mask is expected to take: about the middle four fifths of the
-outlines in the validation split of the data that the embedded checkpoint learned from."""
+"""Mask -> least and greatest share of its box that a component is expected to take: about the middle four fifths of
+the outlines in the validation split of the data that the embedded checkpoint learned from."""
 
-SMALLER = 0.8
-"""At which share of its size an image with boxes is looked at once more."""
+SMALLER_SCALE = 0.8
+"""Scale of the smaller copy of an image with boxes, on which the answer shall be the same."""
 
 
 class Rows:
-    """Rows of the data set as the task's inputs.
+    """A transform of the data set's rows into the task's inputs.
 
     Args:
-        segmenter: whose pixels they become.
-        augmentation: changes an image and what was drawn on it; None for none.
-        upright: does so where a box was drawn, without turning it.
+        segmenter: the segmenter that prepares the pixels.
+        augmentation: random changes of an image and its masks; None for none.
+        upright: random changes that do not rotate, for rows with boxes; None for none.
     """
 
     def __init__(
@@ -41,13 +41,17 @@ class Rows:
         self.segmenter, self.augmentation, self.upright = segmenter, augmentation, upright
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
-        """One a row: pixels float32 (1, S, S), masks int8 (2, S, S), boxes float32 (2, K, 4), kinds int64 (2,)."""
+        """Return one item a row.
+
+        Returns:
+            pixel_values float32 (1, S, S), masks int8 (2, S, S), boxes float32 (2, K, 4) and kinds int64 (2,).
+        """
         rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-        images, masks, boxes, kinds = zip(*map(self._one, rows), strict=True)
+        images, masks, boxes, kinds = zip(*map(self._tensors, rows), strict=True)
         pixels = self.segmenter.pixel_values(list(images))
         return {"pixel_values": list(pixels), "masks": list(masks), "boxes": list(boxes), "kinds": list(kinds)}
 
-    def _one(self, row: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _tensors(self, row: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         size, shape = self.segmenter.image_size, row["image"].size[::-1]
         image = image_tensor(row["image"], size)
         masks = torch.cat([mask_tensor(row[column], size) for column in MASK_COLUMNS.values()])
@@ -74,14 +78,14 @@ def collate(rows: list[dict]) -> dict[str, torch.Tensor]:
 
 
 class SegmentationTask(nn.Module):
-    """The network with its loss of each mask, over the images on which something is known of it.
+    """The network with a loss for each mask, over the images on which that mask has a label.
+
+    In training, a running average of the weights is updated; the average answers in evaluation.
 
     Args:
-        network: has one output for each of `MASKS`.
-        losses: for each of them one of `train.tasks.losses.LOSSES`.
-        average_decay: of the running average, a step; 0 keeps none.
-
-    In training, a running average of the weights is kept; it is what answers in evaluation.
+        network: a network with one output for each of `MASKS`.
+        losses: for each mask the name of one of `train.tasks.losses.LOSSES`.
+        average_decay: decay a step of the running average; 0 for none.
     """
 
     def __init__(
@@ -96,17 +100,17 @@ class SegmentationTask(nn.Module):
 
     @property
     def result(self) -> nn.Module:
-        """The network that is saved and measured."""
+        """The network that answers in evaluation and is saved."""
         return self.network if self.average is None else self.average.module
 
     def forward(
         self, pixel_values: torch.Tensor, masks: torch.Tensor, boxes: torch.Tensor, kinds: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Loss, and pixel counts at probability 0.5.
+        """Return the loss, and the pixel counts at probability 0.5.
 
         Args:
             pixel_values: float32 (N, 1, S, S), normalised.
-            masks: int8 (N, 2, S, S) of 0 and 1; anything where nothing is known.
+            masks: int8 (N, 2, S, S) of 0 and 1; any values where the label is `UNKNOWN`.
             boxes: float32 (N, 2, K, 4), in pixels.
             kinds: int64 (N, 2): `UNKNOWN`, `OUTLINE` or `BOXED`.
 
@@ -118,24 +122,24 @@ class SegmentationTask(nn.Module):
         logits = (self.network if self.training else self.result)(pixel_values).float()
         loss = logits.sum() * 0
         for i in range(len(MASKS)):
-            drawn, boxed = kinds[:, i] == OUTLINE, kinds[:, i] == BOXED
-            if drawn.any():
-                loss = loss + self.outline_losses[i](logits[drawn, i], masks[drawn, i].float())
+            outlined, boxed = kinds[:, i] == OUTLINE, kinds[:, i] == BOXED
+            if outlined.any():
+                loss = loss + self.outline_losses[i](logits[outlined, i], masks[outlined, i].float())
             if boxed.any():
                 loss = loss + self.box_losses[i](logits[boxed, i], boxes[boxed, i], pixel_values[boxed, 0])
         if self.training and (kinds == BOXED).any():
             loss = loss + self._disagreement(pixel_values, logits, masks, kinds) + _infection_outside(logits, kinds)
-        found, drawn = logits > 0, masks > 0
-        counts = torch.stack([(found & drawn), (found & ~drawn), (~found & drawn)], dim=-1).sum(dim=(2, 3))
+        predicted, true = logits > 0, masks > 0
+        counts = torch.stack([predicted & true, predicted & ~true, ~predicted & true], dim=-1).sum(dim=(2, 3))
         return {"loss": loss, "counts": counts}
 
     def _disagreement(
         self, pixel_values: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor, kinds: torch.Tensor
     ) -> torch.Tensor:
-        """Mean difference in the boxes between the answers to an image and to a smaller copy (scale consistency)."""
+        """Return the mean difference, in the boxes, between the answers to an image and to a smaller copy of it."""
         boxed = kinds == BOXED
         rows = boxed.any(dim=1)
-        size = max(32, int(SMALLER * logits.shape[-1] / 32) * 32)
+        size = max(32, int(SMALLER_SCALE * logits.shape[-1] / 32) * 32)
         smaller = F.interpolate(pixel_values[rows], (size, size), mode="bilinear", antialias=True)
         again = F.interpolate(self.network(smaller).float().sigmoid(), logits.shape[2:], mode="bilinear")
         inside = (masks[rows] > 0) & boxed[rows][..., None, None]
@@ -144,16 +148,16 @@ class SegmentationTask(nn.Module):
 
 
 def _infection_outside(logits: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
-    """How much more probable infection is than lungs, the mean over the images with boxes of infection.
+    """Return 10 times the mean by which infection is more probable than lungs, on images with boxes of infection.
 
-    Infection is outlined inside lungs only, which tells much of where in its box it is.
+    Infection lies inside lungs only, which narrows down where in its box it is.
     """
     lungs, infection = (logits[kinds[:, 1] == BOXED, i].sigmoid() for i in (0, 1))
     return 10 * F.relu(infection - lungs.detach()).mean() if len(lungs) else logits.sum() * 0
 
 
 def validation_dice(prediction: EvalPrediction) -> dict[str, float]:
-    """Mean per-image Dice of each mask over the labelled images with a non-blank mask, and the mean of the two."""
+    """Return each mask's mean Dice over the images with an outline that is not blank, and the mean of the masks."""
     counts, labelled = prediction.predictions, prediction.label_ids == OUTLINE
     scores = {
         f"dice_{name}": segmentation_scores(counts[labelled[:, i], i])["dice_mean_per_image"]

@@ -1,4 +1,4 @@
-"""A network's weights while it learns: their order in memory, and their running average."""
+"""Weights of a network while it learns: their order in memory, and their running average."""
 
 import torch
 from torch import nn
@@ -6,11 +6,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def running_average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """A copy of a network to be updated each step (Polyak and Juditsky 1992), its normalisation's means too.
+    """Make a running average of a network's weights and normalisation means, to be updated each step.
+
+    After Polyak and Juditsky (1992).
 
     Args:
-        network: stays as it is.
-        decay: how much of the average a step keeps, 0..1; for 0 there is none.
+        network: the network; it is copied and not changed.
+        decay: share of the average that stays in a step, 0..1; for 0 None is returned.
     """
     if not decay:
         return None

@@ -47,15 +47,15 @@ def test_the_mirror_image_is_made_with_the_probability_that_is_asked_for():
 def test_an_image_keeps_dtype_range_and_shape_and_is_not_changed_in_place():
     torch.manual_seed(0)
     image, masks = torch.rand(1, SIDE, 64), torch.ones(2, SIDE, 64, dtype=torch.int8)
-    given = image.clone()
+    copy = image.clone()
     for _ in range(20):
         changed, moved = Augmentation(0.5)(image, masks)
         assert (type(changed), changed.dtype, changed.shape) == (torch.Tensor, torch.float32, image.shape)
         assert (type(moved), moved.dtype, moved.shape) == (torch.Tensor, torch.int8, masks.shape)
         assert changed.min() >= 0
         assert changed.max() <= 1
-        assert not torch.equal(changed, given)
-    assert torch.equal(image, given)
+        assert not torch.equal(changed, copy)
+    assert torch.equal(image, copy)
     assert masks.all()
 
 
@@ -104,7 +104,7 @@ def moved_box(augmentation: Augmentation, seed: int, box: list[float] = TALL) ->
 
 def test_an_upright_box_stays_the_smallest_around_what_it_was_around():
     pairs = [moved_box(Augmentation(0.5, upright=True), seed) for seed in range(20)]
-    assert max((box - found).abs().max() for box, found in pairs) <= 1
+    assert max((box - expected).abs().max() for box, expected in pairs) <= 1
     assert min((box - torch.tensor(TALL)).abs().max() for box, _ in pairs) > 0
     for box, _ in pairs:
         assert ((box[3] - box[1]) / (box[2] - box[0])).item() == pytest.approx(48 / 16, rel=1e-4)  # nothing is turned
@@ -141,8 +141,8 @@ def test_exposure_varies_with_strength():
 
     def spread(strength: float) -> float:
         torch.manual_seed(0)
-        shown = [Augmentation(0.0, strength).expose(grey).mean().item() for _ in range(30)]
-        return max(shown) - min(shown)
+        means = [Augmentation(0.0, strength).expose(grey).mean().item() for _ in range(30)]
+        return max(means) - min(means)
 
     assert spread(0.0) == pytest.approx(0, abs=1e-6)
     assert 0.05 < spread(0.5) < 0.11  # brightness 0.9 to 1.1 of a half

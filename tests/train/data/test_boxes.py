@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support.datasets import dataset, rectangle
-from train.data.boxes import MOST, add_boxes, box_tensor, component_boxes, read_boxes, without_outlines
+from train.data.boxes import MAX_BOXES, add_boxes, box_tensor, component_boxes, read_boxes, without_outlines
 from train.data.rows import read_mask
 
 COCO = {
@@ -67,9 +67,13 @@ def test_both_ways_of_writing_boxes_are_read_into_the_same(content, tmp_path):
         "b.png": {"lungs": [], "infection": [[0, 0, 5, 6]]},
         "c.png": {"lungs": [], "infection": []},
     }
-    assert {type(edge) for masks in boxes.values() for found in masks.values() for box in found for edge in box} == {
-        float
-    }
+    assert {
+        type(edge)
+        for masks in boxes.values()
+        for boxes_of_mask in masks.values()
+        for box in boxes_of_mask
+        for edge in box
+    } == {float}
 
 
 def test_a_mask_that_a_file_has_no_box_of_is_not_known_to_be_blank(tmp_path):
@@ -117,14 +121,14 @@ def test_boxes_reach_the_rows_of_their_files_and_no_others():
         {"side": 32, "label": "COVID-19", "lung_boxes": [[0, 0, 9, 9]], "infection_boxes": [[1, 1, 3, 3]]},
         {"side": 32, "label": "COVID-19", "lung_mask": rectangle(32)},
     )
-    given = {"2.png": {"lungs": [[1, 2, 3, 4], [5, 6, 7, 8]]}, "3.png": {"lungs": [], "infection": [[2, 2, 4, 4]]}}
-    boxed = add_boxes(rows, given)
+    boxes_of = {"2.png": {"lungs": [[1, 2, 3, 4], [5, 6, 7, 8]]}, "3.png": {"lungs": [], "infection": [[2, 2, 4, 4]]}}
+    boxed = add_boxes(rows, boxes_of)
     assert boxed["lung_boxes"][:] == [[[0, 0, 9, 9]], None, [[1, 2, 3, 4], [5, 6, 7, 8]], []]
     assert boxed["infection_boxes"][:] == [[], None, [[1, 1, 3, 3]], [[2, 2, 4, 4]]]
     assert boxed.features == rows.features
     assert boxed["file"][:] == rows["file"][:]
     assert [mask is None for mask in boxed["lung_mask"]] == [True, True, True, False]
-    some = add_boxes(rows.select([3, 1]), given)
+    some = add_boxes(rows.select([3, 1]), boxes_of)
     assert (some["file"][:], some["lung_boxes"][:]) == (["3.png", "1.png"], [[], None])
 
 
@@ -164,16 +168,16 @@ def test_outlines_give_way_to_the_boxes_around_their_parts():
     assert [np.array_equal(a, b) for a, b in zip(boxed["image"], rows["image"], strict=True)] == [True] * 3
 
 
-@pytest.mark.parametrize(("kept", "lungs", "infections"), [(0.0, 0, 0), (0.25, 2, 1), (0.5, 4, 2), (1.0, 8, 4)])
-def test_a_share_of_the_outlines_of_each_mask_stays_as_it_was_drawn(kept, lungs, infections):
-    rows, boxed = outlined(8), without_outlines(outlined(8), kept)
+@pytest.mark.parametrize(("share", "lungs", "infections"), [(0.0, 0, 0), (0.25, 2, 1), (0.5, 4, 2), (1.0, 8, 4)])
+def test_a_share_of_the_outlines_of_each_mask_stays_as_it_was_drawn(share, lungs, infections):
+    rows, boxed = outlined(8), without_outlines(outlined(8), share)
     assert len(kept_of(boxed, "lung_mask")) == lungs
     assert len(kept_of(boxed, "infection_mask")) == infections
-    for given, row in zip(rows, boxed, strict=True):
+    for row_before, row in zip(rows, boxed, strict=True):
         if row["lung_mask"] is None:
-            assert component_boxes(read_mask(given["lung_mask"])) == row["lung_boxes"]
+            assert component_boxes(read_mask(row_before["lung_mask"])) == row["lung_boxes"]
         else:
-            assert np.array_equal(read_mask(row["lung_mask"]), read_mask(given["lung_mask"]))
+            assert np.array_equal(read_mask(row["lung_mask"]), read_mask(row_before["lung_mask"]))
             assert row["lung_boxes"] is None
 
 
@@ -181,11 +185,11 @@ def test_blank_masks_take_no_part_in_the_draw_and_always_become_no_boxes():
     blank = {"side": 32, "label": "Normal", "infection_mask": rectangle(32, slice(0, 0))}
     drawn = {"side": 32, "label": "COVID-19", "infection_mask": rectangle(32, slice(0, 8))}
     boxed = without_outlines(dataset(blank, drawn, blank, drawn, blank), 0.5)
-    (kept,) = kept_of(boxed, "infection_mask")
-    found = dict(zip(boxed["file"], boxed["infection_boxes"], strict=True))
-    assert found.pop(kept) is None
-    assert found.pop({"1.png": "3.png", "3.png": "1.png"}[kept]) == [[0, 0, 8, 32]]
-    assert found == {"0.png": [], "2.png": [], "4.png": []}
+    (outlined,) = kept_of(boxed, "infection_mask")
+    boxes = dict(zip(boxed["file"], boxed["infection_boxes"], strict=True))
+    assert boxes.pop(outlined) is None
+    assert boxes.pop({"1.png": "3.png", "3.png": "1.png"}[outlined]) == [[0, 0, 8, 32]]
+    assert boxes == {"0.png": [], "2.png": [], "4.png": []}
 
 
 def test_which_outlines_stay_is_drawn_by_the_seed():
@@ -197,15 +201,15 @@ def test_which_outlines_stay_is_drawn_by_the_seed():
 
 def test_a_box_tensor_is_scaled_by_width_and_height_and_filled_up_with_zeros():
     tensor = box_tensor([[10, 20, 30, 40], [0, 0, 100, 50]], (50, 100), 200)
-    assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (MOST, 4))
-    assert tensor.tolist() == [[0, 0, 200, 200], [20, 80, 60, 160], *[[0, 0, 0, 0]] * (MOST - 2)]
+    assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (MAX_BOXES, 4))
+    assert tensor.tolist() == [[0, 0, 200, 200], [20, 80, 60, 160], *[[0, 0, 0, 0]] * (MAX_BOXES - 2)]
 
 
 def test_of_too_many_boxes_the_largest_stay():
-    boxes = [[0.0, 0.0, float(side), 2.0] for side in range(1, MOST + 4)]
+    boxes = [[0.0, 0.0, float(side), 2.0] for side in range(1, MAX_BOXES + 4)]
     assert box_tensor(boxes, (64, 64), 64)[:, 2].tolist() == [11, 10, 9, 8, 7, 6, 5, 4]
 
 
 @pytest.mark.parametrize("boxes", [None, []])
 def test_no_boxes_are_zeros(boxes):
-    assert torch.equal(box_tensor(boxes, (64, 64), 32), torch.zeros(MOST, 4))
+    assert torch.equal(box_tensor(boxes, (64, 64), 32), torch.zeros(MAX_BOXES, 4))

@@ -13,7 +13,7 @@ from tests.support.fake_hub import WRITE_TOKEN, LoopbackHub, Repository, start, 
 from train.data.__main__ import main
 from train.data.arguments import DataArguments
 from train.data.dataset import load, load_splits
-from train.data.rows import BOX_COLUMNS, COLUMNS, IMAGES, undecoded
+from train.data.rows import BOX_COLUMNS, COLUMNS, IMAGE_COLUMNS, undecoded
 from train.script.arguments import run
 
 PART = "Lung Segmentation Data"
@@ -41,7 +41,7 @@ def contents(splits: datasets.DatasetDict) -> dict[tuple[str, str], dict]:
     """(split, file) -> the row, every image as the bytes of its file."""
     rows = {(split, row["file"]): row for split, dataset in splits.items() for row in undecoded(dataset)}
     for row in rows.values():
-        for name in IMAGES:
+        for name in IMAGE_COLUMNS:
             row[name] = row[name] and (row[name]["bytes"] or Path(row[name]["path"]).read_bytes())
     return rows
 
@@ -56,7 +56,7 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
     for split, rows in splits.items():
         assert str(rows.split) == split
         assert rows.features == {
-            **dict.fromkeys(IMAGES, datasets.Image()),
+            **dict.fromkeys(IMAGE_COLUMNS, datasets.Image()),
             **dict.fromkeys(("lung_boxes", "infection_boxes"), datasets.List(datasets.List(datasets.Value("float32")))),
             "label": datasets.ClassLabel(names=["COVID-19", "Non-COVID", "Normal"]),
             **dict.fromkeys(("file", "patient", "source", "finding", "caption"), datasets.Value("string")),
@@ -98,11 +98,11 @@ def test_a_saved_data_set_comes_back_whole_without_the_files_it_was_made_of(covi
 
 def with_boxes(splits: datasets.DatasetDict) -> datasets.DatasetDict:
     """The same with a box of infection on the first row of each split, and none, which is no None, on the second."""
-    found = [[[8.5, 16.0, 40.25, 64.0]], []]
+    boxes = [[[8.5, 16.0, 40.25, 64.0]], []]
     return datasets.DatasetDict(
         {
             split: rows.map(
-                lambda row, position: {"infection_boxes": found[position] if position < 2 else None},
+                lambda row, position: {"infection_boxes": boxes[position] if position < 2 else None},
                 with_indices=True,
                 features=rows.features,
             )
@@ -212,15 +212,15 @@ def test_a_split_that_is_missing_or_has_nothing_usable_is_refused(leaky, covid_q
 
 
 def test_what_cannot_be_read_is_skipped_or_stops_and_copies_go_when_asked(leaky):
-    wanted = ["train", "test"]
-    assert files(load_splits(DataArguments(str(leaky)), wanted)) == {
+    names = ["train", "test"]
+    assert files(load_splits(DataArguments(str(leaky)), names)) == {
         "train": ["a.png", "b.png"],
         "test": ["c.png", "d.png"],
     }
-    without = load_splits(DataArguments(str(leaky), drop_duplicates=True), wanted)
+    without = load_splits(DataArguments(str(leaky), drop_duplicates=True), names)
     assert files(without) == {"train": ["b.png"], "test": ["c.png", "d.png"]}
     with pytest.raises(ValueError, match=r"^The image of e.png cannot be read"):
-        load_splits(DataArguments(str(leaky), strict=True), wanted)
+        load_splits(DataArguments(str(leaky), strict=True), names)
 
 
 def test_a_script_is_warned_of_patients_on_two_sides(leaky, caplog):
@@ -289,11 +289,11 @@ def boxes(tmp_path: Path) -> Path:
 
 def test_boxes_from_a_file_stand_beside_their_images(covid_qu_ex, boxes, tmp_path, caplog):
     main(["--dataset", str(covid_qu_ex), "--boxes", str(boxes), "--save_to", str(tmp_path / "saved")])
-    found = {row["file"]: row for rows in load(str(tmp_path / "saved")).values() for row in rows}
-    assert found["normal_9.png"]["infection_boxes"] == [[1, 2, 4, 6]]
-    assert found["normal_24.png"]["infection_boxes"] == []
-    others = [row for name, row in found.items() if name not in ("normal_9.png", "normal_24.png")]
-    assert {row["infection_boxes"] for row in others} == {row["lung_boxes"] for row in found.values()} == {None}
+    loaded = {row["file"]: row for rows in load(str(tmp_path / "saved")).values() for row in rows}
+    assert loaded["normal_9.png"]["infection_boxes"] == [[1, 2, 4, 6]]
+    assert loaded["normal_24.png"]["infection_boxes"] == []
+    others = [row for name, row in loaded.items() if name not in ("normal_9.png", "normal_24.png")]
+    assert {row["infection_boxes"] for row in others} == {row["lung_boxes"] for row in loaded.values()} == {None}
     assert f"{boxes} has boxes for 1 images that are not in the data, first stray.png." in caplog.messages
 
 

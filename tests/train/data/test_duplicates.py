@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
 from hub_models.xray.phantom import draw_phantom
-from train.data.duplicates import MAX_DISTANCE, _close_pairs, find_duplicates
+from train.data.duplicates import MAX_DISTANCE_BITS, _close_pairs, find_duplicates
 
 
 def xray(seed: int) -> Image.Image:
@@ -91,8 +91,8 @@ def test_close_hashes_are_those_that_comparing_every_two_finds():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2, (70, 3, 256), dtype=np.uint8)  # 70 pictures are several chunks and a rest
     for picture, crop, other, flipped in (
-        (3, 0, 40, MAX_DISTANCE),
-        (69, 2, 5, MAX_DISTANCE),
+        (3, 0, 40, MAX_DISTANCE_BITS),
+        (69, 2, 5, MAX_DISTANCE_BITS),
         (8, 1, 66, 80),
         (17, 1, 16, 0),
     ):
@@ -100,7 +100,7 @@ def test_close_hashes_are_those_that_comparing_every_two_finds():
         bits[picture, crop, rng.choice(256, flipped, replace=False)] ^= 1
     distance = (bits[:, :, None, :] != bits[None, None, :, 0, :]).sum(axis=3).min(axis=1)
     expected = [
-        (i, j) for i in range(70) for j in range(i + 1, 70) if min(distance[i, j], distance[j, i]) <= MAX_DISTANCE
+        (i, j) for i in range(70) for j in range(i + 1, 70) if min(distance[i, j], distance[j, i]) <= MAX_DISTANCE_BITS
     ]
     with ThreadPoolExecutor(2) as pool:
         pairs = _close_pairs(np.packbits(bits, axis=2).view(np.uint64), pool)

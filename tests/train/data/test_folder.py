@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.support import tiny_models
-from train.data.folder import COLUMNS, MASK_FOLDERS, PARTS, class_names, read_folder
+from train.data.folder import DATA_FOLDERS, MANIFEST_COLUMNS, MASK_FOLDERS, class_names, read_folder
 
-LUNGS, INFECTION = PARTS
+LUNGS, INFECTION = DATA_FOLDERS
 
 
 def masks(manifest: pd.DataFrame) -> dict[str, str]:
@@ -30,7 +30,7 @@ def write_metadata(folder: Path, *rows: dict[str, str]) -> None:
 
 def test_every_image_is_one_row_with_the_masks_of_both_parts(covid_qu_ex):
     manifest = read_folder(covid_qu_ex)
-    assert tuple(manifest.columns) == COLUMNS
+    assert tuple(manifest.columns) == MANIFEST_COLUMNS
     assert manifest.groupby(["split", "label"]).size().to_dict() == {
         (split, label): count
         for split, count in {"train": 4, "validation": 2, "test": 2}.items()
@@ -70,10 +70,10 @@ def test_either_part_will_do_alone(covid_qu_ex, tmp_path):
     lungs, infection = tmp_path / "lungs", tmp_path / "infection"
     shutil.copytree(covid_qu_ex / LUNGS, lungs / LUNGS)
     shutil.copytree(covid_qu_ex / INFECTION, infection / INFECTION)
-    found = masks(read_folder(lungs))
-    assert len(found) == 24
-    assert [file for file, has in found.items() if has] == [f"covid-19_{n}.png" for n in (19, 1, 2, 3, 13)]
-    assert set(found.values()) == {"", "l"}
+    masks_of = masks(read_folder(lungs))
+    assert len(masks_of) == 24
+    assert [file for file, has in masks_of.items() if has] == [f"covid-19_{n}.png" for n in (19, 1, 2, 3, 13)]
+    assert set(masks_of.values()) == {"", "l"}
     assert list(masks(read_folder(infection)).values()) == ["li"] * 9
 
 
@@ -82,7 +82,7 @@ def test_a_folder_may_hold_one_split_only(tmp_path):
     (row,) = read_folder(tmp_path).to_dict("records")
     image = str(tmp_path / LUNGS / "Test/Normal/images/a.png")
     known = {"file": "a.png", "image": image, "label": "Normal", "split": "test"}
-    assert row == {**dict.fromkeys(COLUMNS), **known}
+    assert row == {**dict.fromkeys(MANIFEST_COLUMNS), **known}
 
 
 def test_what_is_no_image_is_passed_over(tmp_path):

@@ -60,13 +60,13 @@ def test_a_mask_is_what_is_brighter_than_half():
 
 def test_a_mask_is_the_same_decoded_or_not(folder):
     rows = rows_of(folder)
-    for decoded, given in zip(rows, undecoded(rows), strict=True):
-        path = Path(source(given["lung_mask"]))
+    for decoded, encoded in zip(rows, undecoded(rows), strict=True):
+        path = Path(source(encoded["lung_mask"]))
         assert path.parent.name == "lung masks"
         expected = np.asarray(Image.open(path)) == 255
         assert np.array_equal(read_mask(decoded["lung_mask"]), expected)
-        assert np.array_equal(read_mask(given["lung_mask"]), expected)
-        assert given["infection_mask"] is None
+        assert np.array_equal(read_mask(encoded["lung_mask"]), expected)
+        assert encoded["infection_mask"] is None
 
 
 def test_the_bytes_of_an_image_come_before_its_path():
@@ -181,6 +181,6 @@ def test_rows_are_found_by_what_was_drawn_on_them_and_by_the_name_of_their_class
 
 
 def test_without_a_class_of_healthy_images_only_a_mask_makes_a_row_scored():
-    given = ({"side": 32, "label": "Asthma"}, {"side": 32, "label": "Asthma", "lung_mask": rectangle(32)})
-    rows = dataset(*given, classes=["Asthma", "Cold"])
+    images = ({"side": 32, "label": "Asthma"}, {"side": 32, "label": "Asthma", "lung_mask": rectangle(32)})
+    rows = dataset(*images, classes=["Asthma", "Cold"])
     assert positions(rows, is_scored) == [1]

@@ -1,4 +1,4 @@
-"""What is added to the training rows: healthy images without infection, and lungs that a teacher outlines."""
+"""Rows that are added to the training rows: healthy images without infection, and lungs that a teacher outlines."""
 
 import datasets
 import numpy as np
@@ -33,9 +33,9 @@ def test_healthy_images_are_added_with_a_blank_infection_mask_of_their_size_and_
     assert added.features == rows.features
     assert added[0]["lung_mask"].size == (36, 36)
     assert added[0]["infection_mask"] is None
-    found = by_side(added.select(range(1, len(added))))
-    assert found.keys() == {32, 48, 64}
-    for side, row in found.items():
+    rows_by_side = by_side(added.select(range(1, len(added))))
+    assert rows_by_side.keys() == {32, 48, 64}
+    for side, row in rows_by_side.items():
         assert np.array_equal(read_mask(row["infection_mask"]), np.zeros((side, side), bool))
         assert row["lung_mask"] is None
         assert added.features["label"].int2str(row["label"]) == "Normal"
@@ -63,12 +63,12 @@ def test_without_healthy_images_nothing_is_added(rows, others):
 def test_lungs_are_those_the_teacher_outlines_and_only_healthy_images_get_a_blank_infection_mask(rows, others):
     added = add_taught(rows, others, halves(), 9)
     assert added.features == rows.features
-    found = by_side(added.select(range(1, len(added))))
-    assert found.keys() == set(SIDES)
-    for side, row in found.items():
+    rows_by_side = by_side(added.select(range(1, len(added))))
+    assert rows_by_side.keys() == set(SIDES)
+    for side, row in rows_by_side.items():
         assert np.array_equal(read_mask(row["lung_mask"]), rectangle(side, slice(0, side // 2)))
         assert np.array_equal(row["image"], by_side(others)[side]["image"])
-    infections = {side: row["infection_mask"] for side, row in found.items()}
+    infections = {side: row["infection_mask"] for side, row in rows_by_side.items()}
     assert infections[40] is infections[56] is None  # what the teacher takes for infection is not taught
     for side in (32, 48, 64):
         assert np.array_equal(read_mask(infections[side]), np.zeros((side, side), bool))
@@ -93,7 +93,7 @@ def test_no_more_images_are_taught_than_asked_for_and_always_the_same(rows, othe
 
 def test_rows_whose_columns_stand_in_another_order_are_added_to_as_well(rows, others):
     boxes = {"0.png": {"lungs": [[1, 2, 3, 4]]}}
-    rows, others = (add_boxes(given, boxes) for given in (rows, others))
+    rows, others = (add_boxes(plain, boxes) for plain in (rows, others))
     assert by_side(add_healthy(rows, others, 9))[48]["infection_mask"].size == (48, 48)
     taught = by_side(add_taught(rows, others, halves(), 9))
     assert taught[56]["lung_mask"].size == (56, 56)

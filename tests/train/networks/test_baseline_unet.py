@@ -52,10 +52,10 @@ def test_a_new_one_is_told_its_size_and_answers_with_probabilities():
     segmenter = new_segmenter(32)
     assert segmenter.image_size == 32
     assert segmenter.thresholds == {"lungs": 0.5, "infection": 0.5}
-    (found,) = segmenter.probability_maps([tiny_models.draw_xray(1, 48).image.astype(np.float32) / 255])
-    assert found.shape == (2, 48, 48)
-    assert (found > 0).all()
-    assert (found < 1).all()
+    (maps,) = segmenter.probability_maps([tiny_models.draw_xray(1, 48).image.astype(np.float32) / 255])
+    assert maps.shape == (2, 48, 48)
+    assert (maps > 0).all()
+    assert (maps < 1).all()
 
 
 def test_a_saved_one_loads_with_its_weights_thresholds_and_answers(small, tmp_path):

@@ -38,10 +38,10 @@ def test_colour_weights_are_summed_into_the_one_channel(tmp_path, name):
 
 
 def test_weights_of_one_channel_are_taken_as_they_are(tmp_path):
-    given, network = unet().encoder.state_dict(), unet()
-    save_file(given, tmp_path / "grey.safetensors")
+    weights, network = unet().encoder.state_dict(), unet()
+    save_file(weights, tmp_path / "grey.safetensors")
     load_encoder(network, "resnet18", str(tmp_path / "grey.safetensors"))
-    assert torch.equal(network.encoder.conv1.weight, given["conv1.weight"])
+    assert torch.equal(network.encoder.conv1.weight, weights["conv1.weight"])
 
 
 def test_encoder_weights_that_do_not_fit_are_refused_and_leave_the_network_alone(tmp_path):
@@ -87,17 +87,17 @@ def test_none_leaves_the_random_weights_and_has_no_words():
 
 def test_weights_from_the_hub_are_those_of_the_encoder_in_colour(monkeypatch):
     colour, network = colour_weights(), unet()
-    asked = []
+    requests = []
 
     def get_encoder(name: str, in_channels: int, weights: str) -> torch.nn.Module:
-        asked.append((name, in_channels, weights))
+        requests.append((name, in_channels, weights))
         encoder = smp.encoders.encoders["resnet18"]["encoder"](**smp.encoders.encoders["resnet18"]["params"])
         encoder.load_state_dict(colour)
         return encoder
 
     monkeypatch.setattr(smp.encoders, "get_encoder", get_encoder)
     assert load_encoder(network, "resnet18", "imagenet") == "ImageNet weights of resnet18"
-    assert asked == [("resnet18", 3, "imagenet")]
+    assert requests == [("resnet18", 3, "imagenet")]
     torch.testing.assert_close(network.encoder.conv1.weight, colour["conv1.weight"].sum(dim=1, keepdim=True))
 
 
@@ -129,11 +129,11 @@ def test_a_unets_encoder_becomes_an_image_tower_which_keeps_what_its_colours_dif
     before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
     save_file(network.state_dict(), tmp_path / "model.safetensors")
     load_tower(tower, tmp_path)
-    own, given = tower.state_dict(), network.encoder.model.state_dict()
+    own, encoder_state = tower.state_dict(), network.encoder.model.state_dict()
     stem = "conv_stem.weight"
-    torch.testing.assert_close(own[stem].sum(dim=1, keepdim=True), given[stem])
+    torch.testing.assert_close(own[stem].sum(dim=1, keepdim=True), encoder_state[stem])
     torch.testing.assert_close(own[stem][:, 0] - own[stem][:, 1], before[stem][:, 0] - before[stem][:, 1])
-    assert all(torch.equal(own[name], tensor) for name, tensor in given.items() if name != stem)
+    assert all(torch.equal(own[name], tensor) for name, tensor in encoder_state.items() if name != stem)
     assert torch.equal(own["conv_head.weight"], before["conv_head.weight"])
 
 
@@ -154,6 +154,6 @@ def test_a_packaged_lite_fills_its_encoder(name):
     network = unet(f"tu-tf_efficientnet_{name}")
     words = load_encoder(network, f"tu-tf_efficientnet_{name}", name)
     assert words == f"ImageNet weights of EfficientNet-{name.capitalize()}"
-    given, own = lite_weights(name), network.encoder.model.state_dict()
-    torch.testing.assert_close(own["conv_stem.weight"], given["conv_stem.weight"].sum(dim=1, keepdim=True))
-    assert torch.equal(own["blocks.6.0.conv_pwl.weight"], given["blocks.6.0.conv_pwl.weight"])
+    weights, own = lite_weights(name), network.encoder.model.state_dict()
+    torch.testing.assert_close(own["conv_stem.weight"], weights["conv_stem.weight"].sum(dim=1, keepdim=True))
+    assert torch.equal(own["blocks.6.0.conv_pwl.weight"], weights["blocks.6.0.conv_pwl.weight"])

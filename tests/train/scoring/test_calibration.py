@@ -7,7 +7,7 @@ import torch
 from hub_models.models.calibration import Calibration
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
-from train.scoring.calibration import LEVEL, calibration_results, cooled, fit_calibration
+from train.scoring.calibration import SET_LEVEL, calibration_results, fit_calibration, with_temperature
 
 PHANTOM = draw_phantom(2, size=128)
 IMAGE = PHANTOM.image.astype(np.float32) / 255
@@ -27,7 +27,7 @@ def overconfident(images: int, factor: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_cooling_is_dividing_the_logits():
     logits = np.random.default_rng(1).normal(size=(5, 3))
-    assert cooled(softmax(logits), 2.5) == pytest.approx(softmax(logits / 2.5))
+    assert with_temperature(softmax(logits), 2.5) == pytest.approx(softmax(logits / 2.5))
 
 
 @pytest.mark.parametrize("factor", [0.4, 1.0, 3.0])
@@ -46,9 +46,9 @@ def test_images_without_an_answer_take_no_part_and_nothing_but_them_is_refused()
 def test_sets_hold_the_true_class_of_other_images_as_often_as_they_promise():
     answers, references = overconfident(6000, 2.0)
     calibration = fit_calibration(answers[:3000], references[:3000])
-    others = cooled(answers[3000:], calibration.temperature)
+    others = with_temperature(answers[3000:], calibration.temperature)
     results = calibration_results(others, references[3000:], calibration)
-    assert results["set_coverage"] == pytest.approx(LEVEL, abs=0.015)
+    assert results["set_coverage"] == pytest.approx(SET_LEVEL, abs=0.015)
     assert results["ece_before"] > 0.08
     assert sum(results["set_sizes"]) == 3000
     assert results["set_size_mean"] == pytest.approx(np.dot(results["set_sizes"], [1, 2, 3]) / 3000)
@@ -57,7 +57,7 @@ def test_sets_hold_the_true_class_of_other_images_as_often_as_they_promise():
 def test_the_least_probability_of_a_set_is_that_of_the_rank_the_level_asks_for():
     right = np.linspace(0.05, 0.95, 19)  # ceil(20 * 0.9) = 18: the second smallest
     calibration = fit_calibration(np.stack([right, 1 - right], axis=1), [0] * 19)
-    assert calibration.least == pytest.approx(cooled(np.array([[0.1, 0.9]]), calibration.temperature)[0, 0])
+    assert calibration.least == pytest.approx(with_temperature(np.array([[0.1, 0.9]]), calibration.temperature)[0, 0])
     few = fit_calibration(np.array([[0.6, 0.4], [0.3, 0.7]]), [0, 0])
     assert few.least == 0.0  # two images promise nothing: every class belongs to the set
 
@@ -81,5 +81,5 @@ def test_divided_logits_and_the_calibration_are_saved_with_a_classifier(build, t
     again = type(classifier).from_pretrained(tmp_path)
     assert again.calibration == Calibration(0.5, 0.2, 0.9)
     after = list(again(IMAGE, PHANTOM.lungs).values())
-    assert after == pytest.approx(cooled(before, 0.5)[0], abs=2e-3)  # float16 weights
+    assert after == pytest.approx(with_temperature(before, 0.5)[0], abs=2e-3)  # float16 weights
     assert build().calibration == Calibration()

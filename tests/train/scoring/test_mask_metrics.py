@@ -4,7 +4,7 @@ from sklearn.metrics import average_precision_score
 
 from train.scoring.mask_metrics import (
     AVERAGES,
-    BINS,
+    HISTOGRAM_BINS,
     OUTLINE_SCORES,
     average_precision,
     hausdorff95,
@@ -86,7 +86,7 @@ def test_without_a_drawn_mask_there_is_no_score(counts):
     scores = segmentation_scores(counts)
     assert (scores.pop("images"), scores.pop("images_all")) == (0, len(counts))
     assert scores == {f"{name}_{average}": None for name in OUTLINE_SCORES for average in AVERAGES}
-    with_histograms = score_pixels(counts, np.zeros((len(counts), 2, BINS), int))
+    with_histograms = score_pixels(counts, np.zeros((len(counts), 2, HISTOGRAM_BINS), int))
     assert [with_histograms[f"average_precision_{average}"] for average in AVERAGES] == [None] * 4
 
 
@@ -97,10 +97,10 @@ def test_more_pixels_than_fit_in_32_bits_are_counted_right():
 
 def test_a_histogram_counts_pixels_inside_and_outside_by_their_probability():
     truth = np.array([[True, True, True, False, False, False]])
-    probabilities = np.array([[0.0, 1.0, 1.0, 1 / BINS, 1.99 / BINS, 0.5]])
+    probabilities = np.array([[0.0, 1.0, 1.0, 1 / HISTOGRAM_BINS, 1.99 / HISTOGRAM_BINS, 0.5]])
     inside, outside = probability_histogram(probabilities, truth)
-    assert (inside.sum(), inside[0], inside[BINS - 1]) == (3, 1, 2)  # 1 is in the last bin
-    assert (outside.sum(), outside[1], outside[BINS // 2]) == (3, 2, 1)
+    assert (inside.sum(), inside[0], inside[HISTOGRAM_BINS - 1]) == (3, 1, 2)  # 1 is in the last bin
+    assert (outside.sum(), outside[1], outside[HISTOGRAM_BINS // 2]) == (3, 2, 1)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -108,7 +108,7 @@ def test_the_average_precision_is_that_of_scikit_learn_on_the_sorted_probabiliti
     rng = np.random.default_rng(seed)
     truth = rng.random((20, 30)) < 0.2 + 0.2 * seed
     probabilities = (rng.random(truth.shape) * 0.7 + 0.3 * truth * rng.random(truth.shape)).astype(np.float32)
-    expected = average_precision_score(truth.ravel(), (probabilities.ravel() * BINS).astype(int))
+    expected = average_precision_score(truth.ravel(), (probabilities.ravel() * HISTOGRAM_BINS).astype(int))
     assert average_precision(probability_histogram(probabilities, truth)) == pytest.approx(expected, rel=1e-12)
 
 
@@ -116,16 +116,18 @@ def test_the_average_precision_is_one_where_all_inside_is_above_all_outside_and_
     perfect = probability_histogram(np.where(HALF, 0.9, 0.1), HALF)
     constant = probability_histogram(np.full(HALF.shape, 0.5), HALF)
     nothing = probability_histogram(np.full(HALF.shape, 0.5), np.zeros_like(HALF))
-    found = average_precision(np.stack([perfect, constant, nothing]))
-    assert found[:2].tolist() == [1.0, 0.5]
-    assert np.isnan(found[2])
+    precision = average_precision(np.stack([perfect, constant, nothing]))
+    assert precision[:2].tolist() == [1.0, 0.5]
+    assert np.isnan(precision[2])
 
 
 def test_the_average_precision_is_averaged_like_the_other_scores():
     blank = np.zeros_like(HALF)
     maps = [(np.where(HALF, 0.9, 0.1), HALF), (np.full(HALF.shape, 0.95), HALF), (np.full(HALF.shape, 0.95), blank)]
     histograms = np.stack([probability_histogram(*each) for each in maps])
-    scores = score_pixels(np.array([pixel_counts(found > 0.5, truth) for found, truth in maps]), histograms)
+    scores = score_pixels(
+        np.array([pixel_counts(probabilities > 0.5, truth) for probabilities, truth in maps]), histograms
+    )
     # From 0.95 up: 8 of 16 pixels of the second image are inside; from 0.9 up all 8 of the first, too
     assert scores["average_precision_pooled"] == pytest.approx(0.5 * 8 / 16 + 0.5 * 16 / 24)
     assert scores["average_precision_pooled_all_images"] == pytest.approx(0.5 * 8 / 32 + 0.5 * 16 / 40)

@@ -14,7 +14,7 @@ from hub_models.checkpoints.roles import ROLES
 from hub_models.models.calibration import Calibration
 from tests.support.datasets import Known, dataset, halves, rectangle
 from train.data.dataset import load
-from train.scoring.mask_metrics import AVERAGES, BINS
+from train.scoring.mask_metrics import AVERAGES, HISTOGRAM_BINS
 from train.scoring.predictions import (
     classes_record,
     classes_scores,
@@ -120,9 +120,9 @@ def test_pixels_are_counted_at_the_images_own_size_and_minus_one_where_nobody_dr
 
 def test_histograms_are_kept_as_words_and_the_distance_of_the_lungs_in_pixels(outlined):
     first, last = (16 * 64, 16 * 64), (16 * 64, 16 * 64)
-    assert outlined["lungs inside"][0] == f"{first[0]} {'0 ' * (BINS - 2)}{last[0]}"
-    assert outlined["lungs outside"][0] == f"{first[1]} {'0 ' * (BINS - 2)}{last[1]}"
-    assert outlined["infection inside"].tolist()[1:] == ["", " ".join("0" * BINS), "", "", ""]
+    assert outlined["lungs inside"][0] == f"{first[0]} {'0 ' * (HISTOGRAM_BINS - 2)}{last[0]}"
+    assert outlined["lungs outside"][0] == f"{first[1]} {'0 ' * (HISTOGRAM_BINS - 2)}{last[1]}"
+    assert outlined["infection inside"].tolist()[1:] == ["", " ".join("0" * HISTOGRAM_BINS), "", "", ""]
     distances = outlined["lungs hd95"].tolist()
     assert distances[:2] == [16, 0]  # columns 0 to 31 against 16 to 47
     assert [np.isnan(distance) for distance in distances] == [False, False, True, True, False, True]
@@ -132,9 +132,9 @@ def test_scores_are_of_the_rows_that_have_the_mask(outlined):
     scores = outlines_scores(outlined)
     lungs, infection = scores["lungs"], scores["infection"]
     assert (lungs["images"], lungs["images_all"]) == (3, 4)
-    found, wrong, missed = 1024 + 4608 + 3136, 1024 + 3136, 1024
-    assert lungs["iou_pooled"] == pytest.approx(found / (found + wrong + missed))
-    assert lungs["precision_pooled_all_images"] == pytest.approx(found / (found + wrong + 2048))
+    hits, wrong, missed = 1024 + 4608 + 3136, 1024 + 3136, 1024
+    assert lungs["iou_pooled"] == pytest.approx(hits / (hits + wrong + missed))
+    assert lungs["precision_pooled_all_images"] == pytest.approx(hits / (hits + wrong + 2048))
     assert lungs["iou_mean_per_image"] == pytest.approx((1 / 3 + 1 + 1 / 2) / 3)
     assert lungs["dice_mean_per_image"] == pytest.approx((1 / 2 + 1 + 2 / 3) / 3)
     assert lungs["iou_mean_all_images"] == pytest.approx((1 / 3 + 1 + 1 / 2 + 0) / 4)

@@ -1,4 +1,4 @@
-"""What a model is worth on the validation images of the drawn data set."""
+"""Figures of a model on the validation images of the drawn data set."""
 
 import logging
 import shutil
@@ -51,14 +51,14 @@ def test_of_a_classifier_it_is_the_accuracy_and_how_often_it_answers_as_at_first
 
 
 def test_a_model_is_shown_training_images_with_the_lungs_that_were_outlined(quality):
-    shown = list(quality.shown(5))
-    assert len(shown) == 5
-    assert len(list(quality.shown(100))) == len(quality.training) == 12
-    for image, lungs in shown:
+    images = list(quality.training_images(5))
+    assert len(images) == 5
+    assert len(list(quality.training_images(100))) == len(quality.training) == 12
+    for image, lungs in images:
         assert (image.shape, image.dtype, lungs.shape, lungs.dtype) == ((128, 128), np.float32, (128, 128), bool)
         assert lungs.mean() > 0.5
-    ((again, _),) = quality.shown(1)
-    np.testing.assert_array_equal(again, shown[0][0])
+    ((again, _),) = quality.training_images(1)
+    np.testing.assert_array_equal(again, images[0][0])
 
 
 def test_data_of_other_classes_is_refused(covid_qu_ex):

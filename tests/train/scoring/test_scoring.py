@@ -25,20 +25,20 @@ def chosen(checkpoints, exported, monkeypatch):
 
 def test_every_model_with_networks_is_measured_in_every_engine_and_written(chosen, covid_qu_ex, tmp_path, capsys):
     file = tmp_path / "made" / "quality.json"
-    found = scoring.main(["--dataset", str(covid_qu_ex), "--output_file", str(file)])
+    figures = scoring.main(["--dataset", str(covid_qu_ex), "--output_file", str(file)])
     out = capsys.readouterr().out
-    assert Quality.load(file) == found
+    assert Quality.load(file) == figures
     assert json.loads(file.read_text())["dataset"] == str(covid_qu_ex)
-    assert list(found.measured) == ["unet", "resnet", "clip-zero-shot", "clip-finetuned"]
-    assert found.files == {role: files_digest(chosen[role]) for role in found.measured}
-    assert list(found.measured["resnet"]) == ["torch, float32", "onnxruntime, float32", "openvino, float32"]
-    assert list(found.measured["unet"]) == ["torch, float32"]
-    for engine in found.measured["resnet"].values():
+    assert list(figures.measured) == ["unet", "resnet", "clip-zero-shot", "clip-finetuned"]
+    assert figures.files == {role: files_digest(chosen[role]) for role in figures.measured}
+    assert list(figures.measured["resnet"]) == ["torch, float32", "onnxruntime, float32", "openvino, float32"]
+    assert list(figures.measured["unet"]) == ["torch, float32"]
+    for engine in figures.measured["resnet"].values():
         assert set(engine) == {"accuracy", "agreement", "images"}
     model = load_model(Checkpoint("resnet", chosen["resnet"], "folder", "tiny"))
     model.engine = Engine()
     again = quality.Quality(str(covid_qu_ex), model)
-    assert found.measured["resnet"]["torch, float32"] == again.measure(model) | {"images": again.images}
+    assert figures.measured["resnet"]["torch, float32"] == again.measure(model) | {"images": again.images}
     assert "unet has no network.onnx and no network.int8.onnx" in out
     assert out.endswith(f"Wrote {file}; python -m hub_models.benchmark --quality {file} tells it\n")
 
@@ -53,11 +53,11 @@ def test_each_engine_is_measured_on_the_data_set_and_the_models_own_stays(checkp
     class Said:
         images = 6
 
-        def __init__(self, dataset: str, given: object) -> None:
-            assert (dataset, given) == ("DATA", model)
+        def __init__(self, dataset: str, measured: object) -> None:
+            assert (dataset, measured) == ("DATA", model)
 
-        def measure(self, given) -> dict[str, float]:
-            return {"accuracy": 0.75 if given.engine is engines[0] else 0.5}
+        def measure(self, measured) -> dict[str, float]:
+            return {"accuracy": 0.75 if measured.engine is engines[0] else 0.5}
 
     monkeypatch.setattr(quality, "Quality", Said)
     assert scoring.measure(model, engines, "DATA") == {

@@ -116,12 +116,12 @@ def test_if_every_candidate_marks_too_many_those_that_mark_the_fewest_are_chosen
 
 def test_images_that_are_neither_drawn_on_nor_healthy_are_not_looked_at():
     segmenter = known((32, 0, WHOLE, 0.99), (32, 1, WHOLE, 0.99), *INFECTED)
-    asked = []
+    shapes = []
     answer = segmenter.answer
-    segmenter.answer = lambda shape: asked.append(shape) or answer(shape)
+    segmenter.answer = lambda shape: shapes.append(shape) or answer(shape)
     rows = dataset(infected(64), {"side": 32, "label": "Non-COVID"})
     assert choose_thresholds(segmenter, rows)["infection"] == 0.15
-    assert asked == [(64, 64)]
+    assert shapes == [(64, 64)]
 
 
 def test_without_a_class_of_healthy_images_the_best_dice_decides_alone():

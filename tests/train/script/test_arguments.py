@@ -11,7 +11,7 @@ RECIPES = {"ours": {}, "original": {"image_size": 128, "loss": "bce", "learning_
 
 
 def chosen(*words: str, **defaults) -> tuple:
-    """What the arguments become that the recipe changes."""
+    """The arguments that the recipe changes, as they are parsed."""
     _, unet, training = parse_arguments(UnetArguments, [*WORDS, *words], recipes=RECIPES, **defaults)
     return unet.recipe, unet.image_size, unet.loss, training.learning_rate, training.num_train_epochs
 

@@ -3,11 +3,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from train.script.release import _told, procedure
+from train.script.release import _without_path, procedure
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("setting", "text"),
     [
         ("someone/chest-xray-unet", "someone/chest-xray-unet"),
         ("{folder}/runs/unet/release", "local unet"),
@@ -17,9 +17,9 @@ from train.script.release import _told, procedure
         (18, 18),
     ],
 )
-def test_a_card_tells_no_folder_of_the_machine(tmp_path: Path, given, told):
+def test_a_card_tells_no_folder_of_the_machine(tmp_path: Path, setting, text):
     (tmp_path / "runs" / "unet" / "release").mkdir(parents=True)
-    assert _told(given.format(folder=tmp_path) if isinstance(given, str) else given) == told
+    assert _without_path(setting.format(folder=tmp_path) if isinstance(setting, str) else setting) == text
 
 
 def test_the_procedure_lists_settings_and_versions_and_leaves_out_what_was_not_set(tmp_path: Path):
@@ -38,9 +38,14 @@ def test_the_procedure_lists_settings_and_versions_and_leaves_out_what_was_not_s
             seed=42,
         ),
     )
-    told = procedure(SimpleNamespace(image_size=64, unet=str(tmp_path), model_name_or_path=None), trainer)
-    assert told["image size"] == 64
-    assert told["unet"] == f"local {tmp_path.name}"
-    assert "model name or path" not in told
-    assert (told["epochs run"], told["steps run"], told["best step"], told["batch size"]) == (2.0, 8, 4, 8)
-    assert {"torch", "transformers", "datasets"} <= told.keys()
+    settings = procedure(SimpleNamespace(image_size=64, unet=str(tmp_path), model_name_or_path=None), trainer)
+    assert settings["image size"] == 64
+    assert settings["unet"] == f"local {tmp_path.name}"
+    assert "model name or path" not in settings
+    assert (settings["epochs run"], settings["steps run"], settings["best step"], settings["batch size"]) == (
+        2.0,
+        8,
+        4,
+        8,
+    )
+    assert {"torch", "transformers", "datasets"} <= settings.keys()

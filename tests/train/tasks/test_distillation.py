@@ -1,4 +1,4 @@
-"""What a finished classifier teaches another."""
+"""Teachers: what a finished classifier says, and what its pupil learns of it."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def pixels() -> torch.Tensor:
 
 
 def probabilities(classifier: ClipClassifier, pixels: torch.Tensor) -> torch.Tensor:
-    """What a CLIP says of pixels of its own size."""
+    """A CLIP's probabilities for pixels of its own size."""
     with torch.no_grad():
         images = classifier.embed_images(pixels)
         return (classifier.model.logit_scale.exp() * images @ classifier.embed_classes()[1].T).softmax(-1)
@@ -46,7 +46,7 @@ def test_several_teachers_say_the_mean_of_what_they_say_alone(folder, pixels, tm
     with torch.no_grad():
         other.model.visual_projection.weight.mul_(-1)
     other.save_pretrained(tmp_path)
-    alone = [Teacher([one], list(LABELS), "lungs")(pixels) for one in (folder, str(tmp_path))]
+    alone = [Teacher([checkpoint], list(LABELS), "lungs")(pixels) for checkpoint in (folder, str(tmp_path))]
     together = Teacher([folder, str(tmp_path)], list(LABELS), "lungs")(pixels)
     assert torch.allclose(together, (alone[0] + alone[1]) / 2, atol=1e-6)
     assert not torch.allclose(*alone, atol=1e-4)
@@ -68,8 +68,8 @@ def test_a_taught_pupil_weighs_the_teacher_and_the_true_classes_while_it_trains_
         task = ClassificationTask(tiny_models.resnet(), 0.0, teacher)
     else:
         task = PromptTask(tiny_models.clip(), teacher=teacher)
-    given = task.train()(pixels, TRUE)
-    hard, soft = (F.cross_entropy(given["logits"], target).item() for target in (TRUE, teacher(pixels)))
-    assert given["loss"].item() == pytest.approx(0.3 * hard + 0.7 * soft, rel=1e-5)
-    given = task.eval()(pixels, TRUE)
-    assert given["loss"].item() == pytest.approx(F.cross_entropy(given["logits"], TRUE).item(), rel=1e-6)
+    output = task.train()(pixels, TRUE)
+    hard, soft = (F.cross_entropy(output["logits"], target).item() for target in (TRUE, teacher(pixels)))
+    assert output["loss"].item() == pytest.approx(0.3 * hard + 0.7 * soft, rel=1e-5)
+    output = task.eval()(pixels, TRUE)
+    assert output["loss"].item() == pytest.approx(F.cross_entropy(output["logits"], TRUE).item(), rel=1e-6)

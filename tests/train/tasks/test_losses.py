@@ -1,10 +1,10 @@
-"""What the losses are worth, by value on tiny arrays; and that a box is best filled by what fits it."""
+"""The losses by value on tiny arrays; and that a box is best filled by what fits it."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from train.tasks.losses import ALIKE, LOSSES, BoxLoss, OutlineLoss, box_masks, box_windows
+from train.tasks.losses import ALIKE_DIFFERENCE, LOSSES, BoxLoss, OutlineLoss, box_masks, box_windows
 
 ANY_SHARE = (0.0, 1.0)
 NO_BOX = torch.zeros(1, 1, 4)
@@ -59,7 +59,7 @@ def test_tversky_punishes_a_missed_pixel_more_than_a_surplus_one():
     masks[:, :2] = 1
     missed, surplus = masks.clone(), masks.clone()
     missed[:, 1], surplus[:, 2] = 0, 1
-    loss = OutlineLoss("tversky_bce").parts[0]
+    loss = OutlineLoss("tversky_bce").losses[0]
     assert loss(20 * missed[:, None] - 10, masks[:, None]) > loss(20 * surplus[:, None] - 10, masks[:, None])
 
 
@@ -124,8 +124,8 @@ def test_the_pairs_are_two_pixels_apart_and_only_those_of_like_brightness_count(
         changed[0, 2:] += step
         return (BoxLoss(ANY_SHARE)(logits, whole(4), changed) - free).item()
 
-    assert affinity(2 * ALIKE * 0.9) == pytest.approx(100 - torch.tensor(2.0).log().item(), rel=1e-4)
-    assert affinity(2 * ALIKE * 1.1) == pytest.approx(0, abs=1e-5)
+    assert affinity(2 * ALIKE_DIFFERENCE * 0.9) == pytest.approx(100 - torch.tensor(2.0).log().item(), rel=1e-4)
+    assert affinity(2 * ALIKE_DIFFERENCE * 1.1) == pytest.approx(0, abs=1e-5)
 
 
 def test_two_boxes_share_the_weight_of_one():
@@ -165,7 +165,7 @@ def test_what_fits_the_box_is_better_than_nothing_all_a_shift_the_whole_box_and_
         "box": box_masks(boxes, 64)[0] > 0,
         "upper half": lung & (torch.arange(64) < 32)[:, None],
     }
-    losses = {name: BoxLoss((0.6, 0.8))(8.0 * (2.0 * found[None] - 1), boxes, image) for name, found in answers.items()}
+    losses = {name: BoxLoss((0.6, 0.8))(8.0 * (2.0 * mask[None] - 1), boxes, image) for name, mask in answers.items()}
     assert min(losses, key=losses.get) == "fits"
     assert losses["fits"] < 0.01
     assert all(loss > 0.1 for name, loss in losses.items() if name != "fits")
@@ -181,10 +181,10 @@ def test_to_follow_the_loss_is_to_find_what_fits_the_box(lung):
         optimizer.zero_grad()
         BoxLoss((0.6, 0.8))(logits, boxes, image).backward()
         optimizer.step()
-    found = logits[0].detach() > 0
+    prediction = logits[0].detach() > 0
     box = box_masks(boxes, 64)[0] > 0
-    assert not (found & ~box).any()
-    assert found[box].float().mean() > 0.5
+    assert not (prediction & ~box).any()
+    assert prediction[box].float().mean() > 0.5
 
 
 @pytest.mark.parametrize("value", [0.0, 60.0, -60.0])

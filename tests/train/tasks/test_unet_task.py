@@ -1,4 +1,4 @@
-"""What the training of a UNet is made of: rows as tensors, the loss by what is known of a mask, the running average."""
+"""The task of a UNet: rows as tensors, the loss by what is known of a mask, the running average."""
 
 from types import SimpleNamespace
 
@@ -13,7 +13,7 @@ from hub_models.models.unet import Segmenter, new_processor
 from hub_models.xray.masks import MASKS
 from tests.support.datasets import dataset, rectangle
 from train.data.augment import Augmentation
-from train.data.boxes import MOST
+from train.data.boxes import MAX_BOXES
 from train.data.rows import COLUMNS
 from train.tasks.losses import BoxLoss, OutlineLoss, box_masks
 from train.tasks.unet_task import BOXED, FILL, OUTLINE, UNKNOWN, Rows, SegmentationTask, collate, validation_dice
@@ -27,10 +27,10 @@ class Answers(nn.Module):
     def __init__(self, logits: torch.Tensor, smaller: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__()
         self.logits, self.smaller = nn.Parameter(logits), torch.tensor(smaller)
-        self.asked: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        self.asked.append(tuple(pixel_values.shape))
+        self.shapes.append(tuple(pixel_values.shape))
         count, _, *size = pixel_values.shape
         if size == list(self.logits.shape[1:]):
             return self.logits.expand(count, -1, -1, -1)
@@ -49,7 +49,7 @@ def batch(kinds: list[list[int]], size: int = 16) -> dict[str, torch.Tensor]:
     return {
         "pixel_values": torch.rand(len(kinds), 1, size, size) * 2 - 1,
         "masks": (torch.rand(shape) > 0.5).to(torch.int8),
-        "boxes": torch.zeros(len(kinds), 2, MOST, 4),
+        "boxes": torch.zeros(len(kinds), 2, MAX_BOXES, 4),
         "kinds": torch.tensor(kinds),
     }
 
@@ -64,7 +64,7 @@ def boxed(kinds: list[list[int]], boxes: dict[int, list[float]], size: int = 96)
 
 
 def only_in_training(task: SegmentationTask, inputs: dict[str, torch.Tensor]) -> float:
-    """What training adds to the loss of evaluation."""
+    """The part of the loss that training adds to that of evaluation."""
     return (task.train()(**inputs)["loss"] - task.eval()(**inputs)["loss"]).item()
 
 
@@ -163,21 +163,21 @@ def test_an_image_with_a_box_is_looked_at_once_more_smaller_and_punished_for_ano
     whole, lower, again = torch.tensor([2.0, -1.0, 0.5]).sigmoid()
     expected = (whole - again).abs() / 3 + 2 * (lower - again).abs() / 3
     assert only_in_training(SegmentationTask(network), inputs) == pytest.approx(expected.item(), rel=1e-4)
-    assert network.asked == [(2, 1, 96, 96), (1, 1, 64, 64), (2, 1, 96, 96)]
+    assert network.shapes == [(2, 1, 96, 96), (1, 1, 64, 64), (2, 1, 96, 96)]
 
 
 @pytest.mark.parametrize(("size", "smaller"), [(64, 32), (128, 96), (160, 128), (256, 192)])
 def test_the_smaller_image_is_smaller(size, smaller):
     network = Answers(flat(2.0, 0.0, size=size))
     only_in_training(SegmentationTask(network), boxed([[BOXED, UNKNOWN]], {0: [10, 20, 50, 60]}, size=size))
-    assert {shape[-1] for shape in network.asked} == {size, smaller}
+    assert {shape[-1] for shape in network.shapes} == {size, smaller}
 
 
-@pytest.mark.parametrize(("kinds", "asked"), [([BOXED, UNKNOWN], 3), (BOTH, 2), ([UNKNOWN, UNKNOWN], 2)])
-def test_without_a_box_another_answer_to_a_smaller_image_costs_nothing(kinds, asked):
+@pytest.mark.parametrize(("kinds", "passes"), [([BOXED, UNKNOWN], 3), (BOTH, 2), ([UNKNOWN, UNKNOWN], 2)])
+def test_without_a_box_another_answer_to_a_smaller_image_costs_nothing(kinds, passes):
     network = Answers(flat(2.0, 1.0), smaller=(-2.0, 0.0))
     assert only_in_training(SegmentationTask(network), boxed([kinds], {})) == pytest.approx(0, abs=1e-6)
-    assert len(network.asked) == asked
+    assert len(network.shapes) == passes
 
 
 @pytest.mark.parametrize(("lungs", "infection"), [(-1.0, 0.5), (0.5, -1.0)])
@@ -271,7 +271,7 @@ def test_rows_carry_what_was_drawn_or_boxed_and_say_which():
     assert {name: tuple(value.shape) for name, value in stacked.items()} == {
         "pixel_values": (5, 1, 32, 32),
         "masks": (5, 2, 32, 32),
-        "boxes": (5, 2, MOST, 4),
+        "boxes": (5, 2, MAX_BOXES, 4),
         "kinds": (5, 2),
     }
     assert stacked["kinds"].tolist() == [BOTH, [BOXED, BOXED], [UNKNOWN] * 2, [OUTLINE, BOXED], [UNKNOWN, OUTLINE]]
@@ -292,10 +292,10 @@ def test_rows_carry_what_was_drawn_or_boxed_and_say_which():
     assert stacked["pixel_values"].min() < -0.5 < 0.5 < stacked["pixel_values"].max()
 
 
-def one_row(**given) -> dict[str, list]:
+def one_row(**columns) -> dict[str, list]:
     """A batch of one X-ray of 64 pixels, black but for its columns 16 to 40 and rows 8 to 48."""
     bright = rectangle(64, slice(16, 40), slice(8, 48))
-    row = {**dict.fromkeys(COLUMNS), "image": Image.fromarray(np.where(bright, 200, 20).astype(np.uint8)), **given}
+    row = {**dict.fromkeys(COLUMNS), "image": Image.fromarray(np.where(bright, 200, 20).astype(np.uint8)), **columns}
     return {name: [value] for name, value in row.items()}
 
 
@@ -306,12 +306,12 @@ def test_a_row_with_a_box_is_changed_by_what_leaves_it_upright_and_any_other_row
     def brightened(image: torch.Tensor, *regions: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return image * 0 + 1, *regions
 
-    shown, mask = Rows(shown_by(64), darkened, brightened), Image.fromarray(rectangle(64))
+    transform, mask = Rows(shown_by(64), darkened, brightened), Image.fromarray(rectangle(64))
     grey = {
-        "nothing": shown(one_row())["pixel_values"][0],
-        "outlines": shown(one_row(lung_mask=mask, infection_mask=mask))["pixel_values"][0],
-        "a box": shown(one_row(lung_mask=mask, infection_boxes=[[16, 8, 40, 48]]))["pixel_values"][0],
-        "no box": shown(one_row(lung_boxes=[]))["pixel_values"][0],
+        "nothing": transform(one_row())["pixel_values"][0],
+        "outlines": transform(one_row(lung_mask=mask, infection_mask=mask))["pixel_values"][0],
+        "a box": transform(one_row(lung_mask=mask, infection_boxes=[[16, 8, 40, 48]]))["pixel_values"][0],
+        "no box": transform(one_row(lung_boxes=[]))["pixel_values"][0],
     }
     assert {name: set(value.unique().tolist()) for name, value in grey.items()} == {
         "nothing": {-1.0},
@@ -327,10 +327,10 @@ def test_a_changed_row_has_its_box_around_what_it_was_around_and_its_mask_is_the
     row = one_row(
         lung_mask=Image.fromarray(rectangle(64, slice(16, 40), slice(8, 48))), infection_boxes=[[16.0, 8, 40, 48]]
     )
-    shown = Rows(shown_by(64), None, Augmentation(0.5, 1.0, upright=True))(row)
-    (pixels,), (masks,), (boxes,) = shown["pixel_values"], shown["masks"], shown["boxes"]
+    inputs = Rows(shown_by(64), None, Augmentation(0.5, 1.0, upright=True))(row)
+    (pixels,), (masks,), (boxes,) = inputs["pixel_values"], inputs["masks"], inputs["boxes"]
     assert not torch.equal(boxes[1, 0], torch.tensor([16.0, 8, 40, 48]))
     assert torch.equal(masks[1], box_masks(boxes, 64)[1])
     bright = pixels[0] > (pixels.min() + pixels.max()) / 2
-    for found in (bright, masks[0] > 0):  # a box of 24 x 40 pixels that lies one pixel off would overlap by 0.92
-        assert ((found & (masks[1] > 0)).sum() / (found | (masks[1] > 0)).sum()).item() > 0.9
+    for region in (bright, masks[0] > 0):  # a box of 24 x 40 pixels that lies one pixel off would overlap by 0.92
+        assert ((region & (masks[1] > 0)).sum() / (region | (masks[1] > 0)).sum()).item() > 0.9

@@ -27,7 +27,6 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.calibration import Calibration
-from hub_models.models.fusion import FusionClassifier
 from hub_models.models.loading import load_model
 from hub_models.models.views import NoLungs
 from hub_models.pipeline import XrayPipeline
@@ -102,8 +101,8 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
     """
     measured = []
     for role, checkpoint in pipeline.checkpoints.items():
-        model = pipeline.segmenter if role == "unet" else pipeline.classifiers[role]
-        if isinstance(model, FusionClassifier) and model.parts is None:
+        model = pipeline.models[role]
+        if role in pipeline.classifiers and model.problem:
             continue
         seconds = []
         for row in rows.select(range(min(TIMED, len(rows)))):

@@ -23,7 +23,7 @@ from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
-from hub_models.models.features import Looks
+from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
@@ -51,7 +51,7 @@ class FusionTask(nn.Module):
 
     def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
         super().__init__()
-        _, clip = fusion.parts
+        _, clip = fusion.encoders
         self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, nn.Dropout(dropout)
         self.register_buffer("texts", clip.embed_classes()[1].clone(), persistent=False)
         self.register_buffer("temperature", clip.model.logit_scale.detach().clone(), persistent=False)
@@ -69,8 +69,8 @@ def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Datas
     """What both parts make of each row with lungs: `features`, `embeddings` and `labels`."""
     found = []
     for row in tqdm(rows, desc=f"Embedding {rows.split}"):
-        looks = Looks([read_image(row["image"])], [read_mask(row["lungs"])])
-        found.append([looks.vectors(eye)[0].tolist() for eye in fusion.eyes])
+        features = SharedFeatures([read_image(row["image"])], [read_mask(row["lungs"])])
+        found.append([features.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
     features, embeddings = zip(*found, strict=True)
     columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:]}
     return datasets.Dataset.from_dict(columns).with_format("torch")

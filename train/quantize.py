@@ -25,7 +25,6 @@ from hub_models.export.float32 import (
     Model,
     open_checkpoint,
     open_files,
-    pixels_of,
     show,
     workshop,
     write_float32,
@@ -80,7 +79,7 @@ def write_int8(
     """
     quality = Quality(dataset, model)
     before = quality.measure(model)
-    inputs = [pixels_of(model, *shown).numpy() for shown in quality.shown(SHOWN)]
+    inputs = [model.network_input(*shown).numpy() for shown in quality.shown(SHOWN)]
     engine = fastest_engine()
     with workshop(folder) as work:
         writing = Writing(folder, work, parts, facts, inputs, reduce_range)

@@ -30,7 +30,6 @@ from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.device import best_device
 from hub_models.engines.quiet import no_telemetry
-from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
 
 DIFFERENT = 4
@@ -89,13 +88,11 @@ def parts_of(
     args: argparse.Namespace, pipeline: XrayPipeline, overrides: dict[str, str], quality: Quality | None = None
 ) -> dict[str, Callable[[], dict]]:
     """What measures each part that is wanted, in the order of the report."""
-    models = {"unet": pipeline.segmenter} | pipeline.classifiers
-    models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
     folders = {role: checkpoint.folder for role, checkpoint in pipeline.checkpoints.items()}
     environment = {variable(role): folder for role, folder in overrides.items()}
     files = draw_files(DIFFERENT, args.side)
     every = {
-        "networks": lambda: measure_networks(models, folders, args.rounds, quality),
+        "networks": lambda: measure_networks(pipeline.network_models, folders, args.rounds, quality),
         "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
         "page": lambda: measure_page(environment, files, args.requests),
         "startup": lambda: measure_startup(environment, files[0]),

@@ -10,7 +10,6 @@ import numpy as np
 
 from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.engines.engine import Engine
-from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
@@ -64,14 +63,14 @@ def answer(pipeline: XrayPipeline, data: bytes, stage: Stages) -> tuple[bytes, d
     with stage("file decoded"):
         image = read_image(data)
     with stage("unet: masks resized, shares measured"):
-        masks, involvement = pipeline.segment(image)
+        (outlines,) = pipeline.segment([image])
     with stage("classifiers: views, last layers"):
-        report = pipeline.report(image, masks, involvement)
+        (report,) = pipeline.report([image], [outlines])
     with stage("answers described, masks as run lengths"):
         calibrations, made = fitting_calibrations(pipeline.classifiers), datetime.now(UTC)
         told = describe(report, pipeline.checkpoints, calibrations, Source.of("xray.png", data), made)
     with stage("overlay drawn"):
-        overlay = draw_overlay(sketch(image, masks))
+        overlay = draw_overlay(sketch(image, report.masks))
     with stage("overlay encoded as PNG"):
         return encode_png(overlay), told
 
@@ -81,10 +80,10 @@ def watchers(pipeline: XrayPipeline, ways: Sequence[Engines], stages: Stages) ->
     yield stages.watch(pipeline.segmenter, "pixel_values", "unet: pixels")
     yield stages.watch(pipeline.segmenter, "masks", "unet: masks cleaned")
     for role, classifier in pipeline.classifiers.items():
-        if isinstance(classifier, FusionClassifier):
-            yield stages.watch(classifier, "answer", role + NETWORK)
-        else:
+        if classifier.network_names:
             yield stages.watch(classifier, "pixel_values", "classifiers: pixels")
+        else:
+            yield stages.watch(classifier, "answer", role + NETWORK)
     for engines in ways:
         for role, engine in engines.items():
             yield stages.watch(engine, "run", role + NETWORK)
@@ -93,7 +92,7 @@ def watchers(pipeline: XrayPipeline, ways: Sequence[Engines], stages: Stages) ->
 @contextmanager
 def running(pipeline: XrayPipeline, engines: Engines) -> Iterator[None]:
     """The pipeline with other engines while it is open: role -> engine."""
-    models, used = {"unet": pipeline.segmenter} | pipeline.classifiers, pipeline.engines
+    models, used = pipeline.models, pipeline.engines
     for role, engine in engines.items():
         models[role].engine = engine
     try:

@@ -18,7 +18,7 @@ from hub_models.benchmark.timing import interleaved, percentile
 from hub_models.checkpoints.choices import ENGINES, PRECISIONS
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.engines.engine import Engine, graph_file, open_engine
-from hub_models.export.float32 import Model, pixels_of
+from hub_models.export.float32 import Model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
@@ -136,7 +136,7 @@ def inputs_of(model: Model, part: str, count: int) -> Tensors:
         texts = [text for sentences in model.prompts.values() for text in sentences]
         return tuple(model.tokens(list(islice(cycle(texts), count))).values())
     drawn = [draw_phantom(seed, opacities=seed % 4) for seed in range(count)]
-    return (torch.cat([pixels_of(model, read_image(one.image), one.lungs) for one in drawn]),)
+    return (torch.cat([model.network_input(read_image(phantom.image), phantom.lungs) for phantom in drawn]),)
 
 
 def missing_engines() -> list[str]:

@@ -14,19 +14,16 @@ import torch
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, weights_digest
 from hub_models.engines.engine import MEASURED, SOURCE, Engine, graph_file, open_engine
-from hub_models.models.clip import ClipClassifier
-from hub_models.models.fusion import FusionClassifier
+from hub_models.models.classifier import NetworkClassifier
 from hub_models.models.loading import load_model
-from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
-from hub_models.models.views import apply_view
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
 DIFFERENCE = 1e-3
 """How far float32 outputs may be from PyTorch's, as a share of the largest."""
 
-Model = Segmenter | ResnetClassifier | ClipClassifier
+Model = Segmenter | NetworkClassifier
 
 
 class ExportError(Exception):
@@ -86,16 +83,9 @@ def examples(model: Model, part: str) -> list[tuple[torch.Tensor, ...]]:
     if part == "text":
         texts = [text for sentences in model.prompts.values() for text in sentences]
         return [tuple(model.tokens(some).values()) for some in (texts[:1], [*texts[:2], "chest " * 1000])]
-    drawn = [draw_phantom(seed, size=256, opacities=seed) for seed in range(3)]
-    pixels = torch.cat([pixels_of(model, read_image(one.image), one.lungs) for one in drawn])
+    phantoms = [draw_phantom(seed, size=256, opacities=seed) for seed in range(3)]
+    pixels = torch.cat([model.network_input(read_image(phantom.image), phantom.lungs) for phantom in phantoms])
     return [(pixels[:1],), (pixels,)]
-
-
-def pixels_of(model: Model, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
-    """What a model's vision network is shown, float32 (1, ...), of an X-ray float32 and its lungs bool, (H, W) each."""
-    if isinstance(model, Segmenter):
-        return model.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None]])
-    return model.pixel_values([apply_view(image, lungs, model.view)])
 
 
 def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str, str]) -> list[Exported]:
@@ -167,7 +157,7 @@ def open_checkpoint(folder: Path, parts: list[str] | None) -> tuple[Model, list[
     """
     role = role_of(folder)
     model = load_model(Checkpoint(role, folder, "folder", str(folder)))
-    if isinstance(model, FusionClassifier):
+    if not model.network_names:
         raise ExportError(
             "A fusion has no network to export: it is one small layer between two checkpoints, export those."
         )

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+Prompts = Mapping[str, Sequence[str]]
+"""Class -> sentences that describe it."""
+
 LABELS = ("COVID-19", "Non-COVID", "Normal")
 """Default classes, in the order of the logits."""
 
@@ -49,6 +52,6 @@ def read_prompts(text: str) -> dict[str, list[str]]:
     return prompts
 
 
-def write_prompts(prompts: Mapping[str, Sequence[str]]) -> str:
-    """Write what `read_prompts` reads."""
+def write_prompts(prompts: Prompts) -> str:
+    """Write class -> sentences as the lines that `read_prompts` reads."""
     return "\n".join(f"{label}: {sentence}" for label, sentences in prompts.items() for sentence in sentences)

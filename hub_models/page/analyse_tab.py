@@ -154,7 +154,7 @@ class AnalyseTab(Tab):
                 self.visit.key: key,
             }
         with self.state.turns.single:
-            answers = self.state.pipeline.classify(image, masks)
+            (answers,) = self.state.pipeline.classify([image], [masks])
         yield self._classified(*answers)  # the outlines are there already, and are not sent twice
 
     def redraw(

@@ -64,7 +64,7 @@ class PageState:
             return image, outlined
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
-            found = self.pipeline.segment(image)
+            (found,) = self.pipeline.segment([image])
         return image, Outlined.of(xray["path"], unet, image, *found)
 
     def describe(
@@ -72,7 +72,8 @@ class PageState:
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON."""
         with self.turns.single:
-            report = self.pipeline.report(image, outlined.masks.unpack(), outlined.involvement, prompts)
+            outlines = outlined.masks.unpack(), outlined.involvement
+            (report,) = self.pipeline.report([image], [outlines], prompts)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         source, now = source_of(outlined.path), datetime.now(UTC)
         description = describe(report, self.pipeline.checkpoints, calibrations, source, now, prompts)

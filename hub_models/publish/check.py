@@ -13,7 +13,6 @@ from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, CheckpointEr
 from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import graph_file, source_of
-from hub_models.models.fusion import FusionClassifier
 from hub_models.models.loading import Classifier, join, load_model
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.models.unet import Segmenter
@@ -53,9 +52,8 @@ def check_folder(folder: Path) -> CardFacts:
         facts = CardFacts.load(folder)
         check_card(folder, facts)
         model = load_model(Checkpoint(facts.role, folder, "folder", str(folder)))
-        if isinstance(model, FusionClassifier):
-            parts = {role: resolve(role) for role in ROLES["fusion"].parts}
-            join(model, {role: load_model(part) for role, part in parts.items()}, parts)
+        if parts := {role: resolve(role) for role in ROLES[facts.role].parts}:
+            join(facts.role, {facts.role: model} | {role: load_model(part) for role, part in parts.items()}, parts)
         check_graphs(folder, model)
     except (ValueError, CheckpointError) as error:
         raise UnfitError(str(error)) from error
@@ -87,16 +85,15 @@ def check_graphs(folder: Path, model: Segmenter | Classifier) -> None:
     """Compare a folder's ONNX files with its model.
 
     Raises:
-        UnfitError: one is of no part of the model, was made of other weights, or cannot be opened.
+        UnfitError: one is not of a network of the model, was made of other weights, or cannot be opened.
     """
-    parts = {} if isinstance(model, FusionClassifier) else model.networks
-    fitting = {graph_file(folder, part, precision) for part in parts for precision in PRECISIONS}
+    fitting = {graph_file(folder, name, precision) for name in model.network_names for precision in PRECISIONS}
     for file in sorted(folder.glob("*.onnx")):
         if file not in fitting:
             raise UnfitError(f"{folder} holds what is not published ({file.name}): take it out first.")
         if source_of(file) != weights_digest(folder):
             raise UnfitError(f"{file} was not made of these weights; export it anew, or delete it.")
-    if parts and model.engine.problem:
+    if model.network_names and model.engine.problem:
         raise UnfitError(f"{folder} is not fit to be shared: {model.engine.problem}")
 
 

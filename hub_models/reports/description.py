@@ -11,14 +11,15 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
+from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.reports.mask_files import describe_masks
 from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
-    from hub_models.models.clip import Prompts
-    from hub_models.models.loading import Classifier
+    from hub_models.models.classifier import Classifier
+    from hub_models.models.labels import Prompts
     from hub_models.pipeline import Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
@@ -106,7 +107,7 @@ def fitting_calibrations(
         role: classifier.calibration
         for role, classifier in classifiers.items()
         if classifier.calibration.least is not None
-        and not (role == "clip-zero-shot" and prompts is not None and prompts != classifier.prompts)
+        and not (role in ZERO_SHOT and prompts is not None and prompts != classifier.prompts)
     }
 
 

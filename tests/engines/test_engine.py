@@ -121,7 +121,12 @@ def test_every_model_gives_through_an_engine_the_answers_that_it_gives_in_pytorc
     assert {str(one.engine) for one in (fast.segmenter, *fast.classifiers["fusion"].parts)} == {f"{name}, float32"}
     assert {str(one.engine) for one in (slow.segmenter, *slow.classifiers["fusion"].parts)} == {"torch, float32"}
     image = read_image(PHANTOM.image)
-    np.testing.assert_allclose(fast.segmenter.look([image])[1], slow.segmenter.look([image])[1], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        fast.segmenter.probabilities_and_features([image])[1],
+        slow.segmenter.probabilities_and_features([image])[1],
+        rtol=0,
+        atol=1e-4,
+    )
     prompts = {"dark": ["a chest of Normal lungs", "lungs"], "bright": ["Non-COVID"]}
     for asked in (None, prompts):
         wanted, found = slow(image, asked).classifiers, fast(image, asked).classifiers

@@ -63,7 +63,7 @@ def test_mask_features_are_areas_doubts_and_borders():
 def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
     segmenter = tiny_models.unet()
     images = [tiny_models.draw_xray(seed, 64).image.astype(np.float32) / 255 for seed in range(2)]
-    found, features = segmenter.look(images)
+    found, features = segmenter.probabilities_and_features(images)
     assert np.array_equal(found, segmenter.probabilities(images))
     with torch.inference_mode():
         pixels = segmenter.pixel_values([torch.from_numpy(image)[None] for image in images])
@@ -78,7 +78,7 @@ def test_a_unet_that_was_taught_to_tell_says_how_strange_a_picture_is():
     image = tiny_models.draw_xray(1, 96).image.astype(np.float32) / 255
     plain = segmenter(image)
     assert (plain.strangeness, plain.strange) == (None, False)
-    _, (features,) = segmenter.look([image])
+    _, (features,) = segmenter.probabilities_and_features([image])
     step = np.zeros_like(features)
     step[0] = np.sqrt(len(step))  # a distance of 1
     for threshold, strange in ((2.0, False), (0.5, True)):

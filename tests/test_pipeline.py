@@ -162,8 +162,8 @@ def test_another_kind_of_model_is_refused_by_folder_kind_and_role(overrides, rol
     ("name", "content", "reason"),
     [
         ("model.safetensors", b"no weights", "The {role} model in {folder} does not load: "),
-        ("config.json", b"{", "The config.json in {folder} is no model's configuration: "),
-        ("config.json", b"[]", "The config.json in {folder} is no model's configuration: "),
+        ("config.json", b"{", "The config.json in {folder} is not a model's configuration: "),
+        ("config.json", b"[]", "The config.json in {folder} is not a model's configuration: "),
         ("config.json", b"{}", "{folder} holds a model of the kind None; "),
     ],
 )

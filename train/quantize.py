@@ -132,7 +132,7 @@ class Writing:
     ) -> None:
         from hub_models.export import onnx_graph, quantization  # here, because they need packages that may be missing
 
-        self.tell, self.quantization = onnx_graph.tell, quantization
+        self.tell, self.quantization = onnx_graph.write_metadata, quantization
         self.facts, self.inputs, self.reduce_range = facts, inputs, reduce_range
         self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
         self.vision = [part for part in parts if part != "text"]

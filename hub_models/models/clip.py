@@ -42,7 +42,7 @@ class ClipClassifier(NetworkClassifier):
     def new(
         cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View
     ) -> "ClipClassifier":
-        """Make a dual encoder a classifier of some classes, each with the prompts that `prompts_for` gives."""
+        """Make a classifier of a dual encoder and class names; `prompts_for` gives the prompts of each class."""
         model.config.label2id = {label: i for i, label in enumerate(labels)}
         model.config.id2label = dict(enumerate(labels))
         model.config.prompts = prompts_for(labels)
@@ -52,7 +52,7 @@ class ClipClassifier(NetworkClassifier):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, pickled: bool = False) -> "ClipClassifier":
-        """Load a saved folder strictly, from safetensors or, where a checkpoint is `pickled`, from a pickle's tensors.
+        """Load a saved folder strictly, from safetensors or, if `pickled`, from a pickle's tensors.
 
         Raises:
             ValueError: if a tensor is missing or left over, or the model has no image and text features.
@@ -60,7 +60,7 @@ class ClipClassifier(NetworkClassifier):
         model = weights.load_strictly(AutoModel, folder, pickled)
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(
-                f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers."
+                f"{folder} holds a {type(model).__name__}, which is not a CLIP: it has no image and text towers."
             )
         return cls(model.to(best_device()), AutoProcessor.from_pretrained(folder))
 
@@ -108,15 +108,15 @@ class ClipClassifier(NetworkClassifier):
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of images, by PyTorch, which can learn from them."""
+        """Unit vectors, float32 (N, D), of network input, by PyTorch, with gradients."""
         return ImageTower(self.model)(pixel_values)[0]
 
     def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of images, by the engine."""
+        """Unit vectors, float32 (N, D), of network input, by the engine."""
         return self.engine.run("image", self.networks["image"], pixel_values)[0]
 
     def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of sentences, by PyTorch, which can learn from them."""
+        """Unit vectors, float32 (N, D), of sentences, by PyTorch, with gradients."""
         return TextTower(self.model)(**tokens)[0]
 
     @torch.inference_mode()
@@ -133,9 +133,9 @@ class ClipClassifier(NetworkClassifier):
         )
 
     def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
-        """The classes that an image is compared with, and their unit vectors, float32 (C, D).
+        """The classes to compare an image with, and their unit vectors, float32 (C, D).
 
-        Without prompts they are its own: learned vectors if it has them, else those of its own prompts.
+        Without prompts these are its own classes, with learned vectors if it has them, else with those of its prompts.
 
         Raises:
             ValueError: if there is no class, or a class has no prompt.
@@ -147,7 +147,7 @@ class ClipClassifier(NetworkClassifier):
         return self.labels, torch.tensor([vectors[label] for label in self.labels])
 
     def similarities(self, embeddings: torch.Tensor, texts: Sequence[str]) -> list[list[float]]:
-        """Of each of N unit vectors, float32 (N, D), its cosine similarities, -1 to 1, with sentences, none blank."""
+        """Cosine similarities, -1 to 1, of N unit vectors, float32 (N, D), with sentences, none of them blank."""
         return (embeddings @ self._read(texts).T).double().tolist()
 
     def class_logits(

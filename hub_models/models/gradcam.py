@@ -21,7 +21,7 @@ from hub_models.models.views import apply_view, view_box
 if TYPE_CHECKING:  # the classifiers import this module
     from hub_models.models.classifier import NetworkClassifier
 
-NO_MAP = "This model's image tower has neither a feature map nor a row of patches; heat has no place to be shown at."
+NO_MAP = "This model's image tower has neither a feature map nor a row of patches; there is no place to show heat at."
 
 
 @dataclass(frozen=True)

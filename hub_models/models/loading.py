@@ -74,12 +74,14 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
 
 
 def _check_kind(checkpoint: Checkpoint) -> None:
-    """Refuse by name, before anything is loaded, a model that is not of the role's kind."""
+    """Refuse a model that is not of one of the role's kinds, before anything is loaded."""
     try:
         config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
         kind = config.get("model_type") or config.get("_model_class")
     except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
+        raise CheckpointError(
+            f"The config.json in {checkpoint.name} is not a model's configuration: {error}."
+        ) from error
     if kind not in ROLES[checkpoint.role].kinds:
-        wanted = " or ".join(ROLES[checkpoint.role].kinds)
-        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {wanted}.")
+        kinds = " or ".join(ROLES[checkpoint.role].kinds)
+        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {kinds}.")

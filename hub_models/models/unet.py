@@ -83,8 +83,8 @@ class Segmenter:
             raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
         outputs = network.segmentation_head[0].out_channels
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
-            kind = type(network).__name__
-            raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
+            name = type(network).__name__
+            raise ValueError(f"{folder} holds a {name} with {outputs} outputs, not a Unet with {len(MASKS)}.")
         processor = AutoImageProcessor.from_pretrained(folder)
         return cls(network.to(best_device()), processor, Plausibility.load(folder))
 
@@ -146,10 +146,10 @@ class Segmenter:
         return [_resize(maps, image.shape) for maps, image in zip(self.probabilities(images), images, strict=True)]
 
     def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
-        """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
+        """Make the masks of one X-ray from its probabilities, float32 (2, H, W).
 
-        Where no lungs are found there is no infection either; `hub_models.xray.masks` mends holes and specks.
-        The thresholds are the segmenter's own if not given.
+        A mask holds the pixels from its threshold up; `hub_models.xray.masks` then mends holes and specks. Without
+        lungs there is no infection. The thresholds are the segmenter's own if not given.
         """
         thresholds = thresholds or self.thresholds
         lungs, infection = (channel >= thresholds[name] for channel, name in zip(maps, MASKS, strict=True))

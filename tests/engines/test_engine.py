@@ -220,7 +220,7 @@ def test_a_file_that_was_made_of_other_weights_is_not_used_and_the_engine_says_s
     tiny_models.change_weights(folder)
     model = load(folder)
     assert str(model.engine) == "torch, float32"
-    problem = "network.onnx was not made of these weights; export it anew, or delete it."
+    problem = "network.onnx was not made of these weights; export it again, or delete it."
     assert model.engine.problem == problem
     assert model(IMAGE, PHANTOM.lungs) == ResnetClassifier.from_pretrained(folder)(IMAGE, PHANTOM.lungs)
 
@@ -239,9 +239,9 @@ def test_a_file_that_does_not_say_what_it_was_made_of_is_not_used(folder):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (lambda data: data[:-20_000], "was not made of these weights; export it anew, or delete it."),
-        (lambda data: b"", "was not made of these weights; export it anew, or delete it."),
-        (lambda data: b"\xff" * 2000 + data[2000:], "cannot be opened; export it anew, or delete it ("),
+        (lambda data: data[:-20_000], "was not made of these weights; export it again, or delete it."),
+        (lambda data: b"", "was not made of these weights; export it again, or delete it."),
+        (lambda data: b"\xff" * 2000 + data[2000:], "cannot be opened; export it again, or delete it ("),
     ],
     ids=["cut off", "empty", "overwritten"],
 )

@@ -45,7 +45,7 @@ def test_it_is_the_same_when_read_back_and_a_folder_without_it_has_none(gaussian
     assert again.threshold == pytest.approx(found.threshold)
     assert again.distance(gaussian[0]) == pytest.approx(found.distance(gaussian[0]), rel=1e-5)
     save_file({"mean": found.mean}, tmp_path / FILE)
-    with pytest.raises(ValueError, match="does not tell how X-rays look to this UNet"):
+    with pytest.raises(ValueError, match="does not hold the features of this UNet"):
         Plausibility.load(tmp_path)
 
 

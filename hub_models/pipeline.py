@@ -82,7 +82,7 @@ class XrayPipeline:
         """Load a checkpoint and put it in place of its role's model.
 
         Returns:
-            A function that puts back what was there; the memory of that is freed once nobody holds the function.
+            A function that puts the earlier model back; its memory is freed once nobody holds the function.
 
         Raises:
             CheckpointError: if it does not load; the model in place then stays.
@@ -102,10 +102,10 @@ class XrayPipeline:
         self._join(changed=checkpoint.role)
 
     def _join(self, changed: str | None = None) -> None:
-        """Join classifiers to their parts, those that a role's change concerns; one that does not fit answers no more.
+        """Join classifiers to their parts after a change of one role; a classifier that does not fit stops answering.
 
         Args:
-            changed: the role; all if not given.
+            changed: the changed role; all roles if not given.
         """
         for role, row in ROLES.items():
             if row.parts and role in self.classifiers and changed in (None, role, *row.parts):
@@ -149,7 +149,7 @@ class XrayPipeline:
             prompts: sentences of each class for the zero-shot CLIP; its own if not given.
 
         Returns:
-            Of each X-ray (role -> class -> probability, a sentence for each role that could not answer).
+            For each X-ray (role -> class -> probability, a sentence for each role that could not answer).
 
         Raises:
             ValueError: if a class has no prompt.
@@ -192,13 +192,13 @@ class XrayPipeline:
             masks: its outlines, from `segment`.
 
         Returns:
-            role -> explanation; a role that cannot answer is missing, and one that only joins others.
+            role -> explanation; a role that cannot answer, or has no networks of its own, is missing.
         """
         explanations = {}
         for role, classifier in self.classifiers.items():
             with suppress(NoLungs):
                 explanations[role] = classifier.explain(image, masks.lungs)
-        return {role: explanation for role, explanation in explanations.items() if explanation}
+        return {role: explanation for role, explanation in explanations.items() if explanation is not None}
 
     def compare_prompts(
         self, image: np.ndarray, masks: Masks, prompts: Prompts

@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hub_models.engines.device import threads
+from hub_models.engines.runtimes import RUNTIMES
 
-PACKAGES = ("torch", "onnxruntime", "openvino", "transformers", "gradio")
+PACKAGES = ("torch", *RUNTIMES, "transformers", "gradio")
 SETTINGS = ("OMP_", "MKL_", "GOMP_", "MALLOC_", "GLIBC_TUNABLES")
 """First letters of environment variables that make the same program faster or slower."""
 

@@ -18,6 +18,7 @@ from hub_models.benchmark.timing import interleaved, percentile
 from hub_models.checkpoints.choices import ENGINES, PRECISIONS
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.engines.engine import Engine, graph_file, open_engine
+from hub_models.engines.runtimes import RUNTIMES
 from hub_models.export.float32 import Model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
@@ -159,7 +160,7 @@ def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], l
         advice = "hub_models.export and train.quantize write them"
         problems.append(f"{role} has no {' and no '.join(missing)}; {advice}.")
     for precision in precisions:
-        for name in filter(importlib.util.find_spec, ("onnxruntime", "openvino")):
+        for name in filter(importlib.util.find_spec, RUNTIMES):
             engine = open_engine(folder, model.network_names, name, precision)
             if engine.problem:
                 problems.append(f"{role} in {name}, {precision}: {engine.problem}")

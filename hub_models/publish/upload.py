@@ -98,11 +98,13 @@ def publish(release: Release, private: bool = False, create_pr: bool = False, ta
     except HUB_ERRORS as error:
         raise PublishError(f"Nothing was published: {hub_failure(error, repo_id)}") from error
     if tag:
-        try:
-            api.create_tag(repo_id, tag=tag, revision=commit.oid)
-        except HUB_ERRORS as error:
-            reason = hub_failure(error, repo_id)
-            raise PublishError(
-                f"{repo_id} is published as {commit.oid}, but without the tag {tag}: {reason}"
-            ) from error
+        _create_tag(api, repo_id, tag, commit.oid)
     return commit
+
+
+def _create_tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
+    try:
+        api.create_tag(repo_id, tag=tag, revision=commit)
+    except HUB_ERRORS as error:
+        reason = hub_failure(error, repo_id)
+        raise PublishError(f"{repo_id} is published as {commit}, but without the tag {tag}: {reason}") from error

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.reports.mask_files import describe_masks
@@ -32,7 +33,7 @@ NO_LUNGS = "No lungs found: this may not be a frontal chest X-ray, or it may be 
 EXTENSIONS = ENDINGS
 """Endings of a file's name that a description keeps. Any other ending may belong to a person's name."""
 PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
-OPTIONAL_PACKAGES = ("openvino", "onnxruntime")
+OPTIONAL_PACKAGES = tuple(name for name in ENGINES if name not in PACKAGES)
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,10 @@ class Segmenter:
             raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
         outputs = network.segmentation_head[0].out_channels
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
-            name = type(network).__name__
-            raise ValueError(f"{folder} holds a {name} with {outputs} outputs, not a Unet with {len(MASKS)}.")
+            network_class = type(network).__name__
+            raise ValueError(
+                f"{folder} holds a {network_class} with {outputs} outputs; wanted is a Unet with {len(MASKS)}."
+            )
         processor = AutoImageProcessor.from_pretrained(folder)
         return cls(network.to(best_device()), processor, Plausibility.load(folder))
 

@@ -26,8 +26,8 @@ def test_the_tables_show_what_the_cards_recorded(shipped):
     facts = comparison.recorded(shipped)
     assert list(facts) == list(ROLES)
     classes = comparison.class_scores(facts).set_index("Model")
-    assert list(classes.index) == list(ROLES[1:])
-    for role in ROLES[1:]:
+    assert list(classes.index) == list(ROLES)[1:]
+    for role in list(ROLES)[1:]:
         results = facts[role].results
         low, high = results["intervals"]["accuracy"]
         assert classes.loc[role, "Accuracy"] == f"{results['accuracy']:.3f} ({low:.2f}-{high:.2f})"
@@ -66,7 +66,7 @@ def test_the_area_under_a_recorded_curve_is_the_recorded_one(shipped):
     facts = comparison.recorded(shipped)
     for position, label in enumerate(facts["fusion"].labels):
         curves = recorded_curves.roc_curves(facts, shipped, label)
-        assert list(dict.fromkeys(curves["Model"])) == list(ROLES[1:])
+        assert list(dict.fromkeys(curves["Model"])) == list(ROLES)[1:]
         for role, curve in curves.groupby("Model"):
             area = np.trapezoid(curve["True positives"], curve["False positives"])
             assert area == pytest.approx(facts[role].results["auroc_per_class"][position], abs=0.005)  # few points

@@ -118,8 +118,8 @@ def test_every_model_gives_through_an_engine_the_answers_that_it_gives_in_pytorc
     slow = XrayPipeline.from_pretrained(chosen)
     monkeypatch.setenv("XRAY_ENGINE", name)
     fast = XrayPipeline.from_pretrained(chosen)
-    assert {str(one.engine) for one in (fast.segmenter, *fast.classifiers["fusion"].parts)} == {f"{name}, float32"}
-    assert {str(one.engine) for one in (slow.segmenter, *slow.classifiers["fusion"].parts)} == {"torch, float32"}
+    assert {str(one.engine) for one in (fast.segmenter, *fast.classifiers["fusion"].encoders)} == {f"{name}, float32"}
+    assert {str(one.engine) for one in (slow.segmenter, *slow.classifiers["fusion"].encoders)} == {"torch, float32"}
     image = read_image(PHANTOM.image)
     np.testing.assert_allclose(
         fast.segmenter.probabilities_and_features([image])[1],

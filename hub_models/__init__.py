@@ -1,7 +1,7 @@
 """Models for lung X-rays: everything that makes a checkpoint usable, shared by the page and the training scripts.
 
-The names in `__all__` are the public ones. Each is imported when it is first asked for, so that importing the package
-takes no time; modules deeper down may move.
+The names in `__all__` are the public ones. Each is imported on its first use, so that importing the package takes no
+time. Modules deeper down may move.
 """
 
 import importlib

@@ -1,31 +1,29 @@
-"""From one X-ray to all that the page shows: outlines, involvement and every classifier's probabilities."""
+"""X-rays -> reports: outlines, infected shares and every classifier's probabilities."""
 
 import gc
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import torch
 
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.resolve import resolve
-from hub_models.checkpoints.roles import ROLES, of_family
+from hub_models.checkpoints.roles import ROLES, ZERO_SHOT, of_family
 from hub_models.engines.engine import Engine, cores_for
-from hub_models.models.clip import Prompts
-from hub_models.models.features import Looks
-from hub_models.models.fusion import FusionClassifier, NotJoined
-from hub_models.models.gradcam import Explanation, explain
-from hub_models.models.loading import Classifier, join, load_model
+from hub_models.models.classifier import Classifier, NetworkClassifier, Refused
+from hub_models.models.features import SharedFeatures
+from hub_models.models.fusion import NotJoined
+from hub_models.models.gradcam import Explanation
+from hub_models.models.labels import Prompts
+from hub_models.models.loading import join, load_model
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.xray.masks import Involvement, measure_involvement
 
-logger = logging.getLogger(__name__)
-
-
+Outlines = tuple[Masks, Involvement]
+"""The masks of an X-ray, and the infected share of each lung."""
 Answers = dict[str, dict[str, float]]
 """Role -> class -> probability."""
 Sentences = list[dict[str, str | float]]
@@ -41,7 +39,7 @@ class Report:
         involvement: infected share of each lung.
         classifiers: role -> class -> probability; a role that could not answer is missing.
         notes: one sentence for each role that could not answer, in plain words.
-        engines: role -> what ran its networks, in words.
+        engines: role -> the engine that ran its networks, in words.
     """
 
     image: np.ndarray
@@ -53,7 +51,7 @@ class Report:
 
 
 class XrayPipeline:
-    """A segmenter and the classifiers that are shown what it outlined."""
+    """A segmenter, and the classifiers that see the lungs that it outlined."""
 
     def __init__(
         self, segmenter: Segmenter, classifiers: dict[str, Classifier], checkpoints: dict[str, Checkpoint]
@@ -84,14 +82,13 @@ class XrayPipeline:
         """Load a checkpoint and put it in place of its role's model.
 
         Returns:
-            A function that puts back what was there; the memory of that is freed once nobody holds the function.
+            A function that puts the earlier model back; its memory is freed once nobody holds the function.
 
         Raises:
             CheckpointError: if it does not load; the model in place then stays.
         """
-        role, model = checkpoint.role, load_model(checkpoint)
-        before = self.segmenter if role == "unet" else self.classifiers[role]
-        put_back = partial(self._put, self.checkpoints[role], before)
+        model, before = load_model(checkpoint), self.models[checkpoint.role]
+        put_back = partial(self._put, self.checkpoints[checkpoint.role], before)
         self._put(checkpoint, model)
         gc.collect()
         return put_back
@@ -102,119 +99,115 @@ class XrayPipeline:
         else:
             self.classifiers[checkpoint.role] = model
         self.checkpoints[checkpoint.role] = checkpoint
-        if checkpoint.role in ("fusion", *ROLES["fusion"].parts):
-            self._join()
+        self._join(changed=checkpoint.role)
 
-    def _join(self) -> None:
-        """Put the fusion between its parts; where others are in use, it says so instead of an answer."""
-        if isinstance(fusion := self.classifiers.get("fusion"), FusionClassifier):
-            with suppress(NotJoined):
-                join(fusion, self.classifiers, self.checkpoints)
+    def _join(self, changed: str | None = None) -> None:
+        """Join classifiers to their parts after a change of one role; a classifier that does not fit stops answering.
+
+        Args:
+            changed: the changed role; all roles if not given.
+        """
+        for role, row in ROLES.items():
+            if row.parts and role in self.classifiers and changed in (None, role, *row.parts):
+                with suppress(NotJoined):
+                    join(role, self.classifiers, self.checkpoints)
+
+    @property
+    def models(self) -> dict[str, Segmenter | Classifier]:
+        """Role -> model, the segmenter among them."""
+        return {"unet": self.segmenter} | self.classifiers
+
+    @property
+    def network_models(self) -> dict[str, Segmenter | NetworkClassifier]:
+        """Role -> model, of those that have networks of their own."""
+        return {role: model for role, model in self.models.items() if model.network_names}
 
     @property
     def engines(self) -> dict[str, Engine]:
-        """Role -> what runs its networks; the fusion has none of its own."""
-        models = {"unet": self.segmenter} | self.classifiers
-        return {role: model.engine for role, model in models.items() if not isinstance(model, FusionClassifier)}
+        """Role -> the engine that runs its networks."""
+        return {role: model.engine for role, model in self.network_models.items()}
 
     @property
     def engine_names(self) -> dict[str, str]:
-        """The same in words."""
+        """Role -> the engine that runs its networks, in words."""
         return {role: str(engine) for role, engine in self.engines.items()}
 
-    def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
-        """Outline lungs and infection on an X-ray, float32 (H, W) in 0..1, and measure the infected shares."""
-        return self.outline([image])[0]
-
-    def outline(self, images: list[np.ndarray]) -> list[tuple[Masks, Involvement]]:
-        """What `segment` gives, of each of some X-rays, in one pass of the network."""
+    def segment(self, images: Sequence[np.ndarray]) -> list[Outlines]:
+        """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares."""
         with cores_for([self.segmenter.engine]):
-            found = self.segmenter.outline(images)
-        return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in found]
+            outlined = self.segmenter.segment(images)
+        return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in outlined]
 
     def classify(
-        self, image: np.ndarray, masks: Masks, prompts: Prompts | None = None
-    ) -> tuple[dict[str, dict[str, float]], list[str]]:
-        """Ask every classifier about an X-ray.
+        self, images: Sequence[np.ndarray], masks: Sequence[Masks], prompts: Prompts | None = None
+    ) -> list[tuple[Answers, list[str]]]:
+        """Classify X-rays with every classifier, in one pass of each network.
 
         Args:
-            image: float32 (H, W) in 0..1.
-            masks: what `segment` outlined on it.
+            images: N X-rays, float32 (H, W) in 0..1.
+            masks: their outlines, from `segment`.
             prompts: sentences of each class for the zero-shot CLIP; its own if not given.
 
         Returns:
-            (role -> class -> probability, a sentence for each role that could not answer)
+            For each X-ray (role -> class -> probability, a sentence for each role that could not answer).
 
         Raises:
             ValueError: if a class has no prompt.
         """
-        return self._ask(self._all(prompts), Looks([image], [masks.lungs]))[0]
+        questions = {role: prompts if role in ZERO_SHOT else None for role in self.classifiers}
+        return self._classify(questions, SharedFeatures(images, [outlines.lungs for outlines in masks]))
 
-    def _all(self, prompts: Prompts | None) -> dict[str, Prompts | None]:
-        return dict.fromkeys(self.classifiers) | {"clip-zero-shot": prompts}
+    def _classify(
+        self, questions: Mapping[str, Prompts | None], features: SharedFeatures
+    ) -> list[tuple[Answers, list[str]]]:
+        """Classify X-rays with some roles, those that there are: role -> its prompts, None for its own."""
+        results: list[tuple[Answers, list[str]]] = [({}, []) for _ in features.images]
+        questions = {role: prompts for role, prompts in questions.items() if role in self.classifiers}
+        with cores_for([engine for role, engine in self.engines.items() if role in questions]):
+            for role, prompts in questions.items():
+                answers, refusals = self._answers(role, prompts, features)
+                for position, answer in answers.items():
+                    results[position][0][role] = answer
+                for position, refused in refusals.items():
+                    results[position][1].append(str(refused))
+        return results
 
-    def _ask(self, asked: Mapping[str, Prompts | None], looks: Looks) -> list[tuple[Answers, list[str]]]:
-        """What `classify` gives of each X-ray, of the roles that are there.
-
-        Args:
-            asked: role -> the sentences that it is asked, or None for its own.
-            looks: the X-rays.
-        """
-        found: list[tuple[Answers, list[str]]] = [({}, []) for _ in looks.images]
-        asked = {role: prompts for role, prompts in asked.items() if role in self.classifiers}
-        with cores_for([engine for role, engine in self.engines.items() if role in asked]):
-            for role, prompts in asked.items():
-                for (answers, notes), one in zip(found, self._ask_one(role, prompts, looks), strict=True):
-                    if isinstance(one, dict):
-                        answers[role] = one
-                    else:
-                        notes.append(f"{role} gave no answer: {one}")
-        return found
-
-    def _ask_one(
-        self, role: str, prompts: Prompts | None, looks: Looks
-    ) -> list[dict[str, float] | NoLungs | NotJoined | None]:
-        """Of each X-ray one classifier's probabilities, or why there are none."""
-        classifier, options = self.classifiers[role], {} if prompts is None else {"prompts": prompts}
-        try:
-            eyes = classifier.eyes
-        except NotJoined as refusal:
-            return [refusal] * len(looks.images)
-        refusals = [[looks.refusal(eye, position) for eye in eyes] for position in range(len(looks.images))]
-        found = [next(filter(None, refused), None) for refused in refusals]
-        seen = [position for position, refused in enumerate(found) if refused is None]
-        if seen:
-            vectors = (torch.stack([looks.vectors(eye)[position] for position in seen]) for eye in eyes)
-            for position, answer in zip(seen, classifier.answer(*vectors, **options), strict=True):
-                found[position] = answer
-        return found
+    def _answers(
+        self, role: str, prompts: Prompts | None, features: SharedFeatures
+    ) -> tuple[dict[int, dict[str, float]], dict[int, Refused]]:
+        """One classifier's probabilities, position of an X-ray -> class -> probability; and of the others a refusal."""
+        classifier = self.classifiers[role]
+        refusals = {position: Refused(role, reason) for position, reason in classifier.refusals(features).items()}
+        positions = [position for position in range(len(features.images)) if position not in refusals]
+        if not positions:
+            return {}, refusals
+        vectors = (features.stacked(encoder, positions) for encoder in classifier.encoders)
+        return dict(zip(positions, classifier.answer(*vectors, prompts=prompts), strict=True)), refusals
 
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
-        """Where each classifier finds what speaks for its most probable class.
+        """Explain each classifier's most probable class by the places that speak for it; one X-ray at a time.
 
         Args:
             image: float32 (H, W) in 0..1.
-            masks: what `segment` outlined on it.
+            masks: its outlines, from `segment`.
 
         Returns:
-            role -> explanation; a role that cannot answer is missing, and the fusion, which looks through its parts.
+            role -> explanation; a role that cannot answer, or has no networks of its own, is missing.
         """
-        found = {}
+        explanations = {}
         for role, classifier in self.classifiers.items():
-            if isinstance(classifier, FusionClassifier):
-                continue
             with suppress(NoLungs):
-                found[role] = explain(classifier, image, masks.lungs)
-        return found
+                explanations[role] = classifier.explain(image, masks.lungs)
+        return {role: explanation for role, explanation in explanations.items() if explanation is not None}
 
     def compare_prompts(
         self, image: np.ndarray, masks: Masks, prompts: Prompts
     ) -> tuple[Answers, list[str], Sentences]:
-        """What both CLIPs make of the same sentences, beside the ResNet, which knows its own classes only.
+        """Compare one X-ray with the same sentences by every CLIP, beside the ResNet, which knows its own classes only.
 
         Args:
             image: float32 (H, W) in 0..1.
-            masks: what `segment` outlined on it.
+            masks: its outlines, from `segment`.
             prompts: sentences of each class.
 
         Returns:
@@ -224,32 +217,41 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        looks = Looks([image], [masks.lungs])
-        ((answers, notes),) = self._ask(dict.fromkeys(of_family("clip"), prompts) | {"resnet": None}, looks)
-        sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
+        features = SharedFeatures([image], [masks.lungs])
+        questions = dict.fromkeys(of_family("clip"), prompts) | dict.fromkeys(of_family("resnet"))
+        ((answers, notes),) = self._classify(questions, features)
+        rows: Sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
         for role in of_family("clip"):
             if role in answers:
-                texts = [row["sentence"] for row in sentences]
                 clip = self.classifiers[role]
-                (found,) = clip.similarities(looks.vectors(clip)[0][None], texts)
-                for row, similarity in zip(sentences, found, strict=True):
+                (similarities,) = clip.similarities(features.stacked(clip, [0]), [row["sentence"] for row in rows])
+                for row, similarity in zip(rows, similarities, strict=True):
                     row[role] = similarity
-        return answers, notes, sentences
-
-    def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
-        """Everything about one X-ray, float32 (H, W) in 0..1; `prompts` as in `classify`."""
-        return self.many([image], prompts)[0]
-
-    def many(self, images: list[np.ndarray], prompts: Prompts | None = None) -> list[Report]:
-        """What a call gives, of each of some X-rays, in one pass of each network."""
-        outlined = self.outline(images)
-        looks = Looks(images, [masks.lungs for masks, _ in outlined])
-        asked, engines = self._ask(self._all(prompts), looks), self.engine_names
-        found = zip(images, outlined, asked, strict=True)
-        return [Report(image, *outlines, *answers, engines) for image, outlines, answers in found]
+        return answers, notes, rows
 
     def report(
-        self, image: np.ndarray, masks: Masks, involvement: Involvement, prompts: Prompts | None = None
-    ) -> Report:
-        """What a call gives, of an X-ray that `segment` has outlined."""
-        return Report(image, masks, involvement, *self.classify(image, masks, prompts), self.engine_names)
+        self,
+        images: Sequence[np.ndarray],
+        outlines: Sequence[Outlines] | None = None,
+        prompts: Prompts | None = None,
+    ) -> list[Report]:
+        """Report on X-rays, in one pass of each network.
+
+        Args:
+            images: N X-rays, float32 (H, W) in 0..1.
+            outlines: their outlines, from `segment`; it is called if they are not given.
+            prompts: as in `classify`.
+
+        Raises:
+            ValueError: if a class has no prompt.
+        """
+        outlines = self.segment(images) if outlines is None else outlines
+        results, engines = self.classify(images, [masks for masks, _ in outlines], prompts), self.engine_names
+        return [
+            Report(image, *outlined, *result, engines)
+            for image, outlined, result in zip(images, outlines, results, strict=True)
+        ]
+
+    def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
+        """Report on one X-ray, float32 (H, W) in 0..1; prompts as in `classify`."""
+        return self.report([image], prompts=prompts)[0]

@@ -4,7 +4,7 @@
     python -m hub_models.predict xrays/ more.zip --output_dir results --pdf
     python -m hub_models.predict xrays/ --output_dir results --json > results.jsonl
 
-An image is a file, a folder with all below it, or a zip archive. OUTPUT_DIR gets summary.csv, a row an image, and of
+An image is a file, a folder with all below it, or a zip archive. OUTPUT_DIR gets summary.csv, a row an image, and for
 each image a folder with overlay.png, lungs.png, infection.png and report.json, and report.pdf with --pdf. The
 checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship with the project. Exit code 0: all
 images were answered; 1: some were refused, each is named on stderr, and the others are done; 2: nothing could be done.
@@ -21,12 +21,12 @@ from typing import TextIO
 
 from tqdm.auto import tqdm
 
-from hub_models.batch.archives import Given, find
-from hub_models.batch.run import CSV_FILE, Result, folder_name, pictures, run, table_csv, table_row
+from hub_models.batch.archives import NamedPath, find
+from hub_models.batch.outputs import CSV_FILE, folder_name, pictures, table_csv, table_row
+from hub_models.batch.run import Result, run
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.quiet import no_telemetry
-from hub_models.models.clip import Prompts
-from hub_models.models.labels import read_prompts
+from hub_models.models.labels import Prompts, read_prompts
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import describe, fitting_calibrations
 from hub_models.reports.overlay import encode_png
@@ -34,7 +34,7 @@ from hub_models.reports.pdf import write_pdf
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Answer what the command line names; returns 0 if all images were answered, else 1.
+    """Answer about the images on the command line; returns 0 if all were answered, else 1.
 
     Raises:
         SystemExit: With code 2 and one sentence when nothing could be done.
@@ -42,12 +42,12 @@ def main(argv: list[str] | None = None) -> int:
     no_telemetry()
     parser = _parser()
     args = parser.parse_args(argv)
-    given = [(name, Path(name)) for name in args.images]
+    paths = [(name, Path(name)) for name in args.images]
     lines = sys.stdout if args.json else None
     with redirect_stdout(sys.stderr if args.json else sys.stdout):
         try:
-            # 1. What there is to read, and where the answers go
-            total = _count(given)
+            # 1. The images, the prompts and the output folder
+            total = _count(paths)
             prompts = _read_prompts(args.prompts) if args.prompts else None
             _make_folder(args.output_dir)
             # 2. The models
@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> int:
         except (WrongUse, CheckpointError) as error:
             parser.exit(2, f"{error}\n")
         # 3. Each image, and its files
-        keeper = Keeper(args.output_dir, pipeline, prompts, args.pdf, lines)
-        rows = list(tqdm(map(keeper.keep, run(pipeline, given, prompts)), total=total, unit="image"))
+        writer = ImageWriter(args.output_dir, pipeline, prompts, args.pdf, lines)
+        rows = list(tqdm(map(writer.write, run(pipeline, paths, prompts)), total=total, unit="image"))
         # 4. All images
         (args.output_dir / CSV_FILE).write_bytes(table_csv(rows))
         refused = sum(row["status"] == "refused" for row in rows)
@@ -77,19 +77,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class WrongUse(ValueError):
-    """The command line asks for what cannot be done; the message is one sentence."""
+    """A command line that cannot be carried out; the message is one sentence."""
 
 
 @dataclass
-class Keeper:
-    """Writes what is kept of each image.
+class ImageWriter:
+    """The writer of an image's files.
 
     Attributes:
-        output_dir: gets a folder for each image.
+        output_dir: the folder that gets a folder for each image.
         pipeline: the models that answer.
-        prompts: what the zero-shot CLIP is asked, if not its own sentences.
+        prompts: sentences of each class for the zero-shot CLIP; None for its own.
         pdf: whether a report.pdf is written.
-        lines: where a JSON object an image is printed, if anywhere.
+        lines: the stream that gets a JSON object an image; None for no stream.
         taken: names of the folders so far.
     """
 
@@ -100,7 +100,7 @@ class Keeper:
     lines: TextIO | None
     taken: set[str] = field(default_factory=lambda: {CSV_FILE})
 
-    def keep(self, result: Result) -> dict:
+    def write(self, result: Result) -> dict:
         """Write the files of an image, or name it on stderr if it was refused; returns its row of the table."""
         folder = ""
         if result.report is None:
@@ -109,10 +109,10 @@ class Keeper:
         else:
             folder = folder_name(result.name, self.taken)
             description = self._describe(result)
-            self._write(self.output_dir / folder, result.report, description)
+            self._write_files(self.output_dir / folder, result.report, description)
         if self.lines is not None:
-            told = {"file": result.name, "folder": folder, "status": result.status, **description}
-            print(json.dumps(told), file=self.lines, flush=True)
+            line = {"file": result.name, "folder": folder, "status": result.status, **description}
+            print(json.dumps(line), file=self.lines, flush=True)
         return table_row(result, folder)
 
     def _describe(self, result: Result) -> dict:
@@ -120,19 +120,19 @@ class Keeper:
         origins = self.pipeline.checkpoints
         return describe(result.report, origins, calibrations, result.source, datetime.now(UTC), self.prompts)
 
-    def _write(self, folder: Path, report: Report, description: dict) -> None:
+    def _write_files(self, folder: Path, report: Report, description: dict) -> None:
         folder.mkdir()
-        shown = pictures(report)
-        for name, picture in shown.items():
+        drawn = pictures(report)
+        for name, picture in drawn.items():
             (folder / name).write_bytes(encode_png(picture))
         (folder / "report.json").write_text(json.dumps(description) + "\n", encoding="utf-8")
         if self.pdf:
-            write_pdf(folder / "report.pdf", description, shown["overlay.png"])
+            write_pdf(folder / "report.pdf", description, drawn["overlay.png"])
 
 
-def _count(given: list[Given]) -> int:
-    """How many results there will be; WrongUse if not one file is there."""
-    items = list(find(given))
+def _count(paths: list[NamedPath]) -> int:
+    """Count the results that there will be; WrongUse if not one file is there."""
+    items = list(find(paths))
     if all(item.problem for item in items):
         raise WrongUse(f"There is nothing to read in {items[0].name}: {items[0].problem}")
     return len(items)

@@ -32,18 +32,18 @@ from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishErr
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "LICENSE", "SECURITY.md")
 # A Space installs its requirements.txt together with gradio (sdk_version in its README), uvicorn, websockets and the
-# package `spaces`. It gets the lock under that name, so that it runs the versions that were tested: gradio is pinned to
-# the sdk_version there, and the other packages are resolvable beside the lock.
+# package `spaces`. The lock takes that name there, so that the Space runs the tested versions; it pins gradio to the
+# sdk_version, and the other packages can be installed beside it.
 REQUIREMENTS = {"requirements.txt": PROJECT / "requirements.lock"}
 PATTERNS = (
-    *(f"hub_models/**/*.{kind}" for kind in ("py", "md", "css", "html")),
+    *(f"hub_models/**/*.{ending}" for ending in ("py", "md", "css", "html")),
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )
 
 
 def main(argv: list[str] | None = None) -> CommitInfo | None:
-    """Deploy as the command line says, and print where the Space is.
+    """Deploy the page as a Space, and print its address.
 
     Raises:
         SystemExit: With one sentence (exit code 1) when it could not be deployed.
@@ -78,7 +78,7 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
         private: Make a new Space private.
 
     Raises:
-        PublishError: The id is no Hub id, there is no token, a checkpoint is not published, or the Hub refuses or
+        PublishError: The id is not a Hub id, there is no token, a checkpoint is not published, or the Hub refuses or
             cannot be reached. The Space then has no new commit, unless the message says that only its variables are
             missing.
     """
@@ -86,14 +86,14 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
         raise PublishError(f"{space_id!r} is not a Hub id; write USER/NAME.")
     if get_token() is None:
         raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
-    api, wanted = HfApi(), space_id
+    api, repo_id = HfApi(), space_id
     get_session().timeout = httpx2.Timeout(ANSWER_SECONDS)
     try:
         pins = {}
         for role in ROLES if namespace else ():
-            wanted = repository(namespace, role)
-            pins[role] = f"{wanted}@{api.model_info(wanted).sha}"
-        wanted = space_id
+            repo_id = repository(namespace, role)
+            pins[role] = f"{repo_id}@{api.model_info(repo_id).sha}"
+        repo_id = space_id
         api.create_repo(space_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
         info = api.repo_info(space_id, repo_type="space")
         get_session().timeout = httpx2.Timeout(UPLOAD_SECONDS)
@@ -105,7 +105,7 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
             parent_commit=info.sha,
         )
     except HUB_ERRORS as error:
-        raise PublishError(f"Nothing was deployed: {hub_failure(error, wanted)}") from error
+        raise PublishError(f"Nothing was deployed: {hub_failure(error, repo_id)}") from error
     try:
         for role, pin in pins.items():
             api.add_space_variable(space_id, variable(role), pin)
@@ -116,11 +116,11 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
 
 
 def space_files() -> dict[str, Path]:
-    """Path in the Space -> file here, of everything that the page needs but its README.md."""
-    found = [PROJECT / name for name in TOP]
+    """Path in the Space -> file here, of all files that the page needs except its README.md."""
+    paths = [PROJECT / name for name in TOP]
     for pattern in PATTERNS:
-        found += sorted(path for path in PROJECT.glob(pattern) if path.is_file())
-    return REQUIREMENTS | {path.relative_to(PROJECT).as_posix(): path for path in found}
+        paths += sorted(path for path in PROJECT.glob(pattern) if path.is_file())
+    return REQUIREMENTS | {path.relative_to(PROJECT).as_posix(): path for path in paths}
 
 
 def space_card(pins: dict[str, str]) -> str:
@@ -131,12 +131,12 @@ def space_card(pins: dict[str, str]) -> str:
     return str(card)
 
 
-def operations(pins: dict[str, str], there: set[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """The commit that makes a Space hold exactly what the page needs."""
+def operations(pins: dict[str, str], present: set[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    """Make the commit after which a Space, now with these files, holds exactly the files that the page needs."""
     files = space_files()
     adds = [CommitOperationAdd(name, path) for name, path in files.items()]
     card = CommitOperationAdd("README.md", space_card(pins).encode())
-    stale = sorted(there - files.keys() - {"README.md", ".gitattributes"})
+    stale = sorted(present - files.keys() - {"README.md", ".gitattributes"})
     return [*(CommitOperationDelete(name) for name in stale), *adds, card]
 
 

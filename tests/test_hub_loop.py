@@ -92,7 +92,7 @@ def test_onnx_files_come_back_and_run_unless_they_were_made_of_other_weights(exp
             hub.repositories[REPO].commit({WEIGHTS_FILE: (other / WEIGHTS_FILE).read_bytes()})
             slow = load_model(resolve("resnet", REPO))
     assert str(slow.engine) == "torch, float32"
-    assert slow.engine.problem == "network.onnx was not made of these weights; export it anew, or delete it."
+    assert slow.engine.problem == "network.onnx was not made of these weights; export it again, or delete it."
     image, lungs = draw_phantom(1, size=64).image.astype(np.float32) / 255, np.ones((64, 64), bool)
     first, second = (ResnetClassifier.from_pretrained(folder)(image, lungs) for folder in (exported("resnet"), other))
     assert fast(image, lungs) == pytest.approx(first, abs=1e-4)

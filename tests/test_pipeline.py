@@ -11,7 +11,7 @@ from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
 from hub_models.models.clip import ClipClassifier
-from hub_models.models.features import Looks
+from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Masks, Segmenter
@@ -32,7 +32,7 @@ def overrides(checkpoints: dict[str, Path]) -> dict[str, str]:
 
 def outlines(masks: Masks) -> SimpleNamespace:
     """A segmenter that outlines the same on every X-ray."""
-    return SimpleNamespace(outline=lambda images: [masks] * len(images), engine=Engine())
+    return SimpleNamespace(segment=lambda images: [masks] * len(images), engine=Engine(), network_names=("network",))
 
 
 drawn = outlines(Masks(PHANTOM.lungs, PHANTOM.infection))
@@ -162,8 +162,8 @@ def test_another_kind_of_model_is_refused_by_folder_kind_and_role(overrides, rol
     ("name", "content", "reason"),
     [
         ("model.safetensors", b"no weights", "The {role} model in {folder} does not load: "),
-        ("config.json", b"{", "The config.json in {folder} is no model's configuration: "),
-        ("config.json", b"[]", "The config.json in {folder} is no model's configuration: "),
+        ("config.json", b"{", "The config.json in {folder} is not a model's configuration: "),
+        ("config.json", b"[]", "The config.json in {folder} is not a model's configuration: "),
         ("config.json", b"{}", "{folder} holds a model of the kind None; "),
     ],
 )
@@ -213,7 +213,7 @@ def test_a_fusion_whose_part_was_exchanged_says_so_until_the_part_is_back(overri
 
 def test_both_clips_are_compared_by_sentence_beside_a_resnet_that_knows_its_own_classes(overrides):
     pipeline = XrayPipeline.from_pretrained(overrides)
-    masks, _ = pipeline.segment(IMAGE)
+    ((masks, _),) = pipeline.segment([IMAGE])
     prompts = {"ill": ["COVID-19 lungs"], "well": ["Normal lungs", "a chest X-ray"]}
     answers, notes, sentences = pipeline.compare_prompts(IMAGE, masks, prompts)
     clip = pipeline.classifiers["clip-finetuned"]
@@ -224,7 +224,7 @@ def test_both_clips_are_compared_by_sentence_beside_a_resnet_that_knows_its_own_
     assert [(row["class"], row["sentence"]) for row in sentences] == [
         (label, text) for label, texts in prompts.items() for text in texts
     ]
-    cosine = clip.embed_prompts({"ill": ["COVID-19 lungs"]}) @ Looks([IMAGE], [masks.lungs]).vectors(clip)[0]
+    cosine = clip.embed_prompts({"ill": ["COVID-19 lungs"]}) @ SharedFeatures([IMAGE], [masks.lungs]).vectors(clip)[0]
     assert sentences[0]["clip-finetuned"] == pytest.approx(float(cosine[0]), abs=1e-5)
     _, notes, sentences = pipeline.compare_prompts(IMAGE, Masks(NOTHING, NOTHING), prompts)
     assert len(notes) == 3

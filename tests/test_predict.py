@@ -192,7 +192,7 @@ def test_nothing_to_read_is_said_in_a_sentence_before_anything_is_made(out, tmp_
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"no sentence", '"no sentence" is no "class: sentence"'),
+        (b"no sentence", '"no sentence" is not a "class: sentence"'),
         (b"\xff\xfe", "are not UTF-8 text; save them as such."),
         (None, "cannot be read (No such file or directory); name a text file."),
     ],

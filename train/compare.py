@@ -27,7 +27,6 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.calibration import Calibration
-from hub_models.models.fusion import FusionClassifier
 from hub_models.models.loading import Classifier, load_model
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs
@@ -116,8 +115,8 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
     """
     measured = []
     for role, checkpoint in pipeline.checkpoints.items():
-        model = pipeline.segmenter if role == "unet" else pipeline.classifiers[role]
-        if isinstance(model, FusionClassifier) and model.parts is None:
+        model = pipeline.models[role]
+        if role in pipeline.classifiers and model.problem:
             continue
         size = sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors"))
         network = model.network if role == "unet" else model.model

@@ -101,7 +101,7 @@ def as_shipped(pipeline: XrayPipeline, rows: datasets.Dataset) -> dict[str, dict
     labels = rows.features["label"].names
     scores: dict[str, dict[str, dict]] = {}
     for role, classifier in comparable(pipeline, labels).items():
-        configs = [part.model.config for part in getattr(classifier, "parts", [classifier])]
+        configs = [encoder.model.config for encoder in classifier.encoders]
         trained_views = [config.view for config in configs]
         scores[role] = {}
         for name, view in {"its own view": None, **TEST_VIEWS}.items():

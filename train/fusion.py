@@ -24,7 +24,7 @@ from hub_models.checkpoints.folder import weights_digest
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
-from hub_models.models.features import Looks
+from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.images import read_image
@@ -52,7 +52,7 @@ class FusionTask(nn.Module):
 
     def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
         super().__init__()
-        _, clip = fusion.parts
+        _, clip = fusion.encoders
         self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, nn.Dropout(dropout)
         self.register_buffer("texts", clip.embed_classes()[1].clone(), persistent=False)
         self.register_buffer("temperature", clip.model.logit_scale.detach().clone(), persistent=False)
@@ -81,7 +81,7 @@ def new_fusion(arguments: FusionArguments) -> FusionClassifier:
 def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
     """Load a saved fusion, and put it between the two classifiers of another one."""
     loaded = FusionClassifier.from_pretrained(folder)
-    loaded.join(*fusion.parts, fusion.model.config.parts)
+    loaded.join(*fusion.encoders, fusion.model.config.parts)
     return loaded
 
 
@@ -89,8 +89,8 @@ def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Datas
     """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`."""
     vectors = []
     for row in tqdm(rows, desc=f"Embedding {rows.split}"):
-        looks = Looks([read_image(row["image"])], [read_mask(row["lungs"])])
-        vectors.append([looks.vectors(eye)[0].tolist() for eye in fusion.eyes])
+        shared = SharedFeatures([read_image(row["image"])], [read_mask(row["lungs"])])
+        vectors.append([shared.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
     features, embeddings = zip(*vectors, strict=True)
     columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:]}
     return datasets.Dataset.from_dict(columns).with_format("torch")

@@ -32,7 +32,7 @@ REFUSED = 0.01
 def features_of(segmenter: Segmenter, rows: datasets.Dataset) -> np.ndarray:
     """Return the features float32 (N, D) of N rows."""
     batches = [
-        segmenter.look([read_image(image) for image in batch["image"]])[1]
+        segmenter.probabilities_and_features([read_image(image) for image in batch["image"]])[1]
         for batch in tqdm(rows.iter(BATCH_IMAGES), desc="Computing features", total=-(-len(rows) // BATCH_IMAGES))
     ]
     return np.concatenate(batches)

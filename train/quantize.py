@@ -26,7 +26,6 @@ from hub_models.export.float32 import (
     Model,
     open_checkpoint,
     open_files,
-    pixels_of,
     show,
     workshop,
     write_float32,
@@ -81,7 +80,7 @@ def write_int8(
     """
     quality = Quality(dataset, model)
     before = quality.measure(model)
-    inputs = [pixels_of(model, *image).numpy() for image in quality.training_images(CALIBRATION_IMAGES)]
+    inputs = [model.network_input(*image).numpy() for image in quality.training_images(CALIBRATION_IMAGES)]
     engine = fastest_engine()
     with workshop(folder) as work:
         writer = Int8Writer(folder, work, parts, facts, inputs, reduce_range)
@@ -134,7 +133,7 @@ class Int8Writer:
     ) -> None:
         from hub_models.export import onnx_graph, quantization  # here, because they need packages that may be missing
 
-        self.write_metadata, self.quantization = onnx_graph.tell, quantization
+        self.write_metadata, self.quantization = onnx_graph.write_metadata, quantization
         self.facts, self.inputs, self.reduce_range = facts, inputs, reduce_range
         self.files = {part: (graph_file(folder, part, "float32"), graph_file(work, part, "int8")) for part in parts}
         self.vision = [part for part in parts if part != "text"]

@@ -1,4 +1,4 @@
-"""The X-rays that files, folders and zip archives hold, each to be read when its turn comes."""
+"""The X-rays in files, folders and zip archives, each of which is read when its turn comes."""
 
 import os
 import struct
@@ -12,21 +12,24 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from hub_models.reports.description import printable
 from hub_models.xray.images import ImageRefused
 
-MAX_BYTES = 200_000_000  # of a file, packed or not; 50 megapixels of 16 bits take 100 MB
-MAX_MEMBERS = 2_000
-MAX_TOTAL = 4_000_000_000  # bytes of an archive once it is unpacked
+MAX_FILE_BYTES = 200_000_000  # packed or not; 50 megapixels of 16 bits take 100 MB
+MAX_ARCHIVE_FILES = 2_000
+MAX_ARCHIVE_BYTES = 4_000_000_000  # once it is unpacked
 
 _BROKEN = (BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
 
-Given = tuple[str, Path]
-"""What a file, folder or archive is called in the results, and where it lies."""
+NamedPath = tuple[str, Path]
+"""The name of a file, folder or archive in the results, and its path."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file that may hold an X-ray: `load` reads its bytes or raises ImageRefused; or the `problem`, if none is there.
+    """A file that may hold an X-ray, or a place without one.
 
-    Of the name, what cannot be printed is escaped.
+    Attributes:
+        name: its name in the results; characters that cannot be printed are escaped.
+        load: reads its bytes or raises ImageRefused; None if there is a problem.
+        problem: why there is nothing to read, in one sentence; None if there is a file.
     """
 
     name: str
@@ -34,36 +37,36 @@ class Item:
     problem: str | None = None
 
 
-def find(given: Iterable[Given]) -> Iterator[Item]:
-    """What files, folders (with all below them) and zip archives hold, in order of name inside a folder.
+def find(paths: Iterable[NamedPath]) -> Iterator[Item]:
+    """Find the files in files, folders (with all below them) and zip archives, in order of name inside a folder.
 
     Names that begin with a dot, and what macOS adds to archives, are left out. An archive is refused as a whole if it
-    is damaged, or holds more than `MAX_MEMBERS` files or `MAX_TOTAL` bytes; nothing of it is unpacked to the disk.
-    An item can be loaded until the next one is asked for.
+    is damaged, or holds more than `MAX_ARCHIVE_FILES` files or `MAX_ARCHIVE_BYTES`; nothing is unpacked to the disk.
+    An item can be loaded until the iterator is advanced.
     """
-    # All folders are listed first: whoever writes the results into one of them is not given them to read.
-    files = [file for name, path in given for file in _list(name, path)]
+    # All folders are listed first: results that are then written into one of them are not read as X-rays.
+    files = [file for name, path in paths for file in _list(name, path)]
     for name, path in files:
-        shown = printable(name)
+        printed = printable(name)
         if os.path.isdir(path):
-            yield Item(shown, problem="The folder holds no files; name one with X-rays.")
+            yield Item(printed, problem="The folder holds no files; name one with X-rays.")
         elif not os.path.isfile(path):
-            yield Item(shown, problem="There is no such file or folder; check its name.")
+            yield Item(printed, problem="There is no such file or folder; check its name.")
         elif path.suffix.lower() == ".zip":
-            yield from _unzip(shown, path)
+            yield from _unzip(printed, path)
         else:
-            yield Item(shown, partial(_read_file, path))
+            yield Item(printed, partial(_read_file, path))
 
 
-def _list(name: str, path: Path) -> list[Given]:
-    """The files below a folder, by name; the file itself, or an empty folder, as it was given."""
+def _list(name: str, path: Path) -> list[NamedPath]:
+    """List the files below a folder, in order of name; of a file or an empty folder, the path itself."""
     below = [file.relative_to(path) for file in path.rglob("*") if file.is_file()] if os.path.isdir(path) else []
-    shown = sorted(file for file in below if not _hidden(file.parts))
-    return [(PurePath(name, file).as_posix(), path / file) for file in shown] or [(name, path)]
+    visible = sorted(file for file in below if not _hidden(file.parts))
+    return [(PurePath(name, file).as_posix(), path / file) for file in visible] or [(name, path)]
 
 
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part == "__MACOSX" or (part.startswith(".") and part.strip(".")) for part in parts)
+def _hidden(names: Sequence[str]) -> bool:
+    return any(name == "__MACOSX" or (name.startswith(".") and name.strip(".")) for name in names)
 
 
 def _read_file(path: Path) -> bytes:
@@ -75,8 +78,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        limit = f"at most {MAX_BYTES / 1e6:.0f} MB are read"
+    if size > MAX_FILE_BYTES:
+        limit = f"at most {MAX_FILE_BYTES / 1e6:.0f} MB are read"
         raise ImageRefused(f"The file has {size / 1e6:.0f} MB; {limit}, so make it smaller.")
 
 
@@ -100,10 +103,12 @@ def _problem(members: Sequence[ZipInfo]) -> str | None:
     total = sum(member.file_size for member in members)
     if not members:
         return "The archive holds no files; name one with X-rays."
-    if len(members) > MAX_MEMBERS:
-        return f"The archive holds {len(members):,} files; at most {MAX_MEMBERS:,} are read, so make several of it."
-    if total > MAX_TOTAL:
-        limit = f"at most {MAX_TOTAL / 1e9:.0f} GB are"
+    if len(members) > MAX_ARCHIVE_FILES:
+        return (
+            f"The archive holds {len(members):,} files; at most {MAX_ARCHIVE_FILES:,} are read, so make several of it."
+        )
+    if total > MAX_ARCHIVE_BYTES:
+        limit = f"at most {MAX_ARCHIVE_BYTES / 1e9:.0f} GB are"
         return f"The archive would be {total / 1e9:.1f} GB unpacked; {limit}, so make several of it."
     return None
 
@@ -112,11 +117,11 @@ def _unpack(archive: ZipFile, member: ZipInfo) -> bytes:
     _check_size(member.file_size)
     if member.flag_bits & 1:
         raise ImageRefused("The file in the archive is encrypted; pack it without a password.")
-    # The others are unpacked without a limit by the standard library, whatever size they claim.
+    # The standard library unpacks all other kinds without a limit, whatever size they claim.
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise ImageRefused("The file in the archive is packed in a rare way; pack it with the usual one, deflate.")
     try:
         with archive.open(member) as stream:
-            return stream.read(member.file_size)  # without a number, it unpacks all before it looks at the size
+            return stream.read(member.file_size)  # without a limit, it unpacks everything first
     except _BROKEN as error:
         raise ImageRefused(f"The file in the archive is damaged ({error}); pack it again.") from error

@@ -1,5 +1,5 @@
-"""Measures, side by side in one run, how soon the networks, the pipeline, the page and a batch answer."""
+"""The benchmark: response times of the networks, the pipeline, the page and a batch, side by side in one run."""
 
 
 class WrongUse(ValueError):
-    """The command line asks for what cannot be done; the message is one sentence."""
+    """A command line that cannot be carried out; the message is one sentence."""

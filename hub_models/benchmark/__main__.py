@@ -1,12 +1,12 @@
-"""Measure how soon X-rays are answered, side by side in one run: what runs the networks, and all that is around them.
+"""Measure the response times of networks, pipeline, page and batch, side by side in one run.
 
-    python -m hub_models.benchmark --parts networks end-to-end --rounds 5
+    python -m hub_models.benchmark --sections networks end-to-end --rounds 5
     python -m hub_models.benchmark --quality runs/quality.json --requests 1000 --output_dir runs/benchmark
 
 The report is printed, and written to OUTPUT_DIR as benchmark.md and benchmark.json. The checkpoints are those that the
-environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. What each
-network is worth comes from a file that `python -m train.scoring` writes. Exit code 0: all was measured that was asked
-for; 1: a part could not be, the report says why; 2: nothing was measured.
+environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. The
+quality of each network comes from a file that `python -m train.scoring` writes. Exit code 0: all chosen sections were
+measured; 1: a section could not be, the report says why; 2: nothing was measured.
 """
 
 import argparse
@@ -18,27 +18,26 @@ from pathlib import Path
 
 from hub_models.benchmark import WrongUse
 from hub_models.benchmark.batch import measure_batch
+from hub_models.benchmark.document import SECTIONS, write_document
 from hub_models.benchmark.end_to_end import measure_end_to_end
 from hub_models.benchmark.inputs import draw_files, with_exports
 from hub_models.benchmark.machine import describe_machine
 from hub_models.benchmark.networks import measure_networks
 from hub_models.benchmark.page import PageError, measure_page
 from hub_models.benchmark.quality import Quality
-from hub_models.benchmark.report import PARTS, write_report
 from hub_models.benchmark.startup import measure_startup
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.device import best_device
 from hub_models.engines.quiet import no_telemetry
-from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
 
-DIFFERENT = 4
-"""How many different X-rays are drawn."""
+DIFFERENT_XRAYS = 4
+"""Number of different drawn X-rays."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure what the command line names; returns 0 if all of it could be, else 1.
+    """Measure the sections on the command line; returns 0 if all could be measured, else 1.
 
     Raises:
         SystemExit: with code 2 and one sentence when nothing was measured.
@@ -47,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     if args.startup:
-        args.parts = ["startup"]
+        args.sections = ["startup"]
     try:
-        # 1. Where the report goes, and the models
+        # 1. The folder of the report, and the models
         if best_device().type != "cpu":
             raise WrongUse("This measures the processor; hide the graphics card with CUDA_VISIBLE_DEVICES=-1.")
         make_folder(args.output_dir)
@@ -58,50 +57,52 @@ def main(argv: list[str] | None = None) -> int:
             pipeline = XrayPipeline.from_pretrained(overrides)
             facts = {"machine": describe_machine(), "engines": pipeline.engine_names}
             facts |= {"rounds": args.rounds, "side": args.side, "dataset": quality and quality.dataset, "left_out": []}
-            # 2. Each part
-            whole = measure(facts, parts_of(args, pipeline, overrides, quality))
+            # 2. Each section
+            complete = measure(facts, sections_of(args, pipeline, overrides, quality))
     except (WrongUse, CheckpointError) as error:
         parser.exit(2, f"{error}\n")
     # 3. The report
-    text = write_report(facts)
+    text = write_document(facts)
     (args.output_dir / "benchmark.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     (args.output_dir / "benchmark.md").write_text(text, encoding="utf-8")
     print(text)
-    return int(not whole)
+    return int(not complete)
 
 
-def measure(facts: dict, parts: dict[str, Callable[[], dict]]) -> bool:
-    """Add what each part finds to the facts, or to "left_out" why it finds nothing; whether all did."""
-    whole = True
-    for name, part in parts.items():
+def measure(facts: dict, sections: dict[str, Callable[[], dict]]) -> bool:
+    """Add the figures of each section to the facts, or the reason for their absence to "left_out".
+
+    Returns:
+        Whether all sections have figures.
+    """
+    complete = True
+    for name, measure_section in sections.items():
         try:
-            facts[name] = part()
+            facts[name] = measure_section()
         except PageError as error:
-            facts["left_out"].append(f"The part {name}: {error}")
-            whole = False
+            facts["left_out"].append(f"The section {name}: {error}")
+            complete = False
         else:
             facts["left_out"] += facts[name].pop("left_out", [])
-    facts["left_out"] += [f"The part {name} was not asked for." for name in PARTS if name not in parts]
-    return whole
+    facts["left_out"] += [f"The section {name} was not chosen." for name in SECTIONS if name not in sections]
+    return complete
 
 
-def parts_of(
+def sections_of(
     args: argparse.Namespace, pipeline: XrayPipeline, overrides: dict[str, str], quality: Quality | None = None
 ) -> dict[str, Callable[[], dict]]:
-    """What measures each part that is wanted, in the order of the report."""
-    models = {"unet": pipeline.segmenter} | pipeline.classifiers
-    models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
+    """Functions that measure the chosen sections, in the order of the report."""
     folders = {role: checkpoint.folder for role, checkpoint in pipeline.checkpoints.items()}
     environment = {variable(role): folder for role, folder in overrides.items()}
-    files = draw_files(DIFFERENT, args.side)
+    files = draw_files(DIFFERENT_XRAYS, args.side)
     every = {
-        "networks": lambda: measure_networks(models, folders, args.rounds, quality),
+        "networks": lambda: measure_networks(pipeline.network_models, folders, args.rounds, quality),
         "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
         "page": lambda: measure_page(environment, files, args.requests),
         "startup": lambda: measure_startup(environment, files[0]),
         "batch": lambda: measure_batch(pipeline, files, args.images),
     }
-    return {name: every[name] for name in PARTS if name in args.parts}
+    return {name: every[name] for name in SECTIONS if name in args.sections}
 
 
 def make_folder(path: Path) -> None:
@@ -123,14 +124,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--quality", type=Path, metavar="FILE", help="what python -m train.scoring measured; told, too")
-    parser.add_argument("--output_dir", type=Path, default=Path("runs/benchmark"), help="of the report")
+    parser.add_argument(
+        "--quality",
+        type=Path,
+        metavar="FILE",
+        help="file that python -m train.scoring wrote; its figures stand in the report",
+    )
+    parser.add_argument("--output_dir", type=Path, default=Path("runs/benchmark"), help="folder of the report")
     parser.add_argument("--exports", type=Path, metavar="DIR", help="DIR/ROLE holds more ONNX files of a checkpoint")
-    parser.add_argument("--rounds", type=_count, default=30, help="of networks and end to end")
-    parser.add_argument("--side", type=_count, default=1024, help="of the drawn X-rays, in pixels")
-    parser.add_argument("--images", type=_count, default=200, help="of the batch")
-    parser.add_argument("--requests", type=_count, default=200, help="to the page by 1, by 8 and by 25 clients")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="all if not given")
+    parser.add_argument("--rounds", type=_count, default=30, help="rounds of networks and end to end")
+    parser.add_argument("--side", type=_count, default=1024, help="side of the drawn X-rays, in pixels")
+    parser.add_argument("--images", type=_count, default=200, help="images of the batch")
+    parser.add_argument(
+        "--requests", type=_count, default=200, help="requests to the page by 1, by 8 and by 25 clients"
+    )
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="all if not given")
     parser.add_argument("--startup", action="store_true", help="measure nothing but the startup")
     return parser
 

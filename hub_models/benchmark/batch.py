@@ -1,4 +1,4 @@
-"""A folder of X-rays: read ahead and answered some together, against a plain loop over the same files."""
+"""The speed of a batch over a folder of X-rays, against a plain loop over the same files."""
 
 import tempfile
 import time
@@ -14,7 +14,7 @@ from hub_models.pipeline import Answers, XrayPipeline
 from hub_models.xray.images import read_image
 
 TURNS = 4
-"""In how many parts the files are answered, by one way and by the other in turn."""
+"""Number of folders that the files are divided into; both ways answer each of them."""
 
 
 def measure_batch(
@@ -23,30 +23,31 @@ def measure_batch(
     images: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict:
-    """Time both ways over folders with so many images in all.
+    """Time the batch and the loop over the same folders.
 
     Args:
-        pipeline: as the page has it.
+        pipeline: the models.
         files: different X-rays.
-        images: how many each way answers.
-        clock: seconds since whenever.
+        images: number of images in all folders.
+        clock: returns seconds since any fixed moment.
 
     Returns:
-        "images"; "batch_per_second" and "loop_per_second"; "speedup"; how many images got the "same_classes"; and
-        "growth_mb", by how much the memory in use grew from the end of the first part to that of the last, or null.
+        "images"; "batch_per_second" and "loop_per_second"; "speedup"; "same_classes", the number of images with the
+        same classes by both; and "growth_mb", the growth of the memory in use from the end of the first folder to that
+        of the last, or null.
     """
     ways, turns = {"batch": in_batch, "loop": in_loop}, min(TURNS, images)
     seconds, same, memory = dict.fromkeys(ways, 0.0), 0, []
     pipeline(read_image(files[0]))  # warms up
     with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work:
         for turn in tqdm(range(turns), "Batch"):
-            folder, found = Path(work, str(turn)), {}
+            folder, classes = Path(work, str(turn)), {}
             write_files(folder, list(files), images * (turn + 1) // turns - images * turn // turns)
             for way in sorted(ways, reverse=turn % 2 == 1):
                 start = clock()
-                found[way] = ways[way](pipeline, folder)
+                classes[way] = ways[way](pipeline, folder)
                 seconds[way] += clock() - start
-            same += sum(one == other for one, other in zip(*found.values(), strict=True))
+            same += sum(first == second for first, second in zip(*classes.values(), strict=True))
             memory.append(resident())
     return {
         "images": images,
@@ -59,12 +60,12 @@ def measure_batch(
 
 
 def in_batch(pipeline: XrayPipeline, folder: Path) -> list[dict[str, str]]:
-    """Of each file of a folder, in order, role -> most probable class; as the page and the command line do it."""
+    """Classify the files of a folder, in order, as the page and the command line do; role -> most probable class."""
     return [_classes(result.report.classifiers) for result in run(pipeline, [(folder.name, folder)])]
 
 
 def in_loop(pipeline: XrayPipeline, folder: Path) -> list[dict[str, str]]:
-    """The same, one file after the other."""
+    """Classify the files of a folder one after the other; role -> most probable class."""
     return [_classes(pipeline(read_image(file)).classifiers) for file in sorted(folder.iterdir())]
 
 

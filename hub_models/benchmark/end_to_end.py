@@ -1,4 +1,4 @@
-"""From the bytes of a file to those of the outlined picture and all answers, stage by stage, as the page does it."""
+"""Times of the stages from the bytes of a file to the outlined picture and all answers, as the page makes them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,14 +10,13 @@ import numpy as np
 
 from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.engines.engine import Engine
-from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.images import read_image
 
 NETWORK = ": network"
-"""How the names of the stages end that are networks."""
+"""The end of the name of a stage that is a network."""
 
 Engines = Mapping[str, Engine]
 
@@ -26,12 +25,12 @@ def measure_end_to_end(pipeline: XrayPipeline, files: Sequence[bytes], rounds: i
     """Time the way from file to answer in PyTorch and in the engines in use, in one run.
 
     Args:
-        pipeline: as the page has it.
+        pipeline: the models.
         files: X-rays, which take turns.
-        rounds: how often each way is taken.
+        rounds: number of measurements of each way.
 
     Returns:
-        "ways": "torch", and "in use" if that is another -> what `summary` gives; "speedup" of the whole and of
+        "ways": "torch", and "in use" if that is another -> `summary`; "speedup" of the whole and of
         the networks ("network_speedup"), and "agreement" (`compare`), null without another.
     """
     ways, used = {"torch": {role: Engine() for role in pipeline.engines}}, pipeline.engines
@@ -49,42 +48,42 @@ def measure_end_to_end(pipeline: XrayPipeline, files: Sequence[bytes], rounds: i
             taken[way].append(stages.take())
 
         interleaved({way: partial(go, way) for way in ways}, rounds, "End to end")
-    found = {way: summary(runs[1:]) for way, runs in taken.items()}  # the first one warmed up
-    faster = len(found) > 1
+    summaries = {way: summary(runs[1:]) for way, runs in taken.items()}  # the first run warms up
+    comparable = len(summaries) > 1
     return {
-        "ways": found,
-        "speedup": found["torch"]["p50_ms"] / found["in use"]["p50_ms"] if faster else None,
-        "network_speedup": found["torch"]["network_ms"] / found["in use"]["network_ms"] if faster else None,
-        "agreement": agreement(pipeline, ways, files) if faster else None,
+        "ways": summaries,
+        "speedup": summaries["torch"]["p50_ms"] / summaries["in use"]["p50_ms"] if comparable else None,
+        "network_speedup": summaries["torch"]["network_ms"] / summaries["in use"]["network_ms"] if comparable else None,
+        "agreement": agreement(pipeline, ways, files) if comparable else None,
     }
 
 
 def answer(pipeline: XrayPipeline, data: bytes, stage: Stages) -> tuple[bytes, dict]:
-    """The outlined picture as a PNG file, and the description with masks and answers, of the file of an X-ray."""
+    """Answer about the file of an X-ray: the outlined picture as a PNG file, and the description with all answers."""
     with stage("file decoded"):
         image = read_image(data)
     with stage("unet: masks resized, shares measured"):
-        masks, involvement = pipeline.segment(image)
+        (outlines,) = pipeline.segment([image])
     with stage("classifiers: views, last layers"):
-        report = pipeline.report(image, masks, involvement)
+        (report,) = pipeline.report([image], [outlines])
     with stage("answers described, masks as run lengths"):
         calibrations, made = fitting_calibrations(pipeline.classifiers), datetime.now(UTC)
-        told = describe(report, pipeline.checkpoints, calibrations, Source.of("xray.png", data), made)
+        description = describe(report, pipeline.checkpoints, calibrations, Source.of("xray.png", data), made)
     with stage("overlay drawn"):
-        overlay = draw_overlay(sketch(image, masks))
+        overlay = draw_overlay(sketch(image, report.masks))
     with stage("overlay encoded as PNG"):
-        return encode_png(overlay), told
+        return encode_png(overlay), description
 
 
 def watchers(pipeline: XrayPipeline, ways: Sequence[Engines], stages: Stages) -> Iterator:
-    """What counts the stages that lie inside of others."""
+    """Context managers that count the stages inside of other stages."""
     yield stages.watch(pipeline.segmenter, "pixel_values", "unet: pixels")
     yield stages.watch(pipeline.segmenter, "masks", "unet: masks cleaned")
     for role, classifier in pipeline.classifiers.items():
-        if isinstance(classifier, FusionClassifier):
-            yield stages.watch(classifier, "answer", role + NETWORK)
-        else:
+        if classifier.network_names:
             yield stages.watch(classifier, "pixel_values", "classifiers: pixels")
+        else:
+            yield stages.watch(classifier, "answer", role + NETWORK)
     for engines in ways:
         for role, engine in engines.items():
             yield stages.watch(engine, "run", role + NETWORK)
@@ -92,8 +91,8 @@ def watchers(pipeline: XrayPipeline, ways: Sequence[Engines], stages: Stages) ->
 
 @contextmanager
 def running(pipeline: XrayPipeline, engines: Engines) -> Iterator[None]:
-    """The pipeline with other engines while it is open: role -> engine."""
-    models, used = {"unet": pipeline.segmenter} | pipeline.classifiers, pipeline.engines
+    """Run a pipeline with other engines, role -> engine, while this is open."""
+    models, used = pipeline.models, pipeline.engines
     for role, engine in engines.items():
         models[role].engine = engine
     try:
@@ -104,30 +103,30 @@ def running(pipeline: XrayPipeline, engines: Engines) -> Iterator[None]:
 
 
 def summary(runs: Sequence[Mapping[str, float]]) -> dict:
-    """Of some runs, each stage -> seconds: the median and 95th percentile of the whole, and what each stage takes.
+    """Summarise runs, each stage -> seconds, by the percentiles of their totals and the time of each stage.
 
     Returns:
-        "p50_ms", "p95_ms"; "network_ms", the median of all networks together; "not_network", the share of the time that
-        is spent in none; "stages": stage -> "p50_ms", and its "share" of the time of all runs.
+        "p50_ms", "p95_ms"; "network_ms", the median of all networks together; "not_network", the share of the time
+        outside of networks; "stages": stage -> "p50_ms", and its "share" of the time of all runs.
     """
-    wholes = [sum(run.values()) for run in runs]
+    totals = [sum(run.values()) for run in runs]
     networks = [sum(seconds for stage, seconds in run.items() if stage.endswith(NETWORK)) for run in runs]
     names = dict.fromkeys(stage for run in runs for stage in run)
     each = {stage: [run.get(stage, 0.0) for run in runs] for stage in names}
     return {
-        "p50_ms": 1e3 * percentile(wholes, 50),
-        "p95_ms": 1e3 * percentile(wholes, 95),
+        "p50_ms": 1e3 * percentile(totals, 50),
+        "p95_ms": 1e3 * percentile(totals, 95),
         "network_ms": 1e3 * percentile(networks, 50),
-        "not_network": 1 - sum(networks) / sum(wholes),
+        "not_network": 1 - sum(networks) / sum(totals),
         "stages": {
-            stage: {"p50_ms": 1e3 * percentile(seconds, 50), "share": sum(seconds) / sum(wholes)}
+            stage: {"p50_ms": 1e3 * percentile(seconds, 50), "share": sum(seconds) / sum(totals)}
             for stage, seconds in each.items()
         },
     }
 
 
 def agreement(pipeline: XrayPipeline, ways: Mapping[str, Engines], files: Sequence[bytes]) -> dict:
-    """How far the answers to the same files are apart."""
+    """Compare the answers to the same files by PyTorch and by the engines in use."""
     images = [read_image(data) for data in files]
     reports = {}
     for way, engines in ways.items():
@@ -137,17 +136,17 @@ def agreement(pipeline: XrayPipeline, ways: Mapping[str, Engines], files: Sequen
 
 
 def compare(slow: Sequence[Report], quick: Sequence[Report]) -> dict:
-    """How far two reports of each of some X-rays are apart.
+    """Compare two reports on each of some X-rays.
 
     Returns:
-        "images"; "answers" of all classifiers to them, and how many have the "same_class"; the largest difference of
-        a "probability" and of the infected "share", 0..1; the lowest "lungs_dice".
+        "images"; "answers" of all classifiers to them; "same_class", the number of answers with the same class;
+        the largest difference of a "probability" and of the infected "share", 0..1; the lowest "lungs_dice".
     """
     pairs = list(zip(slow, quick, strict=True))
     answers = [
-        (one.classifiers[role], other.classifiers[role])
-        for one, other in pairs
-        for role in one.classifiers.keys() & other.classifiers.keys()
+        (first.classifiers[role], second.classifiers[role])
+        for first, second in pairs
+        for role in first.classifiers.keys() & second.classifiers.keys()
     ]
     differences = [abs(first[label] - second[label]) for first, second in answers for label in first]
     return {
@@ -155,12 +154,12 @@ def compare(slow: Sequence[Report], quick: Sequence[Report]) -> dict:
         "answers": len(answers),
         "same_class": sum(max(first, key=first.get) == max(second, key=second.get) for first, second in answers),
         "probability": max(differences, default=None),
-        "share": max(abs((one.involvement.both or 0) - (other.involvement.both or 0)) for one, other in pairs),
-        "lungs_dice": min(_dice(one.masks.lungs, other.masks.lungs) for one, other in pairs),
+        "share": max(abs((first.involvement.both or 0) - (second.involvement.both or 0)) for first, second in pairs),
+        "lungs_dice": min(_dice(first.masks.lungs, second.masks.lungs) for first, second in pairs),
     }
 
 
-def _dice(one: np.ndarray, other: np.ndarray) -> float:
+def _dice(first: np.ndarray, second: np.ndarray) -> float:
     """Overlap of two masks, bool (H, W); 1 where both are blank."""
-    area = int(one.sum()) + int(other.sum())
-    return float(2 * (one & other).sum() / area) if area else 1.0
+    area = int(first.sum()) + int(second.sum())
+    return float(2 * (first & second).sum() / area) if area else 1.0

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that the figures were measured on."""
 
 import os
 import platform
@@ -8,19 +8,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hub_models.engines.device import threads
+from hub_models.engines.runtimes import RUNTIMES
 
-PACKAGES = ("torch", "onnxruntime", "openvino", "transformers", "gradio")
+PACKAGES = ("torch", *RUNTIMES, "transformers", "gradio")
 SETTINGS = ("OMP_", "MKL_", "GOMP_", "MALLOC_", "GLIBC_TUNABLES")
-"""How the variables begin that make the same program faster or slower."""
+"""First letters of environment variables that make the same program faster or slower."""
 
 CPU_INFO = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> dict:
-    """The "date" (UTC), "processor", "cores", "threads" of a network, "load" and "python", "versions" and "settings".
+    """Describe the machine.
 
-    "load" is how many programs wanted a core in the last minute, and null where the system does not tell; "versions"
-    are of `PACKAGES`, null where one is not installed; "settings" are variables of the environment.
+    Returns:
+        "date" (UTC), "processor", "cores", "threads" of a network, "python"; "load", the programs that used or awaited
+        a core in the last minute, null where the system does not count them; "versions" of `PACKAGES`, null where one
+        is not installed; "settings", variables of the environment.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -35,22 +38,22 @@ def describe_machine() -> dict:
 
 
 def processor() -> str:
-    """Its name, as far as the system tells it."""
+    """Name of the processor, as far as the system knows it."""
     try:
-        found = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(encoding="utf-8"), re.MULTILINE)
+        match = re.search(r"^model name\s*:\s*(.+)$", CPU_INFO.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
+        match = None
+    return match[1] if match else platform.processor() or platform.machine()
 
 
 def resident(process: int | str = "self") -> float | None:
-    """Memory in MB that a process, by its id, has in use; None where the system does not tell."""
+    """Memory in MB that a process, by its id, has in use; None where the system does not count it."""
     try:
         status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     except OSError:
         return None
-    found = re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 / 1e6 if found else None
+    match = re.search(r"^VmRSS:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(match[1]) * 1024 / 1e6 if match else None
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The page as a process of its own, and how long one, some or many people at once wait for its answers."""
+"""Response times of the page, which runs as a process of its own, for one client and for many at once."""
 
 import math
 import os
@@ -25,19 +25,24 @@ from hub_models.benchmark.machine import resident
 from hub_models.benchmark.timing import percentile
 
 APP = Path(hub_models.__file__).parents[1] / "app.py"
-AT_ONCE = (1, 8, 25)
-SETTLED = 50  # requests, after which memory is not to grow any more
-PATIENCE = 300.0  # seconds for the page to open
+PARALLEL_CLIENTS = (1, 8, 25)
+SETTLED_REQUESTS = 50  # after so many, memory should no longer grow
+OPENING_SECONDS = 300.0  # limit for the page to open
 
 
 class PageError(RuntimeError):
-    """The page does not open; the message is one sentence."""
+    """A page that does not open or answer; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page that is served: its `url`, its `process` id, and the seconds that it took to answer (`opened`) since its
-    `start`, by time.perf_counter.
+    """A page that is served.
+
+    Attributes:
+        url: its address.
+        process: the id of its process.
+        start: the time of its start, by time.perf_counter.
+        opened: seconds from its start to its first answer.
     """
 
     url: str
@@ -48,7 +53,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Request:
-    """One that was answered, or not: by which `client`, after how many `seconds`, and the `error` that came instead."""
+    """A finished request: the number of its `client`, its `seconds`, and its `error` if it failed."""
 
     client: int
     seconds: float
@@ -56,13 +61,13 @@ class Request:
 
 
 @contextmanager
-def serve(environment: Mapping[str, str], script: Path = APP, patience: float = PATIENCE) -> Iterator[Page]:
+def serve(environment: Mapping[str, str], script: Path = APP, patience: float = OPENING_SECONDS) -> Iterator[Page]:
     """Serve the page in another process while it is open.
 
     Args:
         environment: variables beside those of this process.
-        script: what serves it.
-        patience: how many seconds it may take to open.
+        script: the program that serves it.
+        patience: seconds that it may take to open.
 
     Raises:
         PageError: it does not open.
@@ -85,15 +90,15 @@ def serve(environment: Mapping[str, str], script: Path = APP, patience: float = 
 
 
 def measure_page(environment: Mapping[str, str], files: Sequence[bytes], requests: int) -> dict:
-    """Ask the page for analyses, by one client and by several at once.
+    """Time analyses by the page, for one client and for several at once.
 
     Args:
         environment: variables of the page's process.
         files: X-rays that take turns.
-        requests: how many of each number of clients, together.
+        requests: requests for each number of clients, together.
 
     Returns:
-        "rows": what `load` gives, of each number of clients in `AT_ONCE`.
+        "rows": `load` for each number of clients in `PARALLEL_CLIENTS`.
 
     Raises:
         PageError: the page does not open.
@@ -102,34 +107,34 @@ def measure_page(environment: Mapping[str, str], files: Sequence[bytes], request
         paths = [Path(work, f"{number}.png") for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        load(page.url, paths, 1, 2)  # waits for the models, and warms them up
-        return {"rows": [load(page.url, paths, clients, requests, page.process) for clients in AT_ONCE]}
+        load(page.url, paths, 1, 2)  # waits for the models and warms them up
+        return {"rows": [load(page.url, paths, clients, requests, page.process) for clients in PARALLEL_CLIENTS]}
 
 
 def connect(url: str, folder: Path) -> Client:
-    """A client of the page that keeps what it is given in a folder.
+    """Connect a client that saves downloads in a folder.
 
     Raises:
-        PageError: the page lets it not in.
+        PageError: the page refuses the connection.
     """
     try:
         return Client(url, verbose=False, download_files=folder, analytics_enabled=False)
-    except Exception as error:  # the client raises those of all that it is made of
+    except Exception as error:  # the client raises exceptions of many libraries
         raise PageError(f"The page does not let a client in: {error}") from error
 
 
 def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: int | None = None) -> dict:
-    """Have some clients at once ask for analyses, each one after the other.
+    """Send requests for analyses from several clients at once; each waits for its answer before the next request.
 
     Args:
-        url: of the page.
+        url: the page's address.
         xrays: files that take turns.
-        clients: how many.
-        requests: how many of all of them together; more where they cannot be divided evenly.
-        process: of the page, whose memory is measured.
+        clients: number of clients.
+        requests: requests of all clients together, rounded up to a multiple of their number.
+        process: id of the page's process, to measure its memory.
 
     Returns:
-        What `summary` gives; and "growth_mb", by how much the memory in use grew since request `SETTLED`, or null.
+        `summary`, and "growth_mb", the growth of the memory in use since request `SETTLED_REQUESTS`, or null.
 
     Raises:
         PageError: the page does not let a client in.
@@ -137,35 +142,35 @@ def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: 
     each, made, memory, counting = math.ceil(requests / clients), [], {}, threading.Lock()
     total = each * clients
 
-    def ask(client: int, asked: Client) -> None:
+    def send(client: int, connection: Client) -> None:
         for number in range(each):
-            request = _ask(asked, client, xrays[(client + number) % len(xrays)])
+            request = _request(connection, client, xrays[(client + number) % len(xrays)])
             with counting:
                 made.append(request)
                 bar.update()
-                if process is not None and len(made) in (SETTLED, total):
+                if process is not None and len(made) in (SETTLED_REQUESTS, total):
                     memory[len(made)] = resident(process)
 
     with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work, ThreadPoolExecutor(clients) as pool:
         visitors = list(pool.map(partial(connect, url), (Path(work, str(client)) for client in range(clients))))
         start = time.perf_counter()
         with tqdm(total=total, desc=f"Page, {clients} at once") as bar:
-            list(pool.map(ask, range(clients), visitors))
+            list(pool.map(send, range(clients), visitors))
         took = time.perf_counter() - start
         for visitor in visitors:
             visitor.close()
-    first, last = memory.get(SETTLED), memory.get(total)
-    growth = last - first if total > SETTLED and None not in (first, last) else None
+    first, last = memory.get(SETTLED_REQUESTS), memory.get(total)
+    growth = last - first if total > SETTLED_REQUESTS and None not in (first, last) else None
     return summary(clients, made, took) | {"growth_mb": growth}
 
 
 def summary(clients: int, made: Sequence[Request], took: float) -> dict:
-    """What so many clients met with in so many seconds.
+    """Summarise the requests of some clients, which took so many seconds in all.
 
     Returns:
-        "clients"; "requests"; "per_second", answered; "p50_s", "p95_s" and "p99_s" of those, and "unfair", of the
-        clients' longest waits the longest over the median of all; all null where none was answered; "errors", how many,
-        and the "first_error" or null.
+        "clients"; "requests"; "per_second", answered requests a second; their "p50_s", "p95_s" and "p99_s"; "unfair",
+        their longest wait over the median one (all null without answers); "errors", the number of failed requests; and
+        the "first_error", or null.
     """
     waits = [request.seconds for request in made if request.error is None]
     errors = [request.error for request in made if request.error is not None]
@@ -181,14 +186,14 @@ def summary(clients: int, made: Sequence[Request], took: float) -> dict:
     }
 
 
-def _ask(asked: Client, client: int, xray: Path) -> Request:
+def _request(connection: Client, client: int, xray: Path) -> Request:
     start, error = time.perf_counter(), None
     try:
-        overlay, told = asked.predict(handle_file(xray), api_name="/analyse")
+        overlay, description = connection.predict(handle_file(xray), api_name="/analyse")
         Path(overlay).unlink()  # a thousand of them are a gigabyte
-        if not told["classifiers"]:
+        if not description["classifiers"]:
             error = "No classifier answered."
-    except Exception as failure:  # whatever its kind: a request that failed is what is counted here
+    except Exception as failure:  # of any type: failed requests are counted here
         error = " ".join(f"{type(failure).__name__}: {failure}".split())
     return Request(client, time.perf_counter() - start, error)
 
@@ -200,11 +205,11 @@ def _free_port() -> int:
 
 
 def _answers(url: str, process: subprocess.Popen, deadline: float) -> bool:
-    """Wait until the page answers; whether it did before it ended and before the deadline."""
+    """Wait until the page answers; False if its process ends or the deadline passes first."""
     while process.poll() is None and time.perf_counter() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answered:
-                if answered.status == 200:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                if response.status == 200:
                     return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The file of what each model is worth in each engine: `python -m train.scoring` writes, the benchmark reads it."""
+"""The file with the quality of each model in each engine; `python -m train.scoring` writes it for the benchmark."""
 
 import hashlib
 import json
@@ -10,12 +10,12 @@ from hub_models.benchmark import WrongUse
 from hub_models.checkpoints.folder import weights_digest
 
 Measured = dict[str, dict[str, float]]
-"""Engine in words -> what a model is worth with it: its figures, and "images", how many they were measured on."""
+"""Engine in words -> the model's figures with it, and "images", the number of images that they were measured on."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What models were found to be worth on the validation split of a data set.
+    """The measured quality of models on the validation split of a data set.
 
     Attributes:
         dataset: the data set, as the training scripts take it.
@@ -29,10 +29,10 @@ class Quality:
 
     @classmethod
     def load(cls, file: Path) -> "Quality":
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
-            WrongUse: there is no such file, or it holds something else.
+            WrongUse: there is no such file, or it is not one of `save`.
         """
         try:
             return cls(**json.loads(file.read_text(encoding="utf-8")))
@@ -45,20 +45,20 @@ class Quality:
         file.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
 
     def of(self, folders: Mapping[str, Path]) -> tuple[dict[str, Measured], list[str]]:
-        """Role -> what its model is worth, of the roles whose checkpoint was measured; a sentence for each other role.
+        """Select the figures of the checkpoints in use: role -> figures; and a sentence for each role without any.
 
         Args:
             folders: role -> its checkpoint's folder.
         """
-        found, left_out = {}, []
+        figures, left_out = {}, []
         for role, folder in folders.items():
             if role not in self.measured:
-                left_out.append(f"What {role} is worth was not measured.")
+                left_out.append(f"The quality of {role} was not measured.")
             elif self.files.get(role) != files_digest(folder):
-                left_out.append(f"What {role} is worth was measured of other files; run train.scoring again.")
+                left_out.append(f"The quality of {role} was measured with other files; run train.scoring again.")
             else:
-                found[role] = self.measured[role]
-        return found, left_out
+                figures[role] = self.measured[role]
+        return figures, left_out
 
 
 def files_digest(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""How soon the page is there: its import, its first byte and its first answer, each time in a new process."""
+"""Startup times of the page: its import, its first byte and its first answer, each in a new process."""
 
 import json
 import subprocess
@@ -14,13 +14,13 @@ from tqdm.auto import tqdm
 
 from hub_models.benchmark.page import APP, PageError, connect, serve
 
-TIMES = 3
-HEAVY = ("torch", "transformers")
+STARTS = 3
+HEAVY_MODULES = ("torch", "transformers")
 _IMPORT = f"""
 import json, sys, time
 start = time.perf_counter()
 import {APP.stem}
-print(json.dumps([time.perf_counter() - start, [name for name in {HEAVY} if name in sys.modules]]))
+print(json.dumps([time.perf_counter() - start, [name for name in {HEAVY_MODULES} if name in sys.modules]]))
 """
 
 
@@ -29,31 +29,31 @@ def measure_startup(environment: Mapping[str, str], xray: bytes) -> dict:
 
     Args:
         environment: variables of the page's process.
-        xray: a file to be analysed.
+        xray: the file to analyse.
 
     Returns:
         Medians in seconds: "import", of app.py in a new interpreter; since the start of a process, "opened", until the
-        page answers, and "answered", until its first analysis is there. "imported": which of `HEAVY` the import took
-        with it; "times", how often.
+        page answers, and "answered", until its first analysis is there. "imported": those of `HEAVY_MODULES`
+        that the import loads; "times": number of starts.
 
     Raises:
         PageError: the page does not open, or gives no answer.
     """
-    found, imported = {"import": [], "opened": [], "answered": []}, []
+    seconds, imported = {"import": [], "opened": [], "answered": []}, []
     with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work:
         file = Path(work, "xray.png")
         file.write_bytes(xray)
-        for _ in tqdm(range(TIMES), "Startup"):
-            seconds, imported = import_page()
-            found["import"].append(seconds)
+        for _ in tqdm(range(STARTS), "Startup"):
+            import_seconds, imported = import_page()
+            seconds["import"].append(import_seconds)
             with serve(environment) as page:
-                found["opened"].append(page.opened)
-                found["answered"].append(first_answer(page.url, file, Path(work)) - page.start)
-    return {name: median(seconds) for name, seconds in found.items()} | {"imported": imported, "times": TIMES}
+                seconds["opened"].append(page.opened)
+                seconds["answered"].append(first_answer(page.url, file, Path(work)) - page.start)
+    return {name: median(values) for name, values in seconds.items()} | {"imported": imported, "times": STARTS}
 
 
 def import_page() -> tuple[float, list[str]]:
-    """Seconds that `import app` takes in a new interpreter, and which of `HEAVY` it imports.
+    """Seconds that `import app` takes in a new interpreter, and those of `HEAVY_MODULES` that it loads.
 
     Raises:
         PageError: it cannot be imported.
@@ -67,16 +67,16 @@ def import_page() -> tuple[float, list[str]]:
 
 
 def first_answer(url: str, xray: Path, work: Path) -> float:
-    """When the first analysis of an X-ray is there, by time.perf_counter.
+    """Time of the first analysis of an X-ray, by time.perf_counter.
 
     Raises:
-        PageError: there is none.
+        PageError: the page does not give one.
     """
     client = connect(url, work)
     try:
         client.predict(handle_file(xray), api_name="/analyse")
         return time.perf_counter()
-    except Exception as error:  # the client raises those of all that it is made of
+    except Exception as error:  # the client raises exceptions of many libraries
         raise PageError(f"The page gives no analysis: {error}") from error
     finally:
         client.close()

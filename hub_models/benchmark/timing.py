@@ -1,4 +1,4 @@
-"""Seconds: of variants side by side, and of the stages of one task."""
+"""Seconds of variants that run side by side, and of the stages of one task."""
 
 import random
 import time
@@ -15,23 +15,26 @@ Name = TypeVar("Name", bound=Hashable)
 def interleaved(
     variants: Mapping[Name, Callable[[], object]],
     rounds: int,
-    told: str = "Rounds",
+    description: str = "Rounds",
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Name, list[float]]:
-    """Seconds that each variant took in each round.
+    """Time each variant in each round.
 
-    A round runs every variant once, in an order drawn by lot; one before the first warms up and is not counted.
+    A round runs every variant once, in a random order. One round before the first warms up and is not counted.
 
     Args:
-        variants: name -> what is timed.
-        rounds: how many are counted.
-        told: of the progress bar.
-        clock: seconds since whenever.
+        variants: name -> function to time.
+        rounds: number of counted rounds.
+        description: text of the progress bar.
+        clock: returns seconds since any fixed moment.
+
+    Returns:
+        Name -> seconds of each round.
     """
-    lot, order = random.Random(0), list(variants)
+    generator, order = random.Random(0), list(variants)
     seconds: dict[Name, list[float]] = {name: [] for name in variants}
-    for number in tqdm(range(rounds + 1), told):
-        lot.shuffle(order)
+    for number in tqdm(range(rounds + 1), description):
+        generator.shuffle(order)
         for name in order:
             start = clock()
             variants[name]()
@@ -42,15 +45,15 @@ def interleaved(
 
 
 def percentile(seconds: Sequence[float], percent: float) -> float:
-    """The value that so many percent of some do not exceed, between two of them as far as it lies."""
+    """Percentile of some seconds, interpolated between neighbours."""
     return float(np.percentile(seconds, percent))
 
 
 class Stages:
-    """Seconds of each stage, which add up to all that was measured.
+    """Seconds of each stage, which add up to the whole measured time.
 
     Attributes:
-        seconds: stage -> its own, without those of the stages inside it.
+        seconds: stage -> its own seconds, without those of the stages inside it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -60,7 +63,7 @@ class Stages:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Count what happens now for a stage."""
+        """Count the time while this is open for a stage."""
         start = self.clock()
         self._inside.append(0.0)
         try:
@@ -71,7 +74,7 @@ class Stages:
             self._inside[-1] += took
 
     def take(self) -> dict[str, float]:
-        """The seconds so far; from now on they are counted anew."""
+        """Return the seconds so far, and start again at zero."""
         taken, self.seconds = self.seconds, {}
         return taken
 

@@ -1,4 +1,4 @@
-"""Write the model cards of checkpoint folders again, from the facts that stand in them.
+"""Write the model cards of checkpoint folders again, from their facts.
 
     python -m hub_models.cards FOLDER...
 
@@ -12,7 +12,7 @@ from hub_models.cards.facts import CardFacts
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the README.md of each folder that the command line names."""
+    """Write the README.md of each folder on the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m hub_models.cards",
         description=__doc__,

@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("card_template.md")
 
 
 def render_card(facts: "CardFacts") -> str:
-    """Model card of a checkpoint, metadata first; every figure in it comes from `facts`."""
+    """Write the model card of a checkpoint, metadata first; every figure in it comes from `facts`."""
     role = ROLES[facts.role]
     data = ModelCardData(
         license=facts.data["license"],
@@ -34,6 +34,7 @@ def render_card(facts: "CardFacts") -> str:
         template_path=str(TEMPLATE),
         title=role.card_title,
         facts=facts,
+        role=role,
         measured=measured(facts),
         bootstrap=bootstrap(facts),
         number=number,
@@ -62,7 +63,7 @@ def eval_results(facts: "CardFacts") -> list[EvalResult]:
 
 
 def duration(seconds: float) -> str:
-    """Wall clock in the unit that reads best."""
+    """Format a wall-clock time in the unit that reads best."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit}"
@@ -70,5 +71,5 @@ def duration(seconds: float) -> str:
 
 
 def _hub_id(name: str | None) -> str | None:
-    """The name if it is written as a repository on the Hub is, else None."""
+    """Return a name that is written like a Hub id; None for any other."""
     return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name or "") else None

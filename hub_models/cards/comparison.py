@@ -11,6 +11,7 @@ import pandas as pd
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.cards.scores import AVERAGES, OVERLAPS, number, with_interval
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import of_family
 
 CLASSES = {
     "accuracy": "Accuracy",
@@ -44,9 +45,9 @@ def recorded(checkpoints: Mapping[str, Checkpoint]) -> dict[str, CardFacts]:
 def class_scores(facts: Mapping[str, CardFacts]) -> pd.DataFrame:
     """The scores of the classifiers, a row each, 95 % intervals in brackets."""
     rows = [
-        {"Model": role, "Images": one.results["images"]}
-        | {column: with_interval(one.results, score) for score, column in CLASSES.items()}
-        for role, one in classifiers(facts)
+        {"Model": role, "Images": card_facts.results["images"]}
+        | {column: with_interval(card_facts.results, score) for score, column in CLASSES.items()}
+        for role, card_facts in classifiers(facts)
     ]
     return pd.DataFrame(rows, columns=["Model", "Images", *CLASSES.values()])
 
@@ -69,18 +70,18 @@ def outline_scores(facts: Mapping[str, CardFacts]) -> pd.DataFrame:
 
 
 def control_scores(facts: Mapping[str, CardFacts]) -> pd.DataFrame:
-    """What each classifier scores when the lungs are hidden, and the other controls; a row each."""
+    """Scores of each classifier under the controls, such as hidden lungs; a row each."""
     rows = [
         {"Model": role, "Control": name, "Images": scores["images"]}
         | {column: number(scores.get(key)) for key, column in CONTROLS.items()}
-        for role, one in classifiers(facts)
-        for name, scores in one.results.get("controls", {}).items()
+        for role, card_facts in classifiers(facts)
+        for name, scores in card_facts.results.get("controls", {}).items()
     ]
     return pd.DataFrame(rows, columns=["Model", "Control", "Images", *CONTROLS.values()])
 
 
 def confusion(facts: CardFacts) -> pd.DataFrame:
-    """The images of each true class (rows) that were given each class (columns); empty where there is none."""
+    """Numbers of images by true class (rows) and answered class (columns); empty where none were recorded."""
     cells = facts.results.get("confusion", np.zeros((0, len(facts.labels)), int))
     table = pd.DataFrame(cells, columns=[f"called {label}" for label in facts.labels])
     table.insert(0, "True class", facts.labels[: len(table)])
@@ -88,5 +89,5 @@ def confusion(facts: CardFacts) -> pd.DataFrame:
 
 
 def classifiers(facts: Mapping[str, CardFacts]) -> Iterator[tuple[str, CardFacts]]:
-    """The roles and facts of all but the UNet."""
-    return ((role, one) for role, one in facts.items() if role != "unet")
+    """The roles and facts of all classifiers."""
+    return ((role, card_facts) for role, card_facts in facts.items() if role not in of_family("unet"))

@@ -11,16 +11,16 @@ from hub_models.checkpoints.cells import from_cells
 from hub_models.checkpoints.folder import Checkpoint
 
 BINS = 15
-"""Of how many bins, with equally many images each, a reliability curve and a calibration error are made."""
+"""Bins of equally many images in a reliability curve and a calibration error."""
 
 CURVE_POINTS = 200
-"""At most so many points of a curve are drawn."""
+"""Largest number of points of a drawn curve."""
 
 
 def answers(checkpoint: Checkpoint, labels: list[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    """What a classifier answered to every test image: probabilities float64 (N, C), and the true classes int64 (N,).
+    """Read a classifier's answers to the test images: probabilities float64 (N, C), and the true classes int64 (N,).
 
-    None if the checkpoint has no such record, or its images may have several classes. A row of NaN is no answer.
+    None if the checkpoint has no such record, or its images may have several classes. A row of NaN is a missing answer.
     """
     path = checkpoint.folder / RECORD_FILE
     if not path.is_file():
@@ -47,7 +47,7 @@ def roc(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def reliability(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """How often the most probable class is the true one, in `BINS` bins of images with like probability.
+    """Accuracy of the most probable class, in `BINS` bins of images with similar probability.
 
     Args:
         probabilities: float64 (N, C), N at least 1.
@@ -63,27 +63,27 @@ def reliability(probabilities: np.ndarray, references: np.ndarray) -> np.ndarray
 
 def roc_curves(facts: Mapping[str, CardFacts], checkpoints: Mapping[str, Checkpoint], label: str) -> pd.DataFrame:
     """The ROC curves of one class against the others, of every classifier that has it."""
-    found = []
-    for role, one in classifiers(facts):
-        given = answers(checkpoints[role], one.labels) if label in one.labels else None
-        if given is None:
+    curves = []
+    for role, card_facts in classifiers(facts):
+        record = answers(checkpoints[role], card_facts.labels) if label in card_facts.labels else None
+        if record is None:
             continue
-        position = one.labels.index(label)
-        true = given[1] == position
+        position = card_facts.labels.index(label)
+        true = record[1] == position
         if 0 < true.sum() < len(true):
-            curve = pd.DataFrame(roc(given[0][:, position], true), columns=["False positives", "True positives"])
-            found.append(curve.assign(Model=role))
-    return pd.concat(found) if found else pd.DataFrame(columns=["False positives", "True positives", "Model"])
+            curve = pd.DataFrame(roc(record[0][:, position], true), columns=["False positives", "True positives"])
+            curves.append(curve.assign(Model=role))
+    return pd.concat(curves) if curves else pd.DataFrame(columns=["False positives", "True positives", "Model"])
 
 
 def reliability_curves(facts: Mapping[str, CardFacts], checkpoints: Mapping[str, Checkpoint]) -> pd.DataFrame:
-    """How often each classifier is right against how sure it says it is."""
+    """The reliability curves of every classifier: accuracy against probability."""
     columns = ["Probability", "Right", "Images"]
-    found = []
-    for role, one in classifiers(facts):
-        given = answers(checkpoints[role], one.labels)
-        answered = None if given is None else ~np.isnan(given[0]).any(axis=1)
+    curves = []
+    for role, card_facts in classifiers(facts):
+        record = answers(checkpoints[role], card_facts.labels)
+        answered = None if record is None else ~np.isnan(record[0]).any(axis=1)
         if answered is not None and answered.any():
-            bins = reliability(given[0][answered], given[1][answered])
-            found.append(pd.DataFrame(bins, columns=columns).assign(Model=role))
-    return pd.concat(found) if found else pd.DataFrame(columns=[*columns, "Model"])
+            bins = reliability(record[0][answered], record[1][answered])
+            curves.append(pd.DataFrame(bins, columns=columns).assign(Model=role))
+    return pd.concat(curves) if curves else pd.DataFrame(columns=[*columns, "Model"])

@@ -15,26 +15,26 @@ FACTS_FILE, RECORD_FILE, CARD_FILE = "metrics.json", "predictions.csv", "README.
 
 @dataclass
 class CardFacts:
-    """All that a model card is made from, as a training run recorded it.
+    """The facts that a model card is made from, as a training run recorded them.
 
     Attributes:
         role: one of `ROLES`.
         architecture: One line.
-        base_model: What training started from (Hub id, or words), None for random weights.
+        base_model: The start of the training (Hub id, or words); None for random weights.
         parameters: Number of weights.
         labels: Classes in logits order, or the names of the masks for a UNet.
         image_size: Side of the square input, in pixels.
-        view: What of the X-ray the classifier is shown ("lungs", "crop", "full"); None for a UNet.
+        view: The part of the X-ray that the classifier sees ("lungs", "crop", "full"); None for a UNet.
         data: "name", "fingerprint", "license" (a licence id of the Hub), "images" {split: {label: n}} and
             "masks" {split: {"lungs": n, "infection drawn": n, "infection blank": n}}.
         procedure: Hyper-parameters, name -> value.
         seconds: Wall clock of training.
-        hardware: What it ran on.
+        hardware: The machine that it ran on.
         results: "split", "images" (number of images) and the figures that `train.compare` writes for the role;
             "validation" (name -> figure) and "controls" (name -> figure, or name -> {name: figure}) when they were
             measured; beside the figures "intervals" (name -> [low, high]) and "bootstrap" (patients, resamples,
             level). A figure that is not finite counts as not measured.
-        notes: Plain sentences that belong beside the figures.
+        notes: Plain sentences to read beside the figures.
     """
 
     role: str
@@ -90,7 +90,7 @@ class CardFacts:
 
 
 def _plain(value: Any) -> Any:
-    """The same value made of what JSON knows: NumPy scalars unwrapped, NaN and infinities turned into None."""
+    """Turn a value into JSON types: NumPy scalars into numbers, NaN and infinities into None."""
     match value:
         case dict():
             return {str(key): _plain(item) for key, item in value.items()}

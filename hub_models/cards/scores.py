@@ -1,4 +1,4 @@
-"""The measured figures among a checkpoint's facts: their names, their intervals, and how they are written."""
+"""The measured figures among a checkpoint's facts: names, intervals and formats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ CLASS_METRICS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One row of the results: metric id on the Hub, name, value, interval, and how many images it was measured on."""
+    """One row of the results: metric id on the Hub, name, value, interval, and number of measured images."""
 
     metric: str
     name: str
@@ -71,31 +71,31 @@ def measured(facts: "CardFacts") -> list[Measured]:
     """The rows of the results; a value that was not measured, or has no interval, is None."""
     results, metrics = facts.results, metrics_of(facts.role)
     masks = [mask for mask in results if mask in facts.labels] if facts.role == "unet" else []
-    parts = [(f"{mask}: ", results[mask], metrics) for mask in masks] or [("", results, metrics)]
+    groups = [(f"{mask}: ", results[mask], metrics) for mask in masks] or [("", results, metrics)]
     if "healthy" in results:
-        parts.append(("healthy: ", results["healthy"], HEALTHY_METRICS))
+        groups.append(("healthy: ", results["healthy"], HEALTHY_METRICS))
     return [
         Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), _images(scores, key))
-        for prefix, scores, named in parts
+        for prefix, scores, named in groups
         for key, (metric, name) in named.items()
         if key in scores
     ]
 
 
 def _images(scores: dict[str, Any], key: str) -> int:
-    """How many images a figure was measured on."""
+    """Number of images that a figure was measured on."""
     return scores["images_all" if key.endswith("_all_images") else "images"]
 
 
 def bootstrap(facts: "CardFacts") -> dict[str, float | int] | None:
-    """How the intervals were made, for the part with the most patients; None without intervals."""
-    parts = [part for part in (facts.results, *facts.results.values()) if isinstance(part, dict)]
-    made = [part["bootstrap"] for part in parts if part.get("bootstrap")]
-    return max(made, key=lambda how: how["patients"], default=None)
+    """The bootstrap of the intervals, of those figures with the most patients; None without intervals."""
+    groups = [group for group in (facts.results, *facts.results.values()) if isinstance(group, dict)]
+    bootstraps = [group["bootstrap"] for group in groups if group.get("bootstrap")]
+    return max(bootstraps, key=lambda settings: settings["patients"], default=None)
 
 
 def number(value: float | int | str | None) -> str:
-    """A figure as the card shows it: counts with thousands separated, measurements with three decimals."""
+    """Format a figure: counts with thousands separated, measurements with three decimals."""
     match value:
         case None:
             return "not measured"
@@ -108,7 +108,7 @@ def number(value: float | int | str | None) -> str:
 
 
 def with_interval(scores: Mapping[str, Any], name: str) -> str:
-    """A score with its interval behind it: "0.912 (0.89-0.93)"."""
+    """Format a score with its interval: "0.912 (0.89-0.93)"."""
     if scores.get(name) is None or name not in scores.get("intervals", {}):
         return number(scores.get(name))
     low, high = scores["intervals"][name]

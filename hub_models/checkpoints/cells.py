@@ -11,16 +11,16 @@ from typing import Any
 import pandas as pd
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"
-"""What formulas begin with, in ASCII, and in the full and small widths that East Asian programs read alike."""
+"""Characters that begin a formula, in ASCII and in the full and small widths that East Asian programs read alike."""
 
 _IGNORED = (
     "\\s\\x00-\\x1f\\x7f-\\xa0'\"`\u00b4\u2018-\u201f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uff02\uff07\uffa0\ufff9-\ufffb"
 )
-"""What may stand before the sign without being seen or counted: spaces, quotes, control and zero-width characters."""
+"""Characters that a spreadsheet may ignore before the sign: spaces, quotes, control and zero-width characters."""
 
 _BREAKS = ";\\t\\n\\x0b\\x0c\\r\\x1c-\\x1e\\x85\u2028\u2029\uff1b"
-"""Where a program that is set to another language may begin a new cell."""
+"""Characters at which a program that is set to another language may begin a new cell."""
 
 _BEGINS = f"(?=[{_IGNORED}]*[{_SIGNS}])"
 _FIRST = f"(?='*[{_BREAKS}])"  # a cell that begins with a break is quoted, whatever follows
@@ -30,12 +30,12 @@ _QUOTED = re.compile(f"(\\A)'{_FIRST}|(\\A|[{_BREAKS}])'{_BEGINS}")
 
 def as_cell(value: Any) -> Any:
     """Return a text with an apostrophe before each place that could be read as a formula; anything else as it is."""
-    return _FORMULA.sub(lambda found: f"{found[0]}'", value) if isinstance(value, str) else value
+    return _FORMULA.sub(lambda match: f"{match[0]}'", value) if isinstance(value, str) else value
 
 
 def from_cell(value: Any) -> Any:
     """Return the text that `as_cell` made this one of; anything else as it is."""
-    return _QUOTED.sub(lambda found: found[0][:-1], value) if isinstance(value, str) else value
+    return _QUOTED.sub(lambda match: match[0][:-1], value) if isinstance(value, str) else value
 
 
 def as_cells(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What the environment chooses: a role's checkpoint, the engine, and the precision of its files."""
+"""Choices that the environment makes: a role's checkpoint, the engine, and the precision of its files."""
 
 import importlib.util
 import os
@@ -6,10 +6,10 @@ import os
 from hub_models.checkpoints.roles import repository
 
 ENGINES = ("openvino", "onnxruntime", "torch")
-"""By speed on a processor, the fastest first."""
+"""Engines, the fastest on a processor first."""
 
 PRECISIONS = ("int8", "float32")
-"""Of the ONNX files, the fastest first."""
+"""Precisions of ONNX files, the fastest first."""
 
 
 def variable(role: str) -> str:
@@ -17,8 +17,8 @@ def variable(role: str) -> str:
     return "XRAY_" + role.upper().replace("-", "_")
 
 
-def asked_for(role: str) -> str | None:
-    """What the environment asks for: the role's own variable, or its repository in the namespace `XRAY_NAMESPACE`."""
+def chosen_checkpoint(role: str) -> str | None:
+    """The environment's choice: the role's own variable, else its repository in the namespace `XRAY_NAMESPACE`."""
     namespace = os.environ.get("XRAY_NAMESPACE")
     return os.environ.get(variable(role)) or (repository(namespace, role) if namespace else None)
 
@@ -28,29 +28,29 @@ def fastest_engine() -> str:
     return next(name for name in ENGINES if importlib.util.find_spec(name))
 
 
-def wanted_engine() -> str:
+def chosen_engine() -> str:
     """The engine that XRAY_ENGINE names; else the fastest that is installed.
 
     Raises:
         ValueError: there is no such engine, or it is not installed.
     """
-    wish = os.environ.get("XRAY_ENGINE")
-    if not wish:
+    engine = os.environ.get("XRAY_ENGINE")
+    if not engine:
         return fastest_engine()
-    if wish not in ENGINES:
-        raise ValueError(f"XRAY_ENGINE is {wish!r}; choose one of {', '.join(ENGINES)}")
-    if not importlib.util.find_spec(wish):
-        raise ValueError(f"XRAY_ENGINE is {wish}, which is not installed: pip install {wish}")
-    return wish
+    if engine not in ENGINES:
+        raise ValueError(f"XRAY_ENGINE is {engine!r}; choose one of {', '.join(ENGINES)}")
+    if not importlib.util.find_spec(engine):
+        raise ValueError(f"XRAY_ENGINE is {engine}, which is not installed: pip install {engine}")
+    return engine
 
 
-def wanted_precisions() -> tuple[str, ...]:
+def chosen_precisions() -> tuple[str, ...]:
     """The precision that XRAY_PRECISION names; else all, the fastest first.
 
     Raises:
         ValueError: there is no such precision.
     """
-    wish = os.environ.get("XRAY_PRECISION")
-    if wish and wish not in PRECISIONS:
-        raise ValueError(f"XRAY_PRECISION is {wish!r}; choose one of {', '.join(PRECISIONS)}")
-    return (wish,) if wish else PRECISIONS
+    precision = os.environ.get("XRAY_PRECISION")
+    if precision and precision not in PRECISIONS:
+        raise ValueError(f"XRAY_PRECISION is {precision!r}; choose one of {', '.join(PRECISIONS)}")
+    return (precision,) if precision else PRECISIONS

@@ -21,18 +21,18 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import filter_repo_objects, tqdm
 
-from hub_models.checkpoints.choices import wanted_engine
+from hub_models.checkpoints.choices import chosen_engine
 from hub_models.checkpoints.folder import PICKLE, PICKLED, Checkpoint, CheckpointError, complete
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Weights, configuration and text from the top of a repository. Never code.
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.md")
 GRAPHS = "*.onnx"
-ANSWER_SECONDS = 5.0  # how long the Hub may stay silent before it counts as unreachable
-BYTES_BAR = "huggingface_hub.snapshot_download"  # the client's name for the bar that counts bytes, of all it shows
-STALL_SECONDS = 60.0  # how long a download may bring nothing; the client counts in steps of 10 MB
+ANSWER_SECONDS = 5.0  # silence after which the Hub counts as unreachable
+BYTES_BAR = "huggingface_hub.snapshot_download"  # the one of the client's progress bars that counts bytes
+STALL_SECONDS = 60.0  # silence after which a download has stalled; the client counts in steps of 10 MB
 Progress = Callable[[int, int], None]
-"""Told how many bytes of a download have arrived, and of how many that are known so far."""
+"""Called with the bytes of a download that have arrived, and the bytes of it that are known so far."""
 STATUS = {
     400: "the request or the model card is not as it should be",
     401: "the token is missing or not valid",
@@ -42,12 +42,12 @@ STATUS = {
     412: "something else changed it at the same time",
     429: "too many requests, wait a few minutes",
 }
-# ValueError: a bad repo id, an answer that is not JSON. RuntimeError: a transfer of large files that broke off.
+# ValueError: a bad repo id or an answer that is not JSON. RuntimeError: an interrupted transfer of large files.
 HUB_ERRORS = (OSError, httpx2.HTTPError, ValueError, RuntimeError)
 
 
 def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str:
-    """Say in one sentence why the Hub did not do what was asked of it about `repo`."""
+    """Say in one sentence why a request to the Hub about `repo` failed."""
     match error:
         case HFValidationError():
             return f"{repo!r} is not a Hub id; write user/repo, with letters, digits, '-', '_' and '.' only."
@@ -71,16 +71,16 @@ def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str
 def from_hub(
     role: str, repo: str, revision: str | None, progress: Progress | None = None, max_bytes: int | None = None
 ) -> Checkpoint:
-    """A repository at one commit, from the cache when all of it is there."""
+    """Fetch a repository at one commit, from the cache if it holds all needed files."""
     try:
         commit, folder = revision, _cached(repo, revision)
         if folder is None:
-            about = HfApi().model_info(
+            info = HfApi().model_info(
                 repo, revision=revision, timeout=ANSWER_SECONDS, files_metadata=max_bytes is not None
             )
             if max_bytes is not None:
-                _check_size(repo, about, max_bytes)
-            commit = about.sha
+                _check_size(repo, info, max_bytes)
+            commit = info.sha
             folder = _cached(repo, commit) or _download(repo, commit, progress)
     except CheckpointError:
         raise
@@ -90,32 +90,32 @@ def from_hub(
     return Checkpoint(role, folder, "hub", repo, commit)
 
 
-def _check_size(repo: str, about: ModelInfo, max_bytes: int) -> None:
-    """Refuse a repository whose wanted files are larger together, or of unknown size."""
-    names = filter_repo_objects((file.rfilename for file in about.siblings), **_files(repo))
-    sizes = {file.rfilename: file.size for file in about.siblings}
-    wanted = [sizes[name] for name in names]
-    if None in wanted:
+def _check_size(repo: str, info: ModelInfo, max_bytes: int) -> None:
+    """Refuse a repository whose needed files are larger together than `max_bytes`, or of unknown size."""
+    names = filter_repo_objects((file.rfilename for file in info.siblings), **_files(repo))
+    sizes = {file.rfilename: file.size for file in info.siblings}
+    needed = [sizes[name] for name in names]
+    if None in needed:
         raise CheckpointError(f"The Hub does not say how large {repo} is, so it is not loaded here.")
-    if sum(wanted) > max_bytes:
+    if sum(needed) > max_bytes:
         limit = f"at most {max_bytes / 1e6:.0f} MB are loaded here"
-        raise CheckpointError(f"{repo} has {sum(wanted) / 1e6:.0f} MB; {limit}.")
+        raise CheckpointError(f"{repo} has {sum(needed) / 1e6:.0f} MB; {limit}.")
 
 
 def _files(repo: str) -> dict[str, list[str]]:
-    """Which files of a repository are wanted, as `snapshot_download` takes it; ONNX where an engine would run it."""
-    wanted = [*PATTERNS, PICKLE] if repo in PICKLED else [*PATTERNS]
-    if wanted_engine() != "torch":
-        wanted.append(GRAPHS)
-    return {"allow_patterns": wanted, "ignore_patterns": ["*/*"]}
+    """Patterns of the needed files, as `snapshot_download` takes them; ONNX files where an engine would run them."""
+    patterns = [*PATTERNS, PICKLE] if repo in PICKLED else [*PATTERNS]
+    if chosen_engine() != "torch":
+        patterns.append(GRAPHS)
+    return {"allow_patterns": patterns, "ignore_patterns": ["*/*"]}
 
 
 def _cached(repo: str, revision: str | None) -> str | None:
-    """Folder of a full commit sha whose wanted files are all in the local cache, else None; looks at the disk only."""
+    """Folder of a full commit sha whose needed files are all in the local cache, else None; makes no request."""
     if COMMIT.fullmatch(revision or "") is None:
         return None
     try:
-        get_cached_repo_tree(repo, revision=revision)  # without the list of files, a folder may be half a download
+        get_cached_repo_tree(repo, revision=revision)  # without this list, the folder may be half a download
         return snapshot_download(repo, revision=revision, **_files(repo), local_files_only=True)
     except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
         return None
@@ -138,14 +138,14 @@ def _download(repo: str, commit: str, progress: Progress | None) -> str:
             nonlocal arrived
             arrived = time.monotonic()
             if progress is not None and self.counted is not None:
-                self.counted += int(n or 0)  # of its own: a bar that is not shown does not count
+                self.counted += int(n or 0)  # tqdm itself does not count while its bar is hidden
                 progress(self.counted, int(self.total or 0))
             return super().update(n)
 
     def work() -> None:
         try:
             outcome.put(snapshot_download(repo, revision=commit, **_files(repo), tqdm_class=Bar))
-        except Exception as error:  # every kind: it is raised again where the download was asked for
+        except Exception as error:  # of any type: the waiting thread raises it again
             outcome.put(error)
 
     threading.Thread(target=work, name=f"download of {repo}", daemon=True).start()

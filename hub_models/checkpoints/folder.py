@@ -1,4 +1,4 @@
-"""A checkpoint's folder: what has to be in it, and the SHA-256 of its weights, which tells it from any other."""
+"""A checkpoint's folder: the files it must hold, and the SHA-256 of its weights, which identifies it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ PICKLED = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
 def weights_digest(folder: Path) -> str | None:
     """SHA-256, in hexadecimal, of the `WEIGHTS_FILE` in a checkpoint's folder; None if there is none.
 
-    A file that has not changed is read once only: 40 MB take a tenth of a second.
+    An unchanged file is read only once, because 40 MB take a tenth of a second.
     """
     weights = folder / WEIGHTS_FILE
     if not weights.is_file():
         return None
-    about = weights.stat()
-    return _digest(weights, about.st_mtime_ns, about.st_size)
+    status = weights.stat()
+    return _digest(weights, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=64)
@@ -31,7 +31,7 @@ def _digest(weights: Path, changed: int, size: int) -> str:
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be had. The message is one sentence for the person who asked for it."""
+    """A checkpoint that cannot be had; the message is one sentence for the person who chose it."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Checkpoint:
         role: One of `ROLES`.
         folder: Holds config.json and safetensors weights.
         origin: "embedded" (ships with the project), "folder" or "hub".
-        name: Repo id for "hub", the path as it was given for "folder", else "embedded".
+        name: Repo id for "hub", the path as the user wrote it for "folder", else "embedded".
         revision: Commit sha (40 hex digits) for "hub", else None.
-        problem: Why this one stands in for the checkpoint that was asked for, in one sentence; else None.
+        problem: Why this one stands in for the chosen checkpoint, in one sentence; else None.
     """
 
     role: str
@@ -63,7 +63,7 @@ class Checkpoint:
 def complete(folder: Path, subject: str, pickled: bool = False) -> Path:
     """Return the folder if a model can be loaded from it, else raise CheckpointError about `subject`.
 
-    Weights that are `pickled` will do only where the repository is one of `PICKLED`.
+    `pickled` says that the repository is one of `PICKLED`, so that its pickle will do.
     """
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{subject} is not a checkpoint: it has no config.json.")

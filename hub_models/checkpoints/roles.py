@@ -7,18 +7,19 @@ CLIP_KINDS = ("clip", "vision-text-dual-encoder", "siglip", "altclip", "chinese_
 
 @dataclass(frozen=True)
 class Role:
-    """What a checkpoint is for.
+    """A purpose that a checkpoint serves in the project.
 
     Attributes:
-        title: what the page calls it.
-        family: "unet", "resnet", "clip" or "fusion": which class loads it.
-        kinds: what its config may call its model: the class of segmentation_models_pytorch, or transformers'
+        title: its name on the page.
+        family: "unet", "resnet", "clip" or "fusion", after the class that loads its checkpoint.
+        kinds: names that its config may give its model: the class of segmentation_models_pytorch, or transformers'
             `model_type`.
         card_title: the title of its model card.
         library: the library that loads it, as the Hub names it.
         task: its task, as the Hub names it.
         tag: a tag of its model card.
         parts: the roles whose checkpoints it joins; without them it does not answer.
+        zero_shot: whether it answers about any classes: a visitor's sentences take the place of its own.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Role:
     task: str
     tag: str
     parts: tuple[str, ...] = ()
+    zero_shot: bool = False
 
 
 CLIP = {"library": "transformers", "task": "zero-shot-image-classification", "tag": "clip"}
@@ -57,6 +59,7 @@ ROLES = {
         family="clip",
         kinds=CLIP_KINDS,
         card_title="Chest X-ray CLIP, zero-shot",
+        zero_shot=True,
         **CLIP,
     ),
     "clip-finetuned": Role(
@@ -77,12 +80,15 @@ ROLES = {
 }
 """Name -> role, in the order in which they are shown."""
 
+ZERO_SHOT = tuple(name for name, role in ROLES.items() if role.zero_shot)
+"""Names of the roles that take a visitor's sentences."""
+
 
 def of_family(*families: str) -> tuple[str, ...]:
-    """Names of the roles of these families, in their order."""
+    """Names of the roles of these families, in the order of `ROLES`."""
     return tuple(name for name, role in ROLES.items() if role.family in families)
 
 
 def repository(namespace: str, role: str) -> str:
-    """Hub id that a role's checkpoint has in a namespace, unless it was published under another one."""
+    """Hub id of a role's checkpoint in a namespace, unless it was published under another one."""
     return f"{namespace}/chest-xray-{role}"

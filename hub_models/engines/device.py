@@ -1,4 +1,4 @@
-"""Where the models run: the graphics card when there is one, else the processor, on as many threads as it has cores."""
+"""The device that the models run on: a graphics card if there is one, else the processor, a thread for each core."""
 
 import math
 import os
@@ -21,19 +21,19 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def threads() -> int:
-    """How many threads a network gets: OMP_NUM_THREADS, else the cores that this process may use.
+    """Number of threads for a network: OMP_NUM_THREADS, else the cores that this process may use.
 
-    A container sees all cores of its machine, also those that its quota leaves to others; threads that wait for those
-    make a network slower than one thread is.
+    A container sees all cores of its machine, also those that its quota does not cover. Threads that wait for such
+    cores make a network slower than a single thread.
     """
-    if (wish := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(wish):
-        return int(wish)
+    if (number := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(number):
+        return int(number)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _quota()))
 
 
 def _quota() -> int:
-    """Cores' worth of time that the control group grants; a huge number where it grants any."""
+    """Cores that the control group grants; a huge number where it sets no limit."""
     try:
         quota, period = CGROUP.read_text(encoding="utf-8").split()
         return math.ceil(int(quota) / int(period))

@@ -1,7 +1,7 @@
-"""What runs a model's networks: PyTorch, or ONNX Runtime or OpenVINO on the ONNX files beside its weights.
+"""The engine of a model's networks: PyTorch, or ONNX Runtime or OpenVINO on the ONNX files beside its weights.
 
-The fastest that is installed is used; XRAY_ENGINE chooses another (`torch`, `onnxruntime` or `openvino`), and
-XRAY_PRECISION another precision of its files (`float32` or `int8`). A file that was made of other weights is not used.
+The fastest installed engine is used. XRAY_ENGINE chooses another (`torch`, `onnxruntime` or `openvino`), and
+XRAY_PRECISION chooses the precision of its files (`float32` or `int8`). A file made of other weights is not used.
 """
 
 import logging
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hub_models.checkpoints.choices import wanted_engine, wanted_precisions
+from hub_models.checkpoints.choices import chosen_engine, chosen_precisions
 from hub_models.checkpoints.folder import weights_digest
 from hub_models.engines.device import best_device, device_of, threads
 from hub_models.engines.runtimes import RUNTIMES
@@ -23,23 +23,23 @@ logger = logging.getLogger(__name__)
 
 
 SOURCE, MEASURED = "source_sha256", "measured"
-"""Names in a file's metadata: SHA-256 of the weights it was made of, and what the export measured (JSON)."""
+"""Names in a file's metadata: SHA-256 of the weights it was made of, and the figures of its export (JSON)."""
 
-_WRITTEN = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
+_SOURCE_IN_FILE = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
 
 Network = Callable[..., tuple[torch.Tensor, ...]]
-"""Tensors in, tensors on the CPU out; `hub_models.models.networks` says which."""
+"""Tensors in, tensors on the CPU out, as `hub_models.models.networks` describes them."""
 
 
 @dataclass(eq=False)
 class Engine:
-    """How the networks of one model run.
+    """An engine, opened for the networks of one model.
 
     Attributes:
         name: one of `ENGINES`.
         precision: "float32" or "int8".
-        networks: part of the model -> its network; a part that is missing runs in PyTorch.
-        problem: what is wrong with the ONNX files, in one sentence, where that is why PyTorch is used; else None.
+        networks: name of a network -> its function; a network that is missing runs in PyTorch.
+        problem: why PyTorch stands in for faulty ONNX files, in one sentence; else None.
     """
 
     name: str = "torch"
@@ -47,10 +47,10 @@ class Engine:
     networks: dict[str, Network] = field(default_factory=dict)
     problem: str | None = None
 
-    def run(self, part: str, module: nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The outputs of a part, on the CPU, by its network or else by its PyTorch module."""
-        if part in self.networks:
-            return self.networks[part](*inputs)
+    def run(self, name: str, module: nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Run a network by its name, or its PyTorch module where the engine has none; the outputs are on the CPU."""
+        if name in self.networks:
+            return self.networks[name](*inputs)
         device = device_of(module)
         with torch.inference_mode():
             return tuple(output.cpu() for output in module(*(tensor.to(device) for tensor in inputs)))
@@ -62,9 +62,9 @@ class Engine:
 
 @contextmanager
 def cores_for(engines: Collection[Engine]) -> Iterator[None]:
-    """While it is open PyTorch gets one thread, unless it is one of these engines.
+    """Give PyTorch one thread while these engines run, unless it is one of them.
 
-    Several threads of PyTorch wait busily for a while after whatever they did, on the cores that the engine needs then.
+    Its threads spin for a while after each task, on the cores that the other engines need.
     """
     if all(engine.name != "torch" for engine in engines):
         torch.set_num_threads(1)
@@ -74,54 +74,57 @@ def cores_for(engines: Collection[Engine]) -> Iterator[None]:
         torch.set_num_threads(threads())
 
 
-def graph_file(folder: Path, part: str, precision: str) -> Path:
-    """Where the ONNX file of a part lies: `network.onnx`, `network.int8.onnx`."""
-    return folder / (f"{part}.onnx" if precision == "float32" else f"{part}.{precision}.onnx")
+def graph_file(folder: Path, name: str, precision: str) -> Path:
+    """Path of a network's ONNX file: `network.onnx`, `network.int8.onnx`."""
+    return folder / (f"{name}.onnx" if precision == "float32" else f"{name}.{precision}.onnx")
 
 
 def source_of(file: Path) -> str:
     """SHA-256 of the weights that an ONNX file says it was made of, "" if it does not say; needs no ONNX package."""
-    found = _WRITTEN.search(file.read_bytes())
-    return found[1].decode() if found else ""
+    match = _SOURCE_IN_FILE.search(file.read_bytes())
+    return match[1].decode() if match else ""
 
 
-def open_engine(folder: Path, parts: tuple[str, ...], name: str | None = None, precision: str | None = None) -> Engine:
-    """The engine for a model.
+def open_engine(
+    folder: Path, network_names: tuple[str, ...], engine_name: str | None = None, precision: str | None = None
+) -> Engine:
+    """Open the engine for a model.
 
     Args:
-        folder: of its checkpoint.
-        parts: of the model, by the names of their files.
-        name: of the engine; if not given, PyTorch on a graphics card, and else the wanted one.
-        precision: of the files; the wanted one if not given.
+        folder: the checkpoint's folder.
+        network_names: names of the model's networks, which are those of their files.
+        engine_name: one of `ENGINES`; PyTorch on a graphics card, and else the environment's choice, if not given.
+        precision: precision of the files; the environment's choice if not given.
 
     Returns:
-        PyTorch where there are no files, or they were made of other weights or do not load, which `problem` then says.
+        The engine. PyTorch where there are no files, or where `problem` says that they were made of other weights or do
+        not load.
 
     Raises:
-        ValueError: what the environment asks for is not there.
+        ValueError: the environment chooses an engine or a precision that is not there.
     """
-    wish, precisions = wanted_engine(), (precision,) if precision else wanted_precisions()
-    name = name or (wish if best_device().type == "cpu" else "torch")
-    if name == "torch":
+    chosen, precisions = chosen_engine(), (precision,) if precision else chosen_precisions()
+    engine_name = engine_name or (chosen if best_device().type == "cpu" else "torch")
+    if engine_name == "torch":
         return Engine()
-    for kind in precisions:
+    for file_precision in precisions:
         networks = {}
-        for part in parts:
-            file = graph_file(folder, part, kind)
+        for name in network_names:
+            file = graph_file(folder, name, file_precision)
             if not file.is_file():
                 continue
             if source_of(file) != weights_digest(folder):
-                return _instead(f"{file.name} was not made of these weights; export it anew, or delete it.")
+                return _pytorch_instead(f"{file.name} was not made of these weights; export it again, or delete it.")
             try:
-                networks[part] = RUNTIMES[name](file)
-            except Exception as error:  # each engine raises kinds of its own for a damaged file
+                networks[name] = RUNTIMES[engine_name](file)
+            except Exception as error:  # each engine raises its own exceptions for a damaged file
                 reason = " ".join(str(error).split())[:200].rstrip(".")
-                return _instead(f"{file.name} cannot be opened; export it anew, or delete it ({reason}).")
+                return _pytorch_instead(f"{file.name} cannot be opened; export it again, or delete it ({reason}).")
         if networks:
-            return Engine(name, kind, networks)
+            return Engine(engine_name, file_precision, networks)
     return Engine()
 
 
-def _instead(problem: str) -> Engine:
+def _pytorch_instead(problem: str) -> Engine:
     logger.warning("PyTorch is used: %s", problem)
     return Engine(problem=problem)

@@ -1,4 +1,4 @@
-"""The one place where the libraries underneath are told to report nothing, and to keep nothing in the home folder."""
+"""Switches that keep the libraries from reporting usage and from writing into the home folder."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ VARIABLES = {
     "ORT_DISABLE_TELEMETRY": "1",
     "MPLBACKEND": "agg",
 }
-"""Environment variables that the libraries read, some of them when they are imported; child processes get them, too.
+"""Environment variables that the libraries read, some of them on import; child processes inherit them.
 
-Without the last one gradio makes matplotlib look for a screen with each event, and so write a list of fonts.
+Without MPLBACKEND, gradio makes matplotlib look for a screen at each event, and matplotlib then writes a list of fonts.
 """
 
 SWITCHES = (
@@ -21,16 +21,16 @@ SWITCHES = (
     ("datasets.config", "HF_UPDATE_DOWNLOAD_COUNTS", False),
     ("evaluate.config", "HF_UPDATE_DOWNLOAD_COUNTS", False),
 )
-"""Module, name, value: where a library that is imported already keeps what it read in its variable."""
+"""Module, name, value: the place where a library that is already imported keeps what it read from its variable."""
 
 
 def no_telemetry() -> None:
     """Switch off usage reports, version checks and download counts of all libraries that the project imports.
 
-    Every command calls this first, and so does whatever imports OpenVINO or ONNX Runtime. Both would report to an
-    analytics server what they run and write an id into the home folder. ONNX Runtime reads a variable; OpenVINO has
-    none, so its package `openvino_telemetry` cannot be imported after this call, and OpenVINO takes its own stand-in,
-    which does nothing. Calling this again changes nothing.
+    Every command calls this first, and so does every function that imports OpenVINO or ONNX Runtime. Both libraries
+    would report to an analytics server and write an id into the home folder. ONNX Runtime reads a variable. OpenVINO
+    has none: this call blocks the import of its package `openvino_telemetry`, and OpenVINO then uses its own stand-in,
+    which does nothing. A second call changes nothing.
     """
     os.environ.update(VARIABLES)
     for module, name, value in SWITCHES:

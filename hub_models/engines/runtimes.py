@@ -18,9 +18,9 @@ from hub_models.engines.quiet import no_telemetry
 
 @contextmanager
 def without_links(file: Path) -> Iterator[Path]:
-    """The ONNX file, in a folder where the weights that it reads lie beside it.
+    """Provide an ONNX file in a folder that holds the file itself and its weights, not links to them.
 
-    In the Hub's cache both are links to elsewhere, and engines do not read what lies outside of a file's folder.
+    In the Hub's cache both are links, and engines do not read files outside of the ONNX file's folder.
     """
     if not (file.is_symlink() or (file.parent / WEIGHTS_FILE).is_symlink()):
         yield file
@@ -40,13 +40,15 @@ class OnnxRuntimeNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # other work needs the cores, too
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # idle threads would take the cores from other work
         with without_links(file) as real:
             self.session = onnxruntime.InferenceSession(real, options, providers=["CPUExecutionProvider"])
-        self.inputs = [given.name for given in self.session.get_inputs()]
+        self.inputs = [entry.name for entry in self.session.get_inputs()]
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The file's outputs, on the CPU, of its inputs."""
+        """Run the file: inputs in its order, outputs on the CPU."""
         arrays = (tensor.numpy() for tensor in inputs)
         return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
 
@@ -64,7 +66,7 @@ class OpenVinoNetwork:
             self.compiled = _core().compile_model(real, "CPU", settings)
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The file's outputs, on the CPU, of its inputs."""
+        """Run the file: inputs in its order, outputs on the CPU."""
         arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in inputs]
         request = self.compiled.create_infer_request()
         request.infer(arrays)
@@ -80,5 +82,5 @@ def _core() -> Any:
     import openvino
 
     core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # files that are read may be gone afterwards
+    core.set_property({"ENABLE_MMAP": False})  # the file may be deleted after it was read
     return core

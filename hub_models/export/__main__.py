@@ -2,8 +2,8 @@
 
     python -m hub_models.export runs/resnet/release
 
-This writes `PART.onnx` in float32, which reads its weights from the model.safetensors beside it, and tells how far its
-answers are from PyTorch's. `python -m train.quantize` adds int8 files, which it measures on a data set. Both need
+This writes NETWORK.onnx in float32, which reads its weights from the model.safetensors beside it, and prints how far
+its answers are from PyTorch's. `python -m train.quantize` adds int8 files, which it measures on a data set. Both need
 hub_models/requirements-engines.txt.
 """
 
@@ -22,7 +22,7 @@ from hub_models.export.float32 import (
 
 
 def main(argv: list[str] | None = None) -> list[Exported]:
-    """Export what the command line names, and say what was measured.
+    """Export the checkpoint on the command line, and print the measured differences.
 
     Raises:
         SystemExit: with one sentence (exit code 1) when it cannot be exported.
@@ -33,17 +33,17 @@ def main(argv: list[str] | None = None) -> list[Exported]:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="of the checkpoint")
-    parser.add_argument("--parts", nargs="+", help="which of its networks; all if not given")
+    parser.add_argument("folder", type=Path, help="the checkpoint's folder")
+    parser.add_argument("--parts", nargs="+", help="names of its networks; all if not given")
     args = parser.parse_args(argv)
     try:
-        # Missing packages are told before anything is loaded
+        # Missing packages are reported before anything is loaded
         import onnxruntime  # noqa: F401
 
         from hub_models.export import onnx_graph  # noqa: F401
 
-        model, parts, facts = open_checkpoint(args.folder, args.parts)
-        exported = write_float32(model, args.folder, parts, facts)
+        model, names, facts = open_checkpoint(args.folder, args.parts)
+        exported = write_float32(model, args.folder, names, facts)
     except (ExportError, CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     except ModuleNotFoundError as error:

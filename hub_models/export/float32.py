@@ -14,28 +14,25 @@ import torch
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, weights_digest
 from hub_models.engines.engine import MEASURED, SOURCE, Engine, graph_file, open_engine
-from hub_models.models.clip import ClipClassifier
-from hub_models.models.fusion import FusionClassifier
+from hub_models.models.classifier import NetworkClassifier
 from hub_models.models.loading import load_model
-from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
-from hub_models.models.views import apply_view
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
-DIFFERENCE = 1e-3
-"""How far float32 outputs may be from PyTorch's, as a share of the largest."""
+MAX_DIFFERENCE = 1e-3
+"""Largest difference of float32 outputs from PyTorch's, as a share of the largest value."""
 
-Model = Segmenter | ResnetClassifier | ClipClassifier
+Model = Segmenter | NetworkClassifier
 
 
 class ExportError(Exception):
-    """A checkpoint was not exported. The message is one sentence for the person who wanted to."""
+    """A failed export; the message is one sentence for the person who tried."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written, and what was measured of it."""
+    """A written file, and its measured figures."""
 
     file: Path
     measured: dict
@@ -43,89 +40,86 @@ class Exported:
 
 @contextmanager
 def workshop(folder: Path) -> Iterator[Path]:
-    """A place to make ONNX files of a checkpoint; they go beside its weights once nothing has gone wrong with any."""
+    """Provide a folder for making ONNX files of a checkpoint; they move beside its weights if no error was raised."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        shutil.copy(folder / WEIGHTS_FILE, work)  # an engine opens what was made of the weights beside it
+        shutil.copy(folder / WEIGHTS_FILE, work)  # an engine opens only files made of the weights beside them
         yield work
         for file in work.glob("*.onnx"):
             shutil.move(file, folder / file.name)
 
 
 def parity(model: Model, folder: Path, precision: str, engine: str) -> dict[str, dict[str, float]]:
-    """How far the outputs of a model's ONNX files are from PyTorch's on drawn X-rays, and on its own sentences.
+    """Compare the outputs of a model's ONNX files with PyTorch's, on drawn X-rays and on its own sentences.
 
     Returns:
-        part -> output -> largest difference, as a share of PyTorch's largest.
+        Network -> output -> largest difference, as a share of PyTorch's largest value.
 
     Raises:
         ExportError: a file cannot be opened.
     """
     fast, differences = open_files(folder, tuple(model.networks), engine, precision), {}
-    for part in fast.networks:
-        module, found = model.networks[part], dict.fromkeys(model.networks[part].outputs, 0.0)
-        for inputs in examples(model, part):
-            answers = Engine().run(part, module, *inputs), fast.run(part, module, *inputs)
-            for name, slow, quick in zip(found, *answers, strict=True):
+    for name in fast.networks:
+        module, largest = model.networks[name], dict.fromkeys(model.networks[name].outputs, 0.0)
+        for inputs in examples(model, name):
+            outputs = Engine().run(name, module, *inputs), fast.run(name, module, *inputs)
+            for output, slow, quick in zip(largest, *outputs, strict=True):
                 difference = float((slow - quick).abs().max() / slow.abs().max())
-                found[name] = float(np.maximum(found[name], difference))  # keeps what is not a number
-        differences[part] = found
+                largest[output] = float(np.maximum(largest[output], difference))  # NaN stays NaN
+        differences[name] = largest
     return differences
 
 
-def open_files(folder: Path, parts: tuple[str, ...], engine: str, precision: str) -> Engine:
-    """What `open_engine` gives, or else an ExportError that says why it gave PyTorch."""
-    found = open_engine(folder, parts, engine, precision)
-    if found.problem:
-        raise ExportError(found.problem)
-    return found
+def open_files(folder: Path, names: tuple[str, ...], engine_name: str, precision: str) -> Engine:
+    """Open ONNX files as `open_engine` does.
+
+    Raises:
+        ExportError: a file has a problem, for which `open_engine` takes PyTorch.
+    """
+    engine = open_engine(folder, names, engine_name, precision)
+    if engine.problem:
+        raise ExportError(engine.problem)
+    return engine
 
 
-def examples(model: Model, part: str) -> list[tuple[torch.Tensor, ...]]:
-    """Inputs of a part, one and three at a time: drawn X-rays; or sentences, of three one longer than can be read."""
-    if part == "text":
+def examples(model: Model, name: str) -> list[tuple[torch.Tensor, ...]]:
+    """Inputs of a network, one and three at a time: drawn X-rays, or sentences, the last of the three too long."""
+    if name == "text":
         texts = [text for sentences in model.prompts.values() for text in sentences]
-        return [tuple(model.tokens(some).values()) for some in (texts[:1], [*texts[:2], "chest " * 1000])]
-    drawn = [draw_phantom(seed, size=256, opacities=seed) for seed in range(3)]
-    pixels = torch.cat([pixels_of(model, read_image(one.image), one.lungs) for one in drawn])
+        return [tuple(model.tokens(batch).values()) for batch in (texts[:1], [*texts[:2], "chest " * 1000])]
+    phantoms = [draw_phantom(seed, size=256, opacities=seed) for seed in range(3)]
+    pixels = torch.cat([model.network_input(read_image(phantom.image), phantom.lungs) for phantom in phantoms])
     return [(pixels[:1],), (pixels,)]
 
 
-def pixels_of(model: Model, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
-    """What a model's vision network is shown, float32 (1, ...), of an X-ray float32 and its lungs bool, (H, W) each."""
-    if isinstance(model, Segmenter):
-        return model.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None]])
-    return model.pixel_values([apply_view(image, lungs, model.view)])
-
-
-def write_float32(model: Model, folder: Path, parts: list[str], facts: dict[str, str]) -> list[Exported]:
-    """Write the float32 files of a model's parts.
+def write_float32(model: Model, folder: Path, names: list[str], facts: dict[str, str]) -> list[Exported]:
+    """Write the float32 files of a model's networks.
 
     Raises:
-        ExportError: its outputs are not PyTorch's; nothing is then written.
+        ExportError: the outputs differ from PyTorch's by more than `MAX_DIFFERENCE`; nothing is then written.
     """
     from hub_models.export import onnx_graph
 
     with workshop(folder) as work:
-        for part in parts:
-            file = graph_file(work, part, "float32")
-            onnx_graph.export(model.networks[part], examples(model, part)[-1], file, work / WEIGHTS_FILE)
-            onnx_graph.tell(file, facts | {"part": part, "precision": "float32"})
+        for name in names:
+            file = graph_file(work, name, "float32")
+            onnx_graph.export(model.networks[name], examples(model, name)[-1], file, work / WEIGHTS_FILE)
+            onnx_graph.write_metadata(file, facts | {"part": name, "precision": "float32"})
         differences = parity(model, work, "float32", "onnxruntime")
         far = [
-            f"{part} {name} by {value:.1e}"
-            for part, found in differences.items()
-            for name, value in found.items()
-            if not value <= DIFFERENCE
+            f"{name} {output} by {value:.1e}"
+            for name, values in differences.items()
+            for output, value in values.items()
+            if not value <= MAX_DIFFERENCE
         ]
         if far:
             raise ExportError(
                 f"Nothing was exported: ONNX differs from PyTorch in {', '.join(far)} of the largest value, and "
-                f"{DIFFERENCE} is the most."
+                f"{MAX_DIFFERENCE} is the most."
             )
-        for part in parts:
-            onnx_graph.tell(graph_file(work, part, "float32"), {MEASURED: json.dumps(differences[part])})
-    return [Exported(graph_file(folder, part, "float32"), differences[part]) for part in parts]
+        for name in names:
+            onnx_graph.write_metadata(graph_file(work, name, "float32"), {MEASURED: json.dumps(differences[name])})
+    return [Exported(graph_file(folder, name, "float32"), differences[name]) for name in names]
 
 
 def role_of(folder: Path) -> str:
@@ -140,41 +134,41 @@ def role_of(folder: Path) -> str:
 
 
 def show(exported: list[Exported]) -> None:
-    """Print what was written, and what was measured of it."""
-    for one in exported:
-        print(f"{one.file}, {one.file.stat().st_size / 1e6:.1f} MB: {json.dumps(one.measured)}")
+    """Print the written files and their measured figures."""
+    for entry in exported:
+        print(f"{entry.file}, {entry.file.stat().st_size / 1e6:.1f} MB: {json.dumps(entry.measured)}")
 
 
 def processor_words(model: Model) -> str:
-    """The processor of a model's images as JSON."""
+    """Write the image processor of a model as JSON."""
     processor = getattr(model.processor, "image_processor", model.processor)
     return json.dumps(processor.to_dict(), default=str, sort_keys=True)
 
 
-def open_checkpoint(folder: Path, parts: list[str] | None) -> tuple[Model, list[str], dict[str, str]]:
-    """Load a checkpoint to be exported, run by PyTorch.
+def open_checkpoint(folder: Path, names: list[str] | None) -> tuple[Model, list[str], dict[str, str]]:
+    """Load a checkpoint for its export, run by PyTorch.
 
     Args:
         folder: the checkpoint's folder.
-        parts: names of its networks; all if not given.
+        names: names of its networks; all if not given.
 
     Returns:
         The model, the names of the networks to export, and the facts for the metadata of their files.
 
     Raises:
-        ExportError: it does not say what it is, has no network, no such network, or its weights are in several files.
+        ExportError: it does not name its role, has no networks or no such network, or its weights are in several files.
         CheckpointError: it does not load.
     """
     role = role_of(folder)
     model = load_model(Checkpoint(role, folder, "folder", str(folder)))
-    if isinstance(model, FusionClassifier):
+    if not model.network_names:
         raise ExportError(
             "A fusion has no network to export: it is one small layer between two checkpoints, export those."
         )
     model.engine = Engine()
-    parts = parts or list(model.networks)
-    if strange := sorted(set(parts) - set(model.networks)):
+    names = names or list(model.networks)
+    if strange := sorted(set(names) - set(model.networks)):
         raise ExportError(f"{role} has no part {strange[0]}; it has {', '.join(model.networks)}.")
     if not (folder / WEIGHTS_FILE).is_file():
         raise ExportError(f"There is no {folder / WEIGHTS_FILE}; weights in several files are not exported.")
-    return model, parts, {SOURCE: weights_digest(folder), "role": role, "processor": processor_words(model)}
+    return model, names, {SOURCE: weights_digest(folder), "role": role, "processor": processor_words(model)}

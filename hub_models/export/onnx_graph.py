@@ -1,4 +1,4 @@
-"""ONNX files of a model's networks: made of PyTorch modules, and told what they were made of."""
+"""ONNX files of a model's networks, made from PyTorch modules, and their metadata."""
 
 import json
 import warnings
@@ -14,31 +14,31 @@ from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import nn
 
 SMALL = 1024
-"""Of fewer numbers, a float32 array is stored as it is."""
+"""Size below which an array is stored as it is: numbers of a float32 array, or bytes."""
 
 
 def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path, weights: Path | None = None) -> None:
     """Write a module as ONNX, float32, with any number of inputs and, where they are texts, any length.
 
     Args:
-        module: of `hub_models.models.networks`.
-        example: its inputs (N, ...); texts as long as it takes them.
-        file: is written anew.
-        weights: the safetensors file beside it that the module was loaded from. Weights that are in there are not
-            written again, but read from there; if not given, all are written.
+        module: a module of `hub_models.models.networks`.
+        example: its inputs (N, ...); texts of the greatest length.
+        file: the file to write; one that exists is replaced.
+        weights: the safetensors file beside it that the module was loaded from. The ONNX file refers to the weights in
+            it instead of repeating them; if not given, all are written.
     """
     free = {0: torch.export.Dim("batch")}
     if not example[0].is_floating_point():
         free[1] = torch.export.Dim("length", max=example[0].shape[1])
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "# The axis name")  # both inputs of a text tower share theirs
+        warnings.filterwarnings("ignore", "# The axis name")  # both inputs of a text tower share their axes
         program = torch.onnx.export(
             module.eval(),
             tuple(example),
             input_names=list(module.inputs),
             output_names=list(module.outputs),
             dynamic_shapes=(free,) * len(example),
-            optimize=False,  # fuses layers, which changes their weights: engines do that when they open the file
+            optimize=False,  # it would fuse layers and so change weights; engines fuse them when they open the file
             verbose=False,
         )
     fold_constants(program.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
@@ -46,50 +46,50 @@ def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path, weigh
     network = program.model_proto
     graph = network.graph
     for described in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        del described.metadata_props[:]  # names the files and folders of this machine
+        del described.metadata_props[:]  # it names files and folders of this machine
     store_float16(network, exact=True)
     if weights:
         _point_to(weights, network)
     onnx.save(network, file)
 
 
-def tell(file: Path, facts: dict[str, str]) -> None:
+def write_metadata(file: Path, facts: dict[str, str]) -> None:
     """Write facts into a file's metadata."""
     network = onnx.load(file, load_external_data=False)
-    kept = {entry.key: entry.value for entry in network.metadata_props} | facts
-    onnx.helper.set_model_props(network, kept)
+    metadata = {entry.key: entry.value for entry in network.metadata_props} | facts
+    onnx.helper.set_model_props(network, metadata)
     onnx.save(network, file)
 
 
 def store_float16(network: onnx.ModelProto, exact: bool = False) -> None:
-    """Store float32 arrays as float16, which are cast back when the file is opened; or only those that lose nothing."""
-    graph, kept, casts = network.graph, [], []
+    """Store float32 arrays as float16, cast back when the file is opened; if `exact`, only arrays that lose nothing."""
+    graph, arrays, casts = network.graph, [], []
     for array in graph.initializer:
         half = None
         if array.data_type == onnx.TensorProto.FLOAT and prod(array.dims) >= SMALL:
             full = onnx.numpy_helper.to_array(array)
             half = full.astype(np.float16)
         if half is None or (exact and not np.array_equal(half, full)):
-            kept.append(array)
+            arrays.append(array)
         else:
-            kept.append(onnx.numpy_helper.from_array(half, f"{array.name}.float16"))
-            casts.append(onnx.helper.make_node("Cast", [kept[-1].name], [array.name], to=onnx.TensorProto.FLOAT))
+            arrays.append(onnx.numpy_helper.from_array(half, f"{array.name}.float16"))
+            casts.append(onnx.helper.make_node("Cast", [arrays[-1].name], [array.name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(arrays)
     graph.node.extend(nodes)
 
 
 def _point_to(weights: Path, network: onnx.ModelProto) -> None:
-    """Replace large arrays by their places in a safetensors file, where it holds them byte for byte.
+    """Replace large arrays by references to a safetensors file that holds the same bytes.
 
-    Such a file is the length of its header in eight bytes, the header, which says as JSON where each tensor lies behind
-    it, and the tensors (https://github.com/huggingface/safetensors#format).
+    Such a file is the length of its header in eight bytes, the header, which gives as JSON the place of each tensor
+    behind it, and the tensors (https://github.com/huggingface/safetensors#format).
     """
     data = weights.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
-    tensors = {name: told for name, told in json.loads(data[8:start]).items() if name != "__metadata__"}
-    spans = [tuple(start + offset for offset in told["data_offsets"]) for told in tensors.values()]
+    tensors = {name: entry for name, entry in json.loads(data[8:start]).items() if name != "__metadata__"}
+    spans = [tuple(start + offset for offset in entry["data_offsets"]) for entry in tensors.values()]
     places = {data[first:last]: first for first, last in spans}
     for array in network.graph.initializer:
         if len(array.raw_data) >= SMALL and (place := places.get(array.raw_data)) is not None:

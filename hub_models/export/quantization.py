@@ -1,4 +1,4 @@
-"""A vision network's or a text tower's float32 ONNX file as int8."""
+"""Int8 versions of the float32 ONNX files of vision networks and text towers."""
 
 import tempfile
 from collections.abc import Collection, Sequence
@@ -20,11 +20,11 @@ COMPUTING = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """The operators whose weights are quantized."""
 
 REACHES = ("extremes", "means")
-"""How far activations are taken to reach: from the least to the greatest that any input gives; or from the mean of the
-inputs' least to the mean of their greatest, which cuts what few inputs have off, and gives all finer steps."""
+"""Ranges of quantized activations. extremes: from the least to the greatest value of all inputs; means: from the mean
+of the inputs' least values to the mean of their greatest, which clips rare values and makes finer steps."""
 
-LOOKED_AT = 8
-"""How many inputs tell which layers lose most."""
+RANKING_INPUTS = 8
+"""Number of inputs that rank the layers by their loss."""
 
 
 def quantize(
@@ -35,12 +35,12 @@ def quantize(
     spared: Collection[str] = (),
     reach: str = REACHES[0],
 ) -> None:
-    """Write a float32 file of a vision network as int8: weights a channel each, activations by what inputs give.
+    """Write a float32 file of a vision network as int8, its weights by channel, its activations by those of the inputs.
 
     Args:
         source: the float32 file.
-        file: is written anew.
-        inputs: float32 (1, ...) each.
+        file: the file to write; one that exists is replaced.
+        inputs: inputs of the network, float32 (1, ...) each.
         reduce_range: give weights 7 bits, for processors without VNNI, whose 16-bit sums overflow.
         spared: names of nodes that stay float32; their weights are stored as float16.
         reach: one of `REACHES`.
@@ -55,7 +55,7 @@ def quantize(
 
 
 def quantize_weights(source: Path, file: Path, reduce_range: bool) -> None:
-    """Write a float32 file of a text tower with int8 weights; its activations are quantized as they come."""
+    """Write a float32 file of a text tower with int8 weights; its activations are quantized while it runs."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         _prepare(source, prepared)
@@ -63,26 +63,29 @@ def quantize_weights(source: Path, file: Path, reduce_range: bool) -> None:
 
 
 def by_loss(source: Path, inputs: Arrays, reduce_range: bool) -> list[str]:
-    """Names of a vision network's computing nodes, the one first whose quantization alone moves the outputs most.
+    """Rank the computing nodes of a vision network by how much the quantization of each alone changes the outputs.
 
-    Moved is the mean squared difference of all outputs, over their mean square, on a few of the inputs.
+    The change is the mean squared difference of all outputs, over their mean square, on `RANKING_INPUTS` inputs.
+
+    Returns:
+        Names of nodes, the one with the largest change first.
     """
-    few = inputs[:LOOKED_AT]
-    wanted = _outputs(source, few)
+    few = inputs[:RANKING_INPUTS]
+    expected = _outputs(source, few)
     with tempfile.TemporaryDirectory() as folder:
         prepared, alone = Path(folder, "prepared.onnx"), Path(folder, "alone.onnx")
         _prepare(source, prepared)
         nodes = [node.name for node in onnx.load(prepared).graph.node if node.op_type in COMPUTING]
-        moved = {}
+        changes = {}
         for name in tqdm(nodes, desc="Layer by layer"):
             _quantize(prepared, alone, few, reduce_range, REACHES[0], nodes_to_quantize=[name])
-            found = _outputs(alone, few)
-            moved[name] = sum(float(((a - b) ** 2).mean() / (a**2).mean()) for a, b in zip(wanted, found, strict=True))
-    return sorted(nodes, key=moved.get, reverse=True)
+            pairs = zip(expected, _outputs(alone, few), strict=True)
+            changes[name] = sum(float(((a - b) ** 2).mean() / (a**2).mean()) for a, b in pairs)
+    return sorted(nodes, key=changes.get, reverse=True)
 
 
 def _prepare(source: Path, prepared: Path) -> None:
-    # Symbolic shapes stop at what normalises an image tower's vectors, and a fixed size of images needs none.
+    # Symbolic shape inference fails where an image tower normalises its vectors; images of fixed size need none.
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
 
 
@@ -102,19 +105,19 @@ def _quantize(prepared: Path, file: Path, inputs: Arrays, reduce_range: bool, re
 
 
 def _outputs(file: Path, inputs: Arrays) -> list[np.ndarray]:
-    """All outputs of a network, those of all inputs one below the other."""
+    """Run a network on all inputs; of each output the values for all inputs, concatenated."""
     session = InferenceSession(file, providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    found = [session.run(None, {given.name: array}) for array in inputs]
-    return [np.concatenate(outputs) for outputs in zip(*found, strict=True)]
+    (entry,) = session.get_inputs()
+    runs = [session.run(None, {entry.name: array}) for array in inputs]
+    return [np.concatenate(outputs) for outputs in zip(*runs, strict=True)]
 
 
 class _Inputs(CalibrationDataReader):
-    """What a network with one input is shown, one after the other."""
+    """The inputs of a network with one input, one after the other."""
 
     def __init__(self, file: Path, inputs: Arrays) -> None:
-        (given,) = onnx.load(file, load_external_data=False).graph.input
-        self.given = iter([{given.name: array} for array in inputs])
+        (entry,) = onnx.load(file, load_external_data=False).graph.input
+        self.remaining = iter([{entry.name: array} for array in inputs])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self.given, None)
+        return next(self.remaining, None)

@@ -1,1 +1,1 @@
-"""One class a model, and what all of them share."""
+"""The models, one class each, and the code that they share."""

@@ -1,4 +1,4 @@
-"""Probabilities that mean something: how a classifier was calibrated, and which classes it cannot tell apart."""
+"""The calibration of a classifier's probabilities, and the prediction sets that follow from it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,13 +8,13 @@ from transformers import PreTrainedConfig
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted to a classifier's answers on the validation split; it stands in the config as `calibration`.
+    """The numbers fitted to a classifier's answers on the validation split; the config holds them as `calibration`.
 
     Attributes:
-        temperature: its logits were divided by this (Guo et al., ICML 2017). The division is part of the weights, so
-            every library that loads them gives calibrated probabilities.
+        temperature: the divisor of its logits (Guo et al., ICML 2017). The division is part of the weights, so every
+            library that loads them gives calibrated probabilities.
         least: probability from which a class belongs to the prediction set; None if none was fitted.
-        level: share of images whose set is meant to hold the true class.
+        level: intended share of images whose set holds the true class.
     """
 
     temperature: float = 1.0
@@ -23,24 +23,24 @@ class Calibration:
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> "Calibration":
-        """The calibration that a model's config tells; one that was never calibrated has temperature 1 and no sets."""
+        """Read the calibration of a model's config; a model without one has temperature 1 and no sets."""
         return cls(**(getattr(config, "calibration", None) or {}))
 
     def write(self, config: PreTrainedConfig) -> None:
-        """Note it in a model's config."""
+        """Write it into a model's config."""
         config.calibration = asdict(self)
 
     def likely(self, probabilities: Mapping[str, float]) -> list[str]:
-        """The prediction set: the classes that the true one is among in about `level` of all images.
+        """The prediction set: a list of classes that holds the true one in about `level` of all images.
 
         Split conformal prediction with the score 1 - p (Sadinle, Lei and Wasserman, JASA 2019); the most probable class
         always belongs to it.
 
         Args:
-            probabilities: class -> probability, of one image, from the model that was calibrated.
+            probabilities: class -> probability of one image, from the calibrated model.
 
         Returns:
-            Classes, the most probable first; that one alone if no sets were fitted.
+            Classes, the most probable first; only that one if no sets were fitted.
         """
         ranked = sorted(probabilities, key=lambda label: -probabilities[label])
         if self.least is None:

@@ -12,15 +12,15 @@ from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTraine
 from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
 from hub_models.models import weights
-from hub_models.models.calibration import Calibration
-from hub_models.models.labels import LABELS, prompts_for
+from hub_models.models.classifier import NetworkClassifier
+from hub_models.models.labels import LABELS, Prompts, prompts_for
 from hub_models.models.networks import ImageTower, TextTower
-from hub_models.models.views import View, apply_view, classifier_pixels
+from hub_models.models.views import View
 
-Prompts = Mapping[str, Sequence[str]]
+MAX_KNOWN_PROMPTS = 256  # classes whose vectors are remembered
 
 
-class ClipClassifier:
+class ClipClassifier(NetworkClassifier):
     """Any CLIP-style dual encoder that `AutoModel` loads, with its processor and the prompts of each class.
 
     The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
@@ -31,7 +31,6 @@ class ClipClassifier:
     """
 
     network_names = ("image", "text")
-    """Names of `networks`, known before there is a model."""
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         self.model = model.eval()
@@ -43,7 +42,7 @@ class ClipClassifier:
     def new(
         cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View
     ) -> "ClipClassifier":
-        """Make a dual encoder a classifier of some classes, each with the prompts that `prompts_for` gives."""
+        """Make a classifier of a dual encoder and class names; `prompts_for` gives the prompts of each class."""
         model.config.label2id = {label: i for i, label in enumerate(labels)}
         model.config.id2label = dict(enumerate(labels))
         model.config.prompts = prompts_for(labels)
@@ -53,7 +52,7 @@ class ClipClassifier:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, pickled: bool = False) -> "ClipClassifier":
-        """Load a saved folder strictly, from safetensors or, where a checkpoint is `pickled`, from a pickle's tensors.
+        """Load a saved folder strictly, from safetensors or, if `pickled`, from a pickle's tensors.
 
         Raises:
             ValueError: if a tensor is missing or left over, or the model has no image and text features.
@@ -61,7 +60,7 @@ class ClipClassifier:
         model = weights.load_strictly(AutoModel, folder, pickled)
         if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
             raise ValueError(
-                f"{folder} holds a {type(model).__name__}, which is no CLIP: it has no image and text towers."
+                f"{folder} holds a {type(model).__name__}, which is not a CLIP: it has no image and text towers."
             )
         return cls(model.to(best_device()), AutoProcessor.from_pretrained(folder))
 
@@ -72,7 +71,7 @@ class ClipClassifier:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """What `engine` runs, by the names of its files."""
+        """The networks that `engine` runs, by the names of their files."""
         return {"image": ImageTower(self.model), "text": TextTower(self.model)}
 
     @property
@@ -90,16 +89,6 @@ class ClipClassifier:
         """Classes in the order of the probabilities."""
         return list(self.prompts)
 
-    @property
-    def view(self) -> View:
-        """What of the X-ray the model is shown; the whole image for a model that does not say."""
-        return getattr(self.model.config, "view", "full")
-
-    @property
-    def calibration(self) -> Calibration:
-        """What was fitted to its answers to its own prompts on the validation split."""
-        return Calibration.of(self.model.config)
-
     @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
         """Make all logits smaller by a factor, in the learned temperature of the similarities."""
@@ -107,17 +96,8 @@ class ClipClassifier:
 
     @property
     def pixel_processor(self) -> BaseImageProcessor:
-        """What makes the image tower's input of a view."""
+        """The image processor, which turns a view into the image tower's input."""
         return self.processor.image_processor
-
-    @property
-    def eyes(self) -> tuple["ClipClassifier"]:
-        """Whose vectors `answer` takes."""
-        return (self,)
-
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
-        return classifier_pixels(self.pixel_processor, images)
 
     def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         """Token ids and attention mask, int64 (N, L) each, of N sentences; long ones are cut at the tower's length."""
@@ -128,15 +108,15 @@ class ClipClassifier:
         return {name: encoded[name] for name in ("input_ids", "attention_mask")}
 
     def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of images, by PyTorch, which can learn from them."""
+        """Unit vectors, float32 (N, D), of network input, by PyTorch, with gradients."""
         return ImageTower(self.model)(pixel_values)[0]
 
     def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of images, by the engine."""
+        """Unit vectors, float32 (N, D), of network input, by the engine."""
         return self.engine.run("image", self.networks["image"], pixel_values)[0]
 
     def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of sentences, by PyTorch, which can learn from them."""
+        """Unit vectors, float32 (N, D), of sentences, by PyTorch, with gradients."""
         return TextTower(self.model)(**tokens)[0]
 
     @torch.inference_mode()
@@ -153,9 +133,9 @@ class ClipClassifier:
         )
 
     def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
-        """The classes that an image is compared with, and their unit vectors, float32 (C, D).
+        """The classes to compare an image with, and their unit vectors, float32 (C, D).
 
-        Without prompts they are its own: learned vectors if it has them, else those of its own prompts.
+        Without prompts these are its own classes, with learned vectors if it has them, else with those of its prompts.
 
         Raises:
             ValueError: if there is no class, or a class has no prompt.
@@ -167,43 +147,33 @@ class ClipClassifier:
         return self.labels, torch.tensor([vectors[label] for label in self.labels])
 
     def similarities(self, embeddings: torch.Tensor, texts: Sequence[str]) -> list[list[float]]:
-        """Of each of N unit vectors, float32 (N, D), its cosine similarities, -1 to 1, with sentences, none blank."""
+        """Cosine similarities, -1 to 1, of N unit vectors, float32 (N, D), with sentences, none of them blank."""
         return (embeddings @ self._read(texts).T).double().tolist()
+
+    def class_logits(
+        self, pixel_values: torch.Tensor, prompts: Prompts | None = None
+    ) -> tuple[list[str], torch.Tensor]:
+        """The classes, and their logits, float32 (N, C), by PyTorch; prompts and errors as in `classify`."""
+        labels, texts = self.embed_classes(prompts)
+        images = self.embed_images(pixel_values)
+        # No gradient passes a tensor of inference mode; its copy lets it.
+        return labels, self.model.logit_scale.exp() * images @ texts.clone().to(images.device).T
 
     @torch.inference_mode()
     def answer(self, embeddings: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
-        """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as of a call."""
+        """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as in `classify`."""
         classes, texts = self.embed_classes(prompts)
         logits = self.model.logit_scale.exp().cpu() * embeddings @ texts.T
-        return [dict(zip(classes, one, strict=True)) for one in logits.double().softmax(dim=1).tolist()]
-
-    def __call__(
-        self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
-    ) -> dict[str, float]:
-        """Classify one X-ray.
-
-        Args:
-            image: float32 (H, W) in 0..1, as `hub_models.xray.images.read_image` gives it.
-            lungs: bool (H, W), the lungs' outline.
-            prompts: sentences of each class; any classes, any words. The model's own classes if not given.
-
-        Returns:
-            Probability of each class; they sum to 1.
-
-        Raises:
-            NoLungs: if the model's view needs lungs and there are none.
-            ValueError: if a class has no prompt.
-        """
-        return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])), prompts)[0]
+        return [dict(zip(classes, row, strict=True)) for row in logits.double().softmax(dim=1).tolist()]
 
     def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
-        asked = self.engine, texts
-        known = self._known_prompts.get(asked)
-        if known is None:
-            if len(self._known_prompts) >= 256:
+        key = self.engine, texts
+        vector = self._known_prompts.get(key)
+        if vector is None:
+            if len(self._known_prompts) >= MAX_KNOWN_PROMPTS:
                 self._known_prompts.clear()
-            known = self._known_prompts[asked] = F.normalize(self._read(texts).mean(dim=0), dim=0)
-        return known
+            vector = self._known_prompts[key] = F.normalize(self._read(texts).mean(dim=0), dim=0)
+        return vector
 
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of sentences, by the engine."""

@@ -1,4 +1,4 @@
-"""What the classifiers see of some X-rays: each view is made once, and each network run once, however many ask."""
+"""The feature vectors of some X-rays, shared by classifiers: each view is made once, and each network is run once."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol
@@ -10,21 +10,21 @@ from transformers import BaseImageProcessor
 from hub_models.models.views import NoLungs, View, apply_view
 
 
-class Eye(Protocol):
-    """A network that sees a view of an X-ray: a ResNet's, or a CLIP's image tower."""
+class Encoder(Protocol):
+    """A network that makes a vector of a view of an X-ray: a ResNet without its last layer, or a CLIP's image tower."""
 
     view: View
     pixel_processor: BaseImageProcessor
 
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Its input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
+        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
 
     def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Its vectors, float32 (N, D)."""
+        """Vectors, float32 (N, D), of network input."""
 
 
-class Looks:
-    """Some X-rays with their lungs, through any number of eyes.
+class SharedFeatures:
+    """Some X-rays with their lungs, and the vectors that encoders have made of them so far.
 
     Attributes:
         images: N X-rays, float32 (H, W) in 0..1 each.
@@ -33,36 +33,41 @@ class Looks:
 
     def __init__(self, images: Sequence[np.ndarray], lungs: Sequence[np.ndarray | None]) -> None:
         self.images, self.lungs = images, lungs
-        self._views: dict[View, dict[int, np.ndarray | NoLungs]] = {}
+        self._views: dict[View, dict[int, np.ndarray]] = {}
+        self._refusals: dict[View, dict[int, str]] = {}
         self._pixels: dict[Hashable, torch.Tensor] = {}
         self._vectors: dict[int, dict[int, torch.Tensor]] = {}
 
-    def vectors(self, eye: Eye) -> dict[int, torch.Tensor]:
-        """Position of an X-ray -> its vector, float32 (D,); of those that the eye's view can be made of."""
-        if id(eye) not in self._vectors:
-            seen = [position for position, view in self._of(eye.view).items() if not isinstance(view, NoLungs)]
-            found = eye.embed(self._pixel_values(eye, seen)) if seen else []
-            self._vectors[id(eye)] = dict(zip(seen, found, strict=True))
-        return self._vectors[id(eye)]
+    def vectors(self, encoder: Encoder) -> dict[int, torch.Tensor]:
+        """Position of an X-ray -> its vector, float32 (D,); those that `refusals` names are missing."""
+        if id(encoder) not in self._vectors:
+            views = self._views_of(encoder.view)
+            vectors = encoder.embed(self._pixel_values(encoder)) if views else []
+            self._vectors[id(encoder)] = dict(zip(views, vectors, strict=True))
+        return self._vectors[id(encoder)]
 
-    def refusal(self, eye: Eye, position: int) -> NoLungs | None:
-        """Why the eye's view cannot be made of an X-ray; None if it can."""
-        view = self._of(eye.view)[position]
-        return view if isinstance(view, NoLungs) else None
+    def stacked(self, encoder: Encoder, positions: Sequence[int]) -> torch.Tensor:
+        """Vectors, float32 (N, D), of the X-rays at N positions, none of which `refusals` names."""
+        vectors = self.vectors(encoder)
+        return torch.stack([vectors[position] for position in positions])
 
-    def _of(self, view: View) -> dict[int, np.ndarray | NoLungs]:
+    def refusals(self, encoder: Encoder) -> dict[int, str]:
+        """Position of an X-ray that the encoder's view cannot be made of -> the reason in one sentence."""
+        self._views_of(encoder.view)
+        return self._refusals[encoder.view]
+
+    def _views_of(self, view: View) -> dict[int, np.ndarray]:
         if view not in self._views:
-            self._views[view] = {position: self._view(position, view) for position in range(len(self.images))}
+            views, refusals = self._views.setdefault(view, {}), self._refusals.setdefault(view, {})
+            for position, (image, lungs) in enumerate(zip(self.images, self.lungs, strict=True)):
+                try:
+                    views[position] = apply_view(image, lungs, view)
+                except NoLungs as error:
+                    refusals[position] = str(error)
         return self._views[view]
 
-    def _view(self, position: int, view: View) -> np.ndarray | NoLungs:
-        try:
-            return apply_view(self.images[position], self.lungs[position], view)
-        except NoLungs as refusal:
-            return refusal
-
-    def _pixel_values(self, eye: Eye, seen: list[int]) -> torch.Tensor:
-        key = eye.view, type(eye), eye.pixel_processor.to_json_string()
+    def _pixel_values(self, encoder: Encoder) -> torch.Tensor:
+        key = encoder.view, type(encoder), encoder.pixel_processor.to_json_string()
         if key not in self._pixels:
-            self._pixels[key] = eye.pixel_values([self._views[eye.view][position] for position in seen])
+            self._pixels[key] = encoder.pixel_values(list(self._views_of(encoder.view).values()))
         return self._pixels[key]

@@ -1,6 +1,6 @@
-"""ResNet and CLIP joined: the ResNet's features bend CLIP's image embedding before it meets the prompts."""
+"""ResNet and CLIP joined: the ResNet's features change the CLIP's image embedding before it meets the prompts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -12,29 +12,27 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from hub_models.engines.device import best_device, device_of
 from hub_models.models import weights
-from hub_models.models.calibration import Calibration
-from hub_models.models.features import Eye
-from hub_models.models.views import View, apply_view
-
-Prompts = Mapping[str, Sequence[str]]
+from hub_models.models.classifier import Classifier
+from hub_models.models.features import Encoder
+from hub_models.models.labels import Prompts
 
 
-class DualEncoder(Eye, Protocol):
-    """An eye whose vectors are compared with those of sentences: the CLIP."""
+class DualEncoder(Encoder, Protocol):
+    """An encoder whose vectors are compared with those of sentences: the CLIP."""
 
     model: PreTrainedModel
     labels: list[str]
 
     def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
-        """Its own classes or others, and their unit vectors float32 (C, D)."""
+        """Classes, its own without prompts, and their unit vectors float32 (C, D)."""
 
 
 class NotJoined(ValueError):
-    """A fusion has no parts, or others than it was trained between; the message is one sentence."""
+    """A fusion has no parts, or others than it was trained with; the message is one sentence."""
 
 
 class FusionConfig(PreTrainedConfig):
-    """Sizes of both feature vectors, CLIP's view, and which checkpoints are joined: role -> SHA-256 of its weights."""
+    """Sizes of both vectors, the CLIP's view, and the joined checkpoints: role -> SHA-256 of its weights."""
 
     model_type = "xray-fusion"
 
@@ -44,7 +42,7 @@ class FusionConfig(PreTrainedConfig):
 
 
 class ConditionedEmbedding(PreTrainedModel):
-    """CLIP's image embedding, scaled and shifted by what the ResNet saw (feature-wise linear modulation, FiLM).
+    """A CLIP's image embedding, scaled and shifted by a ResNet's features (feature-wise linear modulation, FiLM).
 
     After Perez et al. (AAAI 2018). Untrained, it leaves the embedding as it is.
     """
@@ -70,33 +68,33 @@ class ConditionedEmbedding(PreTrainedModel):
         return F.normalize(embeddings * (1 + self.scale(features)) + self.shift(features), dim=-1)
 
 
-class FusionClassifier:
-    """A `ConditionedEmbedding` between a ResNet and a CLIP, which are checkpoints of their own.
+class FusionClassifier(Classifier):
+    """A `ConditionedEmbedding` that combines a ResNet and a CLIP, which are checkpoints of their own.
 
-    Its folder names the weights that it was trained between; it answers with no others.
+    Its folder names the weights that it was trained with; it answers with no others.
     """
 
     def __init__(self, model: ConditionedEmbedding) -> None:
         self.model = model.eval()
-        self.parts: tuple[Eye, DualEncoder] | None = None
+        self._parts: tuple[Encoder, DualEncoder] | None = None
         self.problem = "The fusion is not joined to the ResNet and the CLIP that it was trained with."
 
     @classmethod
-    def new(cls, resnet: Eye, clip: DualEncoder, parts: dict[str, str], feature_size: int) -> "FusionClassifier":
-        """An untrained one between two classifiers of the same classes, which answers as the CLIP does.
+    def new(cls, resnet: Encoder, clip: DualEncoder, parts: dict[str, str], feature_size: int) -> "FusionClassifier":
+        """Make an untrained fusion of two classifiers of the same classes, which answers as the CLIP does.
 
         Args:
             resnet: gives the features.
             clip: gives the embedding, the classes and the prompts.
             parts: role -> SHA-256 of its weights.
-            feature_size: of the ResNet's features.
+            feature_size: number of the ResNet's features.
         """
         config = FusionConfig(feature_size, clip.embed_classes()[1].shape[1], parts)
         config.label2id = {label: i for i, label in enumerate(clip.labels)}
         config.id2label = dict(enumerate(clip.labels))
         config.view = clip.view
         fusion = cls(ConditionedEmbedding(config))
-        fusion.parts = resnet, clip
+        fusion.join(resnet, clip, parts)
         return fusion
 
     @classmethod
@@ -112,8 +110,8 @@ class FusionClassifier:
         """Write config.json and model.safetensors (float16)."""
         weights.save_pretrained(self.model, folder)
 
-    def join(self, resnet: Eye, clip: DualEncoder, parts: Mapping[str, str]) -> None:
-        """Put it between its parts.
+    def join(self, resnet: Encoder, clip: DualEncoder, parts: Mapping[str, str]) -> None:
+        """Join it to its parts.
 
         Args:
             resnet: gives the features.
@@ -121,79 +119,51 @@ class FusionClassifier:
             parts: role -> SHA-256 of its weights.
 
         Raises:
-            NotJoined: if it was trained between others; it then answers no more.
+            NotJoined: if it was trained with others; until it is joined to those, it does not answer.
         """
-        self.parts = None
-        if strange := [role for role, wanted in self.model.config.parts.items() if parts.get(role) != wanted]:
+        self._parts = None
+        if strange := [role for role, digest in self.model.config.parts.items() if parts.get(role) != digest]:
             others = " and another ".join(sorted(strange))
             self.problem = (
-                f"The fusion was trained with another {others} than the one in use; use that, or train it anew."
+                f"The fusion was trained with another {others} than the one in use; use that, or train it again."
             )
             raise NotJoined(self.problem)
-        self.parts = resnet, clip
+        self._parts, self.problem = (resnet, clip), None
 
     @property
-    def labels(self) -> list[str]:
-        """Classes in the order of the probabilities."""
-        return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+    def encoders(self) -> tuple[Encoder, DualEncoder]:
+        """The ResNet and the CLIP.
 
-    @property
-    def view(self) -> View:
-        """What of the X-ray its CLIP is shown."""
-        return getattr(self.model.config, "view", "full")
+        Raises:
+            NotJoined: if it is not joined to them.
+        """
+        if self._parts is None:
+            raise NotJoined(self.problem)
+        return self._parts
 
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
         """Input of its CLIP, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
-        return self.parts[1].pixel_values(images)
-
-    @property
-    def calibration(self) -> Calibration:
-        """What was fitted to its answers on the validation split."""
-        return Calibration.of(self.model.config)
+        return self.encoders[1].pixel_values(images)
 
     @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
-        """Make all logits smaller by a factor, in its own weights; CLIP's stay as they are."""
+        """Make all logits smaller by a factor, in its own weights; the CLIP's stay as they are."""
         self.model.logit_scale -= float(np.log(temperature))
-
-    @property
-    def eyes(self) -> "tuple[Eye, DualEncoder]":
-        """Whose vectors `answer` takes.
-
-        Raises:
-            NotJoined: if it is not joined to its parts.
-        """
-        if self.parts is None:
-            raise NotJoined(self.problem)
-        return self.parts
 
     @torch.inference_mode()
     def answer(
         self, features: torch.Tensor, embeddings: torch.Tensor, prompts: Prompts | None = None
     ) -> list[dict[str, float]]:
-        """Probability of each class, of what both parts see of N X-rays; prompts and errors as of a call.
+        """Probability of each class, of N X-rays; prompts and errors as in `classify`.
 
         Args:
-            features: float32 (N, F), of the ResNet.
-            embeddings: unit vectors, float32 (N, D), of the CLIP.
+            features: float32 (N, F), the ResNet's.
+            embeddings: unit vectors, float32 (N, D), the CLIP's.
             prompts: sentences of each class; the CLIP's own if not given.
         """
-        _, clip = self.eyes
+        _, clip = self.encoders
         classes, texts = clip.embed_classes(prompts)
         device = device_of(self.model)
-        bent = self.model(features.to(device), embeddings.to(device)).cpu()
-        scale = (clip.model.logit_scale.cpu() + self.model.logit_scale.cpu()).exp()
-        return [dict(zip(classes, one, strict=True)) for one in (scale * bent @ texts.T).double().softmax(1).tolist()]
-
-    def __call__(
-        self, image: np.ndarray, lungs: np.ndarray | None = None, prompts: Prompts | None = None
-    ) -> dict[str, float]:
-        """Classify one X-ray, as `ClipClassifier` does.
-
-        Raises:
-            NoLungs: if the view of a part needs lungs and there are none.
-            NotJoined: if it is not joined to its parts.
-            ValueError: if a class has no prompt.
-        """
-        seen = (eye.embed(eye.pixel_values([apply_view(image, lungs, eye.view)])) for eye in self.eyes)
-        return self.answer(*seen, prompts=prompts)[0]
+        joined = self.model(features.to(device), embeddings.to(device)).cpu()
+        logits = (clip.model.logit_scale.cpu() + self.model.logit_scale.cpu()).exp() * joined @ texts.T
+        return [dict(zip(classes, row, strict=True)) for row in logits.double().softmax(dim=1).tolist()]

@@ -1,4 +1,4 @@
-"""Where in an X-ray a classifier found what speaks for a class: Grad-CAM, as heat over the image.
+"""Grad-CAM: the places of an X-ray that speak for a class, as heat over the image.
 
 The channels of the last feature map are added up, each weighted by the class score's mean gradient in it; what is below
 zero then speaks against the class and is cut off (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391).
@@ -7,6 +7,7 @@ zero then speaks against the class and is cut off (Selvaraju et al. 2017, https:
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,18 +15,18 @@ from torch import nn
 from torchcam.methods import GradCAM
 
 from hub_models.engines.device import device_of
-from hub_models.models.clip import ClipClassifier, Prompts
-from hub_models.models.resnet import ResnetClassifier
+from hub_models.models.labels import Prompts
 from hub_models.models.views import apply_view, view_box
 
-NO_MAP = "This model's image tower has neither a feature map nor a row of patches; heat has no place to be shown at."
+if TYPE_CHECKING:  # the classifiers import this module
+    from hub_models.models.classifier import NetworkClassifier
 
-Classifier = ResnetClassifier | ClipClassifier
+NO_MAP = "This model's image tower has neither a feature map nor a row of patches; there is no place to show heat at."
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What speaks for one class.
+    """The places that speak for one class.
 
     Attributes:
         heat: float32 (H, W) in 0..1, of the X-ray's size; the hottest pixel is 1, or all are 0 where nothing speaks for
@@ -41,7 +42,7 @@ class Explanation:
 
 
 def explain(
-    classifier: Classifier,
+    classifier: "NetworkClassifier",
     image: np.ndarray,
     lungs: np.ndarray,
     label: str | None = None,
@@ -50,20 +51,21 @@ def explain(
     """Explain a classifier's score of one class, which is the class's logit.
 
     Args:
-        classifier: is left as it is.
+        classifier: a ResNet or a CLIP; it stays as it is.
         image: float32 (H, W) in 0..1.
         lungs: bool (H, W), the lungs' outline.
         label: the class; the most probable one if not given.
-        prompts: sentences of each class for a CLIP, its own if not given; unused by a ResNet.
+        prompts: sentences of each class for a CLIP; its own if not given.
 
     Raises:
         NoLungs: if the model's view needs lungs and there are none.
-        ValueError: if the label is not a class, a class has no prompt, or the model has no map to show heat on.
+        ValueError: if the label is not a class, a class has no prompt, a ResNet is given prompts, or the model has no
+            map to show heat on.
     """
-    shown = apply_view(image, lungs, classifier.view)
-    label, class_map = _class_map(classifier, shown, label, prompts)
+    view = apply_view(image, lungs, classifier.view)
+    label, class_map = _class_map(classifier, view, label, prompts)
     top, left, bottom, right = view_box(lungs, classifier.view, image.shape)
-    rows, columns = _input_spans(classifier, shown.shape)
+    rows, columns = _input_spans(classifier, view.shape)
     down = _spread(top + rows * (bottom - top), class_map.shape[0], image.shape[0])
     across = _spread(left + columns * (right - left), class_map.shape[1], image.shape[1])
     heat = down @ class_map @ across.T
@@ -76,14 +78,14 @@ def explain(
 @torch.inference_mode(False)
 @torch.enable_grad()
 def _class_map(
-    classifier: Classifier, shown: np.ndarray, label: str | None, prompts: Prompts | None
+    classifier: "NetworkClassifier", view: np.ndarray, label: str | None, prompts: Prompts | None
 ) -> tuple[str, np.ndarray]:
     """The label, and the Grad-CAM of its class on the network's input, float32 (h, w), 0 or more."""
     # A gradient on the input, not on the weights: a network whose weights are frozen is explained like any other.
-    pixels = classifier.pixel_values([shown]).to(device_of(classifier.model)).requires_grad_()
+    pixels = classifier.pixel_values([view]).to(device_of(classifier.model)).requires_grad_()
     layer, as_map = _target(classifier, pixels)
     with GradCAM(classifier.model, layer, reshape_transform=as_map) as cam:
-        labels, scores = _scores(classifier, pixels, prompts)
+        labels, scores = classifier.class_logits(pixels, prompts)
         if label is None:
             label = labels[int(scores[0].argmax())]
         elif label not in labels:
@@ -92,17 +94,9 @@ def _class_map(
     return label, class_map[0].cpu().numpy()
 
 
-def _scores(classifier: Classifier, pixels: torch.Tensor, prompts: Prompts | None) -> tuple[list[str], torch.Tensor]:
-    """The classes, and their logits, float32 (1, C), as the classifier's own call has them before its softmax."""
-    if isinstance(classifier, ResnetClassifier):
-        return classifier.labels, classifier.model(pixels).logits
-    labels, texts = classifier.embed_classes(prompts)
-    images = classifier.embed_images(pixels)
-    # No gradient passes a tensor of inference mode; its copy lets it.
-    return labels, classifier.model.logit_scale.exp() * images @ texts.clone().to(images.device).T
-
-
-def _target(classifier: Classifier, pixels: torch.Tensor) -> tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]:
+def _target(
+    classifier: "NetworkClassifier", pixels: torch.Tensor
+) -> tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]:
     """The layer whose output Grad-CAM weights, and what makes a map of this output.
 
     In a vision transformer that is the first LayerNorm of the last block (the modules that hold two), before the last
@@ -111,8 +105,8 @@ def _target(classifier: Classifier, pixels: torch.Tensor) -> tuple[nn.Module, Ca
     whose output is a map of more than one place.
     """
     tower = getattr(classifier.model, "vision_model", classifier.model)
-    norms = ([part for part in layer.children() if isinstance(part, nn.LayerNorm)] for layer in tower.modules())
-    if blocks := [found for found in norms if len(found) == 2]:
+    norms = ([child for child in layer.children() if isinstance(child, nn.LayerNorm)] for layer in tower.modules())
+    if blocks := [pair for pair in norms if len(pair) == 2]:
         return blocks[-1][0], _patches
     maps = []
 
@@ -140,7 +134,7 @@ def _patches(tokens: torch.Tensor) -> torch.Tensor:
     return tokens[:, -side * side :].mT.unflatten(2, (side, side))
 
 
-def _input_spans(classifier: Classifier, shape: tuple[int, int]) -> np.ndarray:
+def _input_spans(classifier: "NetworkClassifier", shape: tuple[int, int]) -> np.ndarray:
     """First and last edge of the network's input along a view's rows and its columns, float64 (2, 2), as shares.
 
     They are 0 and 1 where the processor stretches the view, but many, CLIP's among them, keep the middle only. So they
@@ -157,7 +151,7 @@ def _input_spans(classifier: Classifier, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _spread(span: np.ndarray, cells: int, length: int) -> np.ndarray:
-    """How to spread even cells over the pixels of a span, float64 (length, cells).
+    """Make the matrix that spreads even cells over the pixels of a span, float64 (length, cells).
 
     Linear between the centres of the cells, level beyond the outermost, 0 outside the span; the matrix of a resize.
     """

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+Prompts = Mapping[str, Sequence[str]]
+"""Class -> sentences that describe it."""
+
 LABELS = ("COVID-19", "Non-COVID", "Normal")
 """Default classes, in the order of the logits."""
 
@@ -13,7 +16,7 @@ TEMPLATES = (
     "a frontal chest radiograph showing {}",
     "lungs of a patient with {}",
 )
-"""Sentences that a phrase is put into; CLIP averages their embeddings (Radford et al. 2021, section 3.1.4)."""
+"""Sentences with a place for a phrase; CLIP averages their embeddings (Radford et al. 2021, section 3.1.4)."""
 
 PHRASES = {
     "COVID-19": ("COVID-19", "COVID-19 pneumonia"),
@@ -21,7 +24,7 @@ PHRASES = {
     "Normal": ("no finding", "healthy lungs"),
     "No Finding": ("no finding", "healthy lungs"),
 }
-"""How the default classes, and some others, are said in a sentence."""
+"""Words for the default classes, and for some others, in a sentence."""
 
 
 def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:
@@ -42,13 +45,15 @@ def read_prompts(text: str) -> dict[str, list[str]]:
     for line in filter(str.strip, text.splitlines()):
         label, _, sentence = (part.strip() for part in line.partition(":"))
         if not label or not sentence:
-            raise ValueError(f'"{line.strip()}" is no "class: sentence", as in "Normal: a chest X-ray of clear lungs".')
+            raise ValueError(
+                f'"{line.strip()}" is not a "class: sentence" line, as in "Normal: a chest X-ray of clear lungs".'
+            )
         prompts.setdefault(label, []).append(sentence)
     if len(prompts) < 2:
         raise ValueError('Write sentences for at least two classes, one "class: sentence" a line.')
     return prompts
 
 
-def write_prompts(prompts: Mapping[str, Sequence[str]]) -> str:
-    """Write what `read_prompts` reads."""
+def write_prompts(prompts: Prompts) -> str:
+    """Write class -> sentences as the lines that `read_prompts` reads."""
     return "\n".join(f"{label}: {sentence}" for label, sentences in prompts.items() for sentence in sentences)

@@ -13,6 +13,7 @@ from hub_models.checkpoints.folder import Checkpoint, CheckpointError, weights_d
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.device import threads
 from hub_models.engines.engine import open_engine
+from hub_models.models.classifier import Classifier
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
@@ -23,27 +24,30 @@ logger = logging.getLogger(__name__)
 MODEL_CLASSES = {"unet": Segmenter, "resnet": ResnetClassifier, "clip": ClipClassifier, "fusion": FusionClassifier}
 """Family of a role -> the class that loads its checkpoint."""
 
-Classifier = ResnetClassifier | ClipClassifier | FusionClassifier
-
 
 def class_of(role: str) -> type[Segmenter | Classifier]:
     """The class that loads a role's checkpoint."""
     return MODEL_CLASSES[ROLES[role].family]
 
 
-def join(fusion: FusionClassifier, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
-    """Put a fusion between the models of its parts' roles, which come from these checkpoints.
+def join(role: str, models: Mapping[str, Classifier], checkpoints: Mapping[str, Checkpoint]) -> None:
+    """Join a role's model to the models of its parts' roles.
+
+    Args:
+        role: a role that has parts.
+        models: role -> model; the role's own and those of its parts are among them.
+        checkpoints: role -> the checkpoint that a part's model was loaded from.
 
     Raises:
-        NotJoined: if it was trained between others.
+        NotJoined: if it was trained with others.
     """
-    parts = ROLES["fusion"].parts
-    digests = {role: weights_digest(checkpoints[role].folder) for role in parts}
-    fusion.join(*(models[role] for role in parts), digests)
+    parts = ROLES[role].parts
+    digests = {part: weights_digest(checkpoints[part].folder) for part in parts}
+    models[role].join(*(models[part] for part in parts), digests)
 
 
 def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
-    """The model of a checkpoint, run by the fastest engine that there is for it.
+    """Load the model of a checkpoint, run by the fastest engine that there is for it.
 
     Raises:
         CheckpointError: if the folder holds another kind of model, its weights do not fit, or the environment asks for
@@ -55,9 +59,9 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
         options = {"pickled": True} if checkpoint.pickled else {}
         torch.set_num_threads(threads())
         model_class = class_of(checkpoint.role)
-        named = hasattr(model_class, "network_names")  # a fusion, as small as a layer, has none
+        names = model_class.network_names
         with ThreadPoolExecutor(1, "engine") as aside:  # its files are opened while PyTorch loads the weights
-            engine = aside.submit(open_engine, checkpoint.folder, model_class.network_names) if named else None
+            engine = aside.submit(open_engine, checkpoint.folder, names) if names else None
             model = model_class.from_pretrained(checkpoint.folder, **options)
         if engine:
             model.engine = engine.result()
@@ -70,12 +74,14 @@ def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
 
 
 def _check_kind(checkpoint: Checkpoint) -> None:
-    """Refuse by name, before anything is loaded, a model that is not of the role's kind."""
+    """Refuse a model that is not of one of the role's kinds, before anything is loaded."""
     try:
         config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
         kind = config.get("model_type") or config.get("_model_class")
     except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"The config.json in {checkpoint.name} is no model's configuration: {error}.") from error
+        raise CheckpointError(
+            f"The config.json in {checkpoint.name} is not a model's configuration: {error}."
+        ) from error
     if kind not in ROLES[checkpoint.role].kinds:
-        wanted = " or ".join(ROLES[checkpoint.role].kinds)
-        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {wanted}.")
+        kinds = " or ".join(ROLES[checkpoint.role].kinds)
+        raise CheckpointError(f"{checkpoint.name} holds a model of the kind {kind}; {checkpoint.role} takes {kinds}.")

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel, ResNetForImageClassification
 
 
-class UnetPart(nn.Module):
-    """A UNet of segmentation_models_pytorch, and what its encoder saw; another network has no features (D is 0)."""
+class UnetNetwork(nn.Module):
+    """A UNet of segmentation_models_pytorch with its encoder's features; another network has none (D is 0)."""
 
     inputs, outputs = ("pixel_values",), ("logits", "features")
 
@@ -24,8 +24,8 @@ class UnetPart(nn.Module):
         return logits, levels[-1].mean(dim=(2, 3))
 
 
-class ResnetPart(nn.Module):
-    """A ResNet up to its last layer, which is small, and which calibration changes."""
+class ResnetBackbone(nn.Module):
+    """A ResNet without its last layer, which is small, and which calibration changes."""
 
     inputs, outputs = ("pixel_values",), ("features",)
 
@@ -34,7 +34,7 @@ class ResnetPart(nn.Module):
         self.model = model
 
     def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor]:
-        """Features (N, F), which the last layer makes logits of, of pixels (N, 3, S, S)."""
+        """Features (N, F) of pixels (N, 3, S, S); the last layer makes logits of them."""
         return (self.model.resnet(pixel_values).pooler_output.flatten(1),)
 
 
@@ -63,5 +63,5 @@ class TextTower(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor]:
         """Unit vectors (N, D) of tokens and their mask, int64 (N, L) each."""
-        found = self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask)
-        return (F.normalize(found.pooler_output, dim=-1),)
+        features = self.model.get_text_features(input_ids=input_ids, attention_mask=attention_mask)
+        return (F.normalize(features.pooler_output, dim=-1),)

@@ -1,4 +1,4 @@
-"""Whether a picture looks like the X-rays that a UNet learned from, judged from what the UNet computes anyway."""
+"""The test whether a picture looks like the X-rays that a UNet learned from, by the UNet's own features."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ FILE = "plausibility.safetensors"
 class Plausibility:
     """The distribution of a UNet's features on frontal chest X-rays.
 
-    The distance of a picture is Mahalanobis' (Lee et al., NeurIPS 2018): the length of its whitened feature vector,
-    over the root of the vector's size, so that an X-ray like the others has about 1.
+    The distance of a picture is the Mahalanobis distance (Lee et al., NeurIPS 2018), divided by the root of the number
+    of features: a typical X-ray has a distance of about 1.
 
     Attributes:
         mean: float32 (D,).
-        whitening: float32 (D, D), which makes differences to the mean uncorrelated and of unit variance.
-        threshold: the distance from which a picture counts as no such X-ray.
+        whitening: float32 (D, D); it makes differences from the mean uncorrelated and of unit variance.
+        threshold: the distance from which a picture does not count as such an X-ray.
     """
 
     mean: np.ndarray
@@ -30,7 +30,7 @@ class Plausibility:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Plausibility | None":
-        """What a UNet's folder holds; None if it holds none.
+        """Read the distribution in a UNet's folder; None if there is none.
 
         Raises:
             ValueError: if the file is damaged or of another kind.
@@ -42,7 +42,7 @@ class Plausibility:
             tensors = load_file(path)
             return cls(tensors["mean"], tensors["whitening"], tensors["threshold"].item())
         except (SafetensorError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} does not tell how X-rays look to this UNet: {error}.") from error
+            raise ValueError(f"{path} does not hold the features of this UNet's X-rays: {error}.") from error
 
     def save(self, folder: str | Path) -> None:
         """Write it into a UNet's folder."""
@@ -54,12 +54,12 @@ class Plausibility:
         return float(np.linalg.norm(self.whitening @ (features - self.mean)) / np.sqrt(len(features)))
 
     def accepts(self, features: np.ndarray) -> bool:
-        """Whether a picture's features, float32 (D,), are nearer than the threshold."""
+        """Check whether a picture's features, float32 (D,), are nearer than the threshold."""
         return self.distance(features) < self.threshold
 
 
 def mask_features(maps: np.ndarray) -> np.ndarray:
-    """What a UNet's answer looks like, float32 (6,): of each mask its area, how unsure its pixels are, and its border.
+    """Area, mean uncertainty and length of border of each mask of a UNet's answer, float32 (6,).
 
     Args:
         maps: float32 (2, S, S), probabilities of lungs and infection.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import (
@@ -18,9 +17,10 @@ from transformers import (
 from hub_models.engines.device import best_device, device_of
 from hub_models.engines.engine import Engine
 from hub_models.models import weights
-from hub_models.models.calibration import Calibration
-from hub_models.models.networks import ResnetPart
-from hub_models.models.views import View, apply_view, classifier_pixels
+from hub_models.models.classifier import NetworkClassifier
+from hub_models.models.labels import Prompts
+from hub_models.models.networks import ResnetBackbone
+from hub_models.models.views import View
 
 DEPTHS = {
     10: ("basic", (1, 1, 1, 1)),
@@ -32,11 +32,10 @@ DEPTHS = {
 """Layer type and blocks a stage, by depth (He et al. 2016, table 1; 10 is one block a stage)."""
 
 
-class ResnetClassifier:
-    """A `ResNetForImageClassification` and its processor; the view it is shown stands in its config as `view`."""
+class ResnetClassifier(NetworkClassifier):
+    """A `ResNetForImageClassification` and its processor; the view that it sees stands in its config as `view`."""
 
     network_names = ("network",)
-    """Names of `networks`, known before there is a model."""
 
     def __init__(self, model: ResNetForImageClassification, processor: BaseImageProcessor) -> None:
         self.model = model.eval()
@@ -45,13 +44,13 @@ class ResnetClassifier:
 
     @classmethod
     def new(cls, depth: int, labels: Sequence[str], view: View, image_size: int) -> "ResnetClassifier":
-        """A ResNet with untrained weights.
+        """Make a ResNet with untrained weights.
 
         Args:
             depth: one of `DEPTHS`.
             labels: classes in logits order.
-            view: what of the X-ray it is shown, see `hub_models.models.views`.
-            image_size: side of its input, in pixels.
+            view: the part of the X-ray that it sees, one of `hub_models.models.views.VIEWS`.
+            image_size: side of the network input, in pixels.
 
         Raises:
             ValueError: if there is no ResNet of this depth.
@@ -93,28 +92,13 @@ class ResnetClassifier:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """What `engine` runs, by the names of its files."""
-        return {"network": ResnetPart(self.model)}
-
-    @property
-    def labels(self) -> list[str]:
-        """Classes in logits order."""
-        return [self.model.config.id2label[i] for i in range(self.model.config.num_labels)]
+        """The network that `engine` runs, by the name of its file."""
+        return {"network": ResnetBackbone(self.model)}
 
     @property
     def multi_label(self) -> bool:
         """Whether an X-ray may have several of the labels, each with a probability of its own."""
         return self.model.config.problem_type == "multi_label_classification"
-
-    @property
-    def view(self) -> View:
-        """What of the X-ray the model is shown; the whole image for a model that does not say."""
-        return getattr(self.model.config, "view", "full")
-
-    @property
-    def calibration(self) -> Calibration:
-        """What was fitted to its answers on the validation split."""
-        return Calibration.of(self.model.config)
 
     @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
@@ -122,42 +106,30 @@ class ResnetClassifier:
         for parameter in self.model.classifier[-1].parameters():
             parameter /= temperature
 
-    @property
-    def pixel_processor(self) -> BaseImageProcessor:
-        """What makes its input of a view."""
-        return self.processor
-
-    @property
-    def eyes(self) -> tuple["ResnetClassifier"]:
-        """Whose vectors `answer` takes."""
-        return (self,)
-
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
-        return classifier_pixels(self.processor, images)
-
     def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Features, float32 (N, F), which its last layer makes logits of, by the engine."""
+        """Features, float32 (N, F), from which the last layer makes logits, by the engine."""
         return self.engine.run("network", self.networks["network"], pixel_values)[0]
 
+    def class_logits(
+        self, pixel_values: torch.Tensor, prompts: Prompts | None = None
+    ) -> tuple[list[str], torch.Tensor]:
+        """The labels, and their logits, float32 (N, C), by PyTorch; prompts and errors as in `answer`."""
+        _refuse_prompts(prompts)
+        return self.labels, self.model(pixel_values).logits
+
     @torch.inference_mode()
-    def answer(self, features: torch.Tensor) -> list[dict[str, float]]:
-        """Probability of each label, of each of N feature vectors, float32 (N, F); as a call gives them."""
-        logits = self.model.classifier(features.to(device_of(self.model))).double()
-        found = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
-        return [dict(zip(self.labels, one, strict=True)) for one in found.tolist()]
-
-    def __call__(self, image: np.ndarray, lungs: np.ndarray | None = None) -> dict[str, float]:
-        """Classify one X-ray.
-
-        Args:
-            image: float32 (H, W) in 0..1, as `hub_models.xray.images.read_image` gives it.
-            lungs: bool (H, W), the lungs' outline.
-
-        Returns:
-            Probability of each label; they sum to 1 unless an X-ray may have several (`multi_label`).
+    def answer(self, features: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
+        """Probability of each label, of each of N feature vectors, float32 (N, F).
 
         Raises:
-            NoLungs: if the model's view needs lungs and there are none.
+            ValueError: if there are prompts; the labels are fixed in the weights.
         """
-        return self.answer(self.embed(self.pixel_values([apply_view(image, lungs, self.view)])))[0]
+        _refuse_prompts(prompts)
+        logits = self.model.classifier(features.to(device_of(self.model))).double()
+        probabilities = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+        return [dict(zip(self.labels, row, strict=True)) for row in probabilities.tolist()]
+
+
+def _refuse_prompts(prompts: Prompts | None) -> None:
+    if prompts is not None:
+        raise ValueError("A ResNet knows its own labels only; give sentences to a CLIP.")

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 
 from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
-from hub_models.models.networks import UnetPart
+from hub_models.models.networks import UnetNetwork
 from hub_models.models.plausibility import Plausibility, mask_features
 from hub_models.models.weights import to_float16
 from hub_models.xray.masks import MASKS, Masks, clean_infection, clean_lungs
@@ -51,14 +51,14 @@ class Segmenter:
 
     @classmethod
     def new(cls, encoder: str, image_size: int) -> "Segmenter":
-        """A UNet with untrained weights.
+        """Make a UNet with untrained weights.
 
         Args:
             encoder: encoder name of segmentation_models_pytorch ("resnet18", "tu-tf_efficientnet_lite0", ...).
             image_size: side of the square that every X-ray is resized to, in pixels; a multiple of 32.
 
         Raises:
-            ValueError: if the size is no multiple of 32.
+            ValueError: if the size is not a multiple of 32.
             KeyError: if there is no such encoder.
         """
         if image_size < 32 or image_size % 32:
@@ -73,8 +73,8 @@ class Segmenter:
         """Load a saved folder strictly.
 
         Raises:
-            ValueError: if the network is not a UNet with one output for each of `MASKS`, or what tells it strange
-                pictures is damaged.
+            ValueError: if the network is not a UNet with one output for each of `MASKS`, or its plausibility file is
+                damaged.
             RuntimeError: if a tensor is missing or left over.
         """
         try:
@@ -83,8 +83,10 @@ class Segmenter:
             raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
         outputs = network.segmentation_head[0].out_channels
         if not isinstance(network, smp.Unet) or outputs != len(MASKS):
-            kind = type(network).__name__
-            raise ValueError(f"{folder} holds a {kind} with {outputs} outputs; wanted is a Unet with {len(MASKS)}.")
+            network_class = type(network).__name__
+            raise ValueError(
+                f"{folder} holds a {network_class} with {outputs} outputs; wanted is a Unet with {len(MASKS)}."
+            )
         processor = AutoImageProcessor.from_pretrained(folder)
         return cls(network.to(best_device()), processor, Plausibility.load(folder))
 
@@ -95,8 +97,8 @@ class Segmenter:
 
     @property
     def networks(self) -> dict[str, nn.Module]:
-        """What `engine` runs, by the names of its files."""
-        return {"network": UnetPart(self.network)}
+        """The network that `engine` runs, by the name of its file."""
+        return {"network": UnetNetwork(self.network)}
 
     @property
     def image_size(self) -> int:
@@ -108,6 +110,10 @@ class Segmenter:
         """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
         return self.processor.thresholds
 
+    def network_input(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
+        """Network input, float32 (1, 1, S, S), of one X-ray, float32 (H, W) in 0..1; outlined lungs are not needed."""
+        return self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None]])
+
     def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
         """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
         return self.processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
@@ -115,57 +121,57 @@ class Segmenter:
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
         """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1.
 
-        A checkpoint saved with `mirror` answers the mean of the image's and its mirror image's, at twice the cost.
+        A checkpoint saved with `mirror` gives the mean of the image's and its mirror image's, at twice the cost.
         """
-        return self.look(images)[0]
+        return self.probabilities_and_features(images)[0]
 
-    def look(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities as `probabilities` gives them, and what of the pictures led to them, in one pass.
+    def probabilities_and_features(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities as `probabilities` gives them, and the features that judge plausibility, in one pass.
 
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
         pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
         logits, means = self._run(pixels)
-        found = logits.sigmoid()
+        maps = logits.sigmoid()
         if getattr(self.processor, "mirror", False):
             mirrored, _ = self._run(pixels.flip(-1))
-            found = (found + mirrored.sigmoid().flip(-1)) / 2
-        found = found.numpy()
-        return found, np.concatenate([means.numpy(), np.stack([mask_features(one) for one in found])], axis=1)
+            maps = (maps + mirrored.sigmoid().flip(-1)) / 2
+        maps = maps.numpy()
+        return maps, np.concatenate([means.numpy(), np.stack([mask_features(pair) for pair in maps])], axis=1)
 
     def _run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return self.engine.run("network", self.networks["network"], pixels)
 
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""
-        return [_resize(found, image.shape) for found, image in zip(self.probabilities(images), images, strict=True)]
+        return [_resize(maps, image.shape) for maps, image in zip(self.probabilities(images), images, strict=True)]
 
     def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
-        """Masks of one X-ray: probabilities float32 (2, H, W) from the thresholds up, then mended.
+        """Make the masks of one X-ray from its probabilities, float32 (2, H, W).
 
-        Where no lungs are found there is no infection either; `hub_models.xray.masks` mends holes and specks.
-        The thresholds are the segmenter's own if not given.
+        A mask holds the pixels from its threshold up; `hub_models.xray.masks` then mends holes and specks. Without
+        lungs there is no infection. The thresholds are the segmenter's own if not given.
         """
         thresholds = thresholds or self.thresholds
-        lungs, infection = (found >= thresholds[name] for found, name in zip(maps, MASKS, strict=True))
+        lungs, infection = (channel >= thresholds[name] for channel, name in zip(maps, MASKS, strict=True))
         lungs = clean_lungs(lungs)
         return Masks(lungs, clean_infection(infection, lungs))
 
-    def outline(self, images: list[np.ndarray]) -> list[Masks]:
+    def segment(self, images: list[np.ndarray]) -> list[Masks]:
         """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network."""
-        outlined = []
-        for image, found, features in zip(images, *self.look(images), strict=True):
-            masks = self.masks(_resize(found, image.shape))
+        outlines = []
+        for image, maps, features in zip(images, *self.probabilities_and_features(images), strict=True):
+            masks = self.masks(_resize(maps, image.shape))
             if self.plausibility is not None:
                 strangeness = self.plausibility.distance(features) / self.plausibility.threshold
                 masks = replace(masks, strangeness=strangeness)
-            outlined.append(masks)
-        return outlined
+            outlines.append(masks)
+        return outlines
 
     def __call__(self, image: np.ndarray) -> Masks:
         """Outline one X-ray, float32 (H, W) in 0..1."""
-        return self.outline([image])[0]
+        return self.segment([image])[0]
 
 
 def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

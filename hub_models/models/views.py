@@ -1,4 +1,4 @@
-"""The views of an X-ray that a classifier may be shown, those that ship and the controls; and a view as its pixels."""
+"""The views of an X-ray that classifiers may see: the usual ones, controls, and a view as network input."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "
 VIEWS: tuple[str, ...] = get_args(View)
 """lungs: cropped to the lungs, everything else black; crop: cropped to the lungs; full: the whole image.
 
-The others are controls, which show how much a score owes to anything but what is in the lungs. lungs_hidden: the whole
+The others are controls; they measure how much of a score comes from outside the lungs. lungs_hidden: the whole
 image with the lungs black; box_hidden: with the box around the lungs black; shape: the outline of the lungs alone,
 white on black, cropped like `lungs`; thumbnail: the whole image in `THUMBNAIL` x `THUMBNAIL` pixels."""
 
@@ -23,14 +23,15 @@ MARGIN = 0.04
 """Room left around the lungs by a crop, as a share of its side."""
 
 THUMBNAIL = 32
+"""Side of the view `thumbnail`, in pixels."""
 
 
 class NoLungs(ValueError):
-    """The view needs lungs, and none were outlined."""
+    """A view needs lungs, and none were outlined."""
 
 
 def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.ndarray:
-    """Show an X-ray as a classifier sees it.
+    """Make a view of an X-ray.
 
     Args:
         image: float32 (H, W) in 0..1.
@@ -60,7 +61,7 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
 
 
 def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:
-    """The smallest square around the lungs, bool (H, W), plus a margin of `MARGIN` on each side.
+    """Find the smallest square around the lungs, bool (H, W), plus a margin of `MARGIN` on each side.
 
     Returns:
         Top row, left column and side in pixels; it may reach beyond the image.
@@ -72,7 +73,7 @@ def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:
 
 
 def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right of what a view shows of an X-ray of a shape (H, W); may reach beyond it."""
+    """Top, left, bottom and right of a view in an X-ray of a shape (H, W); the box may reach beyond it."""
     if view not in CROPPED:
         return 0, 0, *shape
     top, left, side = crop_box(lungs)
@@ -84,7 +85,7 @@ def classifier_pixels(processor: BaseImageProcessor, images: list[np.ndarray]) -
 
     Args:
         processor: the image processor saved with the model.
-        images: float32 (H, W) in 0..1, what `apply_view` gives.
+        images: float32 (H, W) in 0..1, views from `apply_view`.
 
     Returns:
         float32 (N, 3, S, S), resized and normalised by the processor; the three channels start from the same grey.
@@ -108,9 +109,9 @@ def _crop(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
 
 def _hide_box(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
     top, bottom, left, right = _bounds(lungs)
-    shown = image.copy()
-    shown[top:bottom, left:right] = 0
-    return shown
+    hidden = image.copy()
+    hidden[top:bottom, left:right] = 0
+    return hidden
 
 
 _OF_LUNGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

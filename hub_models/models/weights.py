@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 
 def to_float16(model: nn.Module) -> nn.Module:
-    """A copy of a model with float16 weights.
+    """Copy a model with float16 weights.
 
     Raises:
         ValueError: if a weight is too large for float16 (over 65504).
@@ -32,7 +32,7 @@ def save_pretrained(model: PreTrainedModel, folder: str | Path) -> None:
 
 
 def _without_origin(config: dict) -> dict:
-    """A config without the folder of the person's machine that its model was once loaded from."""
+    """Leave out of a config the folder on this machine that its model was loaded from."""
     return {name: value for name, value in config.items() if name != "_name_or_path"}
 
 
@@ -42,12 +42,12 @@ def load_strictly(auto_class: type, folder: str | Path, pickled: bool = False, *
     Args:
         auto_class: an Auto class or model class with `from_pretrained`.
         folder: local folder or Hub id.
-        pickled: read the tensors of a pickle instead, and nothing else in it.
+        pickled: read a pickle's tensors, and nothing else in it, instead.
 
     Raises:
         ValueError: if a tensor is missing, left over or of another shape.
     """
-    model, found = auto_class.from_pretrained(
+    model, info = auto_class.from_pretrained(
         folder,
         dtype=torch.float32,
         use_safetensors=not pickled,
@@ -56,8 +56,8 @@ def load_strictly(auto_class: type, folder: str | Path, pickled: bool = False, *
         output_loading_info=True,
         **options,
     )
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if found[kind]:
-            names = ", ".join(sorted(map(str, found[kind]))[:3])
-            raise ValueError(f"The weights in {folder} do not fit their config: {kind.replace('_', ' ')} {names}.")
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[problem]:
+            names = ", ".join(sorted(map(str, info[problem]))[:3])
+            raise ValueError(f"The weights in {folder} do not fit their config: {problem.replace('_', ' ')} {names}.")
     return model.eval()

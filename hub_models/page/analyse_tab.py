@@ -174,7 +174,7 @@ class AnalyseTab(Tab):
         }
         yield empty | outlines
         with self.state.turns.single:
-            answers = self.state.pipeline.classify(image, masks)
+            (answers,) = self.state.pipeline.classify([image], [masks])
         yield empty | outlines | self._classified(*answers)
 
     def _empty(self) -> Shown:

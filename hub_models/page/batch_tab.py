@@ -8,7 +8,8 @@ import gradio as gr
 import pandas as pd
 
 from hub_models.batch.archives import find
-from hub_models.batch.run import CSV_FILE, run, table_csv, write_zip
+from hub_models.batch.outputs import CSV_FILE, table_csv, write_zip
+from hub_models.batch.run import run
 from hub_models.page import limits, texts
 from hub_models.page.events import MANY, PRIVATE, clear_on, on_gpu
 from hub_models.page.state import PageState

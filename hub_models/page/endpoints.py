@@ -79,7 +79,7 @@ class Endpoints:
         chosen = checked(prompts) if prompts else None
         image, outlined = self.state.outline(xray)
         with self.state.turns.single:
-            return self.state.pipeline.classify(image, outlined.masks.unpack(), chosen)
+            return self.state.pipeline.classify([image], [outlined.masks.unpack()], chosen)[0]
 
 
 def checked(prompts: Any) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
-from hub_models.checkpoints.choices import asked_for
+from hub_models.checkpoints.choices import chosen_checkpoint
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.checkpoints.roles import ROLES
 from hub_models.page import texts
@@ -54,7 +54,7 @@ class Chooser:
 
     def __init__(self, state: PageState, exchange: Exchange) -> None:
         self.state, self.exchange = state, exchange
-        known = dict.fromkeys(["embedded", *filter(None, map(asked_for, ROLES)), *exchange.named])
+        known = dict.fromkeys(["embedded", *filter(None, map(chosen_checkpoint, ROLES)), *exchange.named])
         with gr.Accordion("Use another checkpoint", open=False):
             gr.Markdown(texts.CHOOSE)
             with gr.Row():

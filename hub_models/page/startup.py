@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from hub_models.checkpoints.choices import asked_for
+from hub_models.checkpoints.choices import chosen_checkpoint
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.resolve import embedded, resolve
 from hub_models.checkpoints.roles import ROLES
@@ -55,7 +55,9 @@ class _Fetch(threading.Thread):
     def __init__(self, role: str) -> None:
         super().__init__(daemon=True)
         self.role = role
-        self.outcome: Checkpoint | CheckpointError = CheckpointError(f"{asked_for(role)} is still being fetched.")
+        self.outcome: Checkpoint | CheckpointError = CheckpointError(
+            f"{chosen_checkpoint(role)} is still being fetched."
+        )
         self.start()
 
     def run(self) -> None:

@@ -90,7 +90,7 @@ class PageState:
             return read.image, outlined
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
-            found = self.pipeline.segment(read.image)
+            (found,) = self.pipeline.segment([read.image])
         source = Source.of(path.name, path.read_bytes(), read.notes)
         return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
 
@@ -99,7 +99,8 @@ class PageState:
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON."""
         with self.turns.single:
-            report = self.pipeline.report(image, outlined.masks.unpack(), outlined.involvement, prompts)
+            outlines = outlined.masks.unpack(), outlined.involvement
+            (report,) = self.pipeline.report([image], [outlines], prompts)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
         description = describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

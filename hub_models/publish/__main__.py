@@ -19,7 +19,7 @@ from hub_models.publish.upload import PublishError, describe, prepare, publish
 
 
 def main(argv: list[str] | None = None) -> list[CommitInfo]:
-    """Publish what the command line names, and print where each went.
+    """Publish the checkpoints on the command line, and print the address of each.
 
     Raises:
         SystemExit: With one sentence (exit code 1) when something could not be published.
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> list[CommitInfo]:
     parser.add_argument("--private", action="store_true", help="create the repository for your eyes only")
     parser.add_argument("--create_pr", action="store_true", help="open a pull request instead of writing to main")
     parser.add_argument("--tag", help="name the new commit, for example v1")
-    parser.add_argument("--dry_run", action="store_true", help="check everything, show what would go, send nothing")
+    parser.add_argument("--dry_run", action="store_true", help="check everything, list the files, send nothing")
     args = parser.parse_args(argv)
     try:
         releases = prepare(args.what, args.repo_id, args.namespace)
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> list[CommitInfo]:
         commits = []
         for release in releases:
             commits.append(publish(release, args.private, args.create_pr, args.tag))
-            where = commits[-1].pr_url or commits[-1].repo_url
-            print(f"{release.folder} is published: {where}\ncommit {commits[-1].oid}")
+            address = commits[-1].pr_url or commits[-1].repo_url
+            print(f"{release.folder} is published: {address}\ncommit {commits[-1].oid}")
     except (PublishError, UnfitError, CheckpointError) as error:
         raise SystemExit(str(error)) from error
     return commits

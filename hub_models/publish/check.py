@@ -1,4 +1,4 @@
-"""Whether a checkpoint folder is fit to be shared: whole, loadable, answering, and with the card its facts make."""
+"""Checks before a checkpoint folder is shared: it is complete, loads, answers, and has the card of its facts."""
 
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from hub_models.checkpoints.folder import WEIGHTS_FILE, Checkpoint, CheckpointEr
 from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import graph_file, source_of
-from hub_models.models.fusion import FusionClassifier
 from hub_models.models.loading import Classifier, join, load_model
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.models.unet import Segmenter
@@ -34,7 +33,7 @@ TOKENIZERS = (
 
 
 class UnfitError(ValueError):
-    """The folder is not to be shared as it is. The message is one sentence for the person who wanted to."""
+    """A folder that must not be shared as it is; the message is one sentence for the person who tried."""
 
 
 def check_folder(folder: Path) -> CardFacts:
@@ -44,18 +43,17 @@ def check_folder(folder: Path) -> CardFacts:
         The facts of its card.
 
     Raises:
-        UnfitError: it lacks a file or holds a strange one, its card tells other figures than its facts, its weights do
-            not load strictly, an ONNX file was made of other weights, the model's answer is not finite, or it joins
-            others than the checkpoints in use.
+        UnfitError: a file is missing or does not belong, the card has other figures than the facts, the weights do not
+            load strictly, an ONNX file was made of other weights, the model's answer is not finite, or a fusion was
+            trained with other checkpoints than those in use.
     """
     files_of(folder)
     try:
         facts = CardFacts.load(folder)
         check_card(folder, facts)
         model = load_model(Checkpoint(facts.role, folder, "folder", str(folder)))
-        if isinstance(model, FusionClassifier):
-            parts = {role: resolve(role) for role in ROLES["fusion"].parts}
-            join(model, {role: load_model(part) for role, part in parts.items()}, parts)
+        if parts := {role: resolve(role) for role in ROLES[facts.role].parts}:
+            join(facts.role, {facts.role: model} | {role: load_model(part) for role, part in parts.items()}, parts)
         check_graphs(folder, model)
     except (ValueError, CheckpointError) as error:
         raise UnfitError(str(error)) from error
@@ -69,34 +67,33 @@ def files_of(folder: Path) -> list[Path]:
 
     Raises:
         UnfitError: The folder is missing, lacks one of `REQUIRED`, or holds anything a checkpoint does not need
-            (pickles, optimizer state, subfolders); which ONNX files it needs, `check_graphs` knows.
+            (pickles, optimizer state, subfolders). `check_graphs` checks its ONNX files.
     """
     if not folder.is_dir():
         raise UnfitError(f"There is no folder {folder}.")
-    found = {path.name: path for path in sorted(folder.iterdir())}
-    if missing := [name for name in REQUIRED if name not in found]:
+    files = {path.name: path for path in sorted(folder.iterdir())}
+    if missing := [name for name in REQUIRED if name not in files]:
         raise UnfitError(f"{folder} is not a complete checkpoint: it has no {', '.join(missing)}.")
     allowed = {*REQUIRED, RECORD_FILE, PLAUSIBILITY_FILE, *PROCESSORS, *TOKENIZERS}
     allowed |= {path.name for path in folder.glob("*.onnx")}
-    if strange := [name for name, path in found.items() if name not in allowed or not path.is_file()]:
+    if strange := [name for name, path in files.items() if name not in allowed or not path.is_file()]:
         raise UnfitError(f"{folder} holds what is not published ({', '.join(strange)}): take it out first.")
-    return sorted(found.values(), key=lambda path: path.name == CARD_FILE)
+    return sorted(files.values(), key=lambda path: path.name == CARD_FILE)
 
 
 def check_graphs(folder: Path, model: Segmenter | Classifier) -> None:
     """Compare a folder's ONNX files with its model.
 
     Raises:
-        UnfitError: one is of no part of the model, was made of other weights, or cannot be opened.
+        UnfitError: one is not of a network of the model, was made of other weights, or cannot be opened.
     """
-    parts = {} if isinstance(model, FusionClassifier) else model.networks
-    fitting = {graph_file(folder, part, precision) for part in parts for precision in PRECISIONS}
+    fitting = {graph_file(folder, name, precision) for name in model.network_names for precision in PRECISIONS}
     for file in sorted(folder.glob("*.onnx")):
         if file not in fitting:
             raise UnfitError(f"{folder} holds what is not published ({file.name}): take it out first.")
         if source_of(file) != weights_digest(folder):
-            raise UnfitError(f"{file} was not made of these weights; export it anew, or delete it.")
-    if parts and model.engine.problem:
+            raise UnfitError(f"{file} was not made of these weights; export it again, or delete it.")
+    if model.network_names and model.engine.problem:
         raise UnfitError(f"{folder} is not fit to be shared: {model.engine.problem}")
 
 
@@ -104,15 +101,15 @@ def check_card(folder: Path, facts: CardFacts) -> None:
     """Compare a folder's card with the one that its facts make: the metadata's results, and every row of its tables.
 
     Raises:
-        UnfitError: the card tells another figure, or leaves one out. Words around the tables may have been changed.
+        UnfitError: a figure of the card differs or is missing. The words around the tables may have been changed.
     """
     text = (folder / CARD_FILE).read_text(encoding="utf-8")
-    advice = f"write it anew with `python -m hub_models.cards {folder}`."
+    advice = f"write it again with `python -m hub_models.cards {folder}`."
     try:
-        shown = ModelCard(text, ignore_metadata_errors=True).data.eval_results
+        recorded = ModelCard(text, ignore_metadata_errors=True).data.eval_results
     except yaml.YAMLError as error:
         raise UnfitError(f"The metadata of {folder / CARD_FILE} is not YAML; {advice}") from error
-    if shown != eval_results(facts):
+    if recorded != eval_results(facts):
         raise UnfitError(f"The results in the metadata of {folder / CARD_FILE} are not those of {FACTS_FILE}; {advice}")
     rows = set(text.splitlines())
     if missing := [row for row in render_card(facts).splitlines() if row.startswith("|") and row not in rows]:

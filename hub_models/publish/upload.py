@@ -12,16 +12,16 @@ from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.publish.check import check_folder, files_of
 
-ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # how long the Hub may stay silent, before and during the upload
+ANSWER_SECONDS, UPLOAD_SECONDS = 10.0, 120.0  # the longest silence of the Hub, before and during the upload
 
 
 class PublishError(Exception):
-    """Something was not published. The message is one sentence for the person who wanted to."""
+    """A failed publication; the message is one sentence for the person who tried."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """A folder that was found fit, the role it fills, and the repository that it goes to."""
+    """A checked folder, the role of its checkpoint, and the repository that it goes to."""
 
     folder: Path
     role: str
@@ -29,7 +29,7 @@ class Release:
 
 
 def prepare(what: str, repo_id: str | None, namespace: str | None) -> list[Release]:
-    """Find and check what is to be published.
+    """Find and check the folders to publish.
 
     Args:
         what: "all", one of `ROLES`, or a folder.
@@ -37,7 +37,7 @@ def prepare(what: str, repo_id: str | None, namespace: str | None) -> list[Relea
         namespace: user or organisation; the names in it are those of `checkpoints.repository`.
 
     Raises:
-        PublishError: A name is no Hub id, or one name is to take all checkpoints.
+        PublishError: A name is not a Hub id, or there is one name for all checkpoints.
         UnfitError: A folder is not fit to be shared, see `check_folder`.
         CheckpointError: A role's checkpoint cannot be had.
     """
@@ -47,12 +47,12 @@ def prepare(what: str, repo_id: str | None, namespace: str | None) -> list[Relea
         raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
     roles = ROLES if what == "all" else (what,)
     folders = [resolve(role).folder if role in ROLES else Path(role) for role in roles]
-    found = [(folder, check_folder(folder).role) for folder in folders]
-    return [Release(folder, role, repo_id or repository(namespace, role)) for folder, role in found]
+    checked = [(folder, check_folder(folder).role) for folder in folders]
+    return [Release(folder, role, repo_id or repository(namespace, role)) for folder, role in checked]
 
 
 def describe(release: Release) -> str:
-    """What a release would send where."""
+    """Say which files a release would send, and where."""
     files = "".join(f"\n  {file.stat().st_size:>12,} bytes  {file.name}" for file in files_of(release.folder))
     return f"{release.role} would go from {release.folder} to {release.repo_id}:{files}"
 
@@ -61,7 +61,7 @@ def publish(release: Release, private: bool = False, create_pr: bool = False, ta
     """Create the repository if need be and commit the whole folder at once.
 
     Args:
-        release: What `prepare` found fit.
+        release: A release of `prepare`.
         private: Make a new repository private; an existing one stays as it is.
         create_pr: Commit to a pull request.
         tag: A new name for the commit.
@@ -81,10 +81,10 @@ def publish(release: Release, private: bool = False, create_pr: bool = False, ta
     repo_id, api = release.repo_id, HfApi()
     operations = [CommitOperationAdd(file.name, file) for file in files_of(release.folder)]
     try:
-        # Without these the client waits for a silent server for ever.
+        # Without time limits the client waits for a silent server for ever.
         get_session().timeout = httpx2.Timeout(ANSWER_SECONDS)
         api.create_repo(repo_id, private=private, exist_ok=True)
-        if tag and tag in [known.name for known in api.list_repo_refs(repo_id).tags]:
+        if tag and tag in [ref.name for ref in api.list_repo_refs(repo_id).tags]:
             raise PublishError(f"Nothing was published: {repo_id} already has a tag {tag}; choose another.")
         parent = api.model_info(repo_id).sha
         get_session().timeout = httpx2.Timeout(UPLOAD_SECONDS)
@@ -98,11 +98,13 @@ def publish(release: Release, private: bool = False, create_pr: bool = False, ta
     except HUB_ERRORS as error:
         raise PublishError(f"Nothing was published: {hub_failure(error, repo_id)}") from error
     if tag:
-        try:
-            api.create_tag(repo_id, tag=tag, revision=commit.oid)
-        except HUB_ERRORS as error:
-            reason = hub_failure(error, repo_id)
-            raise PublishError(
-                f"{repo_id} is published as {commit.oid}, but without the tag {tag}: {reason}"
-            ) from error
+        _create_tag(api, repo_id, tag, commit.oid)
     return commit
+
+
+def _create_tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
+    try:
+        api.create_tag(repo_id, tag=tag, revision=commit)
+    except HUB_ERRORS as error:
+        reason = hub_failure(error, repo_id)
+        raise PublishError(f"{repo_id} is published as {commit}, but without the tag {tag}: {reason}") from error

@@ -1,1 +1,1 @@
-"""What is kept and said of one answer: overlay, heat map, masks, description and PDF."""
+"""Files and texts about one answer: overlay, heat map, masks, description and PDF."""

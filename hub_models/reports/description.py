@@ -1,4 +1,4 @@
-"""What one keeps of one X-ray: a description with everything that led to it."""
+"""The description of one X-ray, with everything that led to it, ready for JSON."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,28 +10,30 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
+from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.reports.mask_files import describe_masks
 from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
-    from hub_models.models.clip import Prompts
-    from hub_models.models.loading import Classifier
+    from hub_models.models.classifier import Classifier
+    from hub_models.models.labels import Prompts
     from hub_models.pipeline import Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
 {PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own
 checkpoint says."""
-STRANGE = """This does not look like a frontal chest X-ray: to the UNet it is {:.1f} times as far from those that it was
-tried on as the farthest that it accepts, so what the models say of it means nothing."""
-NO_LUNGS = "No lungs found: this may be no frontal chest X-ray, or one too dark or too light to outline."
+STRANGE = """This does not look like a frontal chest X-ray, so the models' answers mean nothing. Exactly: its features
+are {:.1f} times as far from those of the UNet's X-rays as the limit allows."""
+NO_LUNGS = "No lungs found: this may not be a frontal chest X-ray, or it may be too dark or too light to outline."
 
 EXTENSIONS = ENDINGS
-"""What of a file's name is kept. Any other ending may be a part of somebody's name."""
+"""Endings of a file's name that a description keeps. Any other ending may belong to a person's name."""
 PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
-OPTIONAL = ("openvino", "onnxruntime")
+OPTIONAL_PACKAGES = tuple(name for name in ENGINES if name not in PACKAGES)
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Source:
     """The file that an X-ray came in.
 
     Attributes:
-        sha256: of its bytes.
-        extension: one of `EXTENSIONS`, or "".
+        sha256: the SHA-256 of its bytes, in hexadecimal.
+        extension: one of `EXTENSIONS`, or "" for any other.
         notes: sentences about what the file itself says, as `Xray.notes` holds them.
     """
 
@@ -63,15 +65,15 @@ def describe(
     made: datetime,
     prompts: "Prompts | None" = None,
 ) -> dict:
-    """All that is known of one X-ray, ready for JSON. No name of a file is in it.
+    """Describe one X-ray and its answers, without the name of its file.
 
     Args:
-        report: what the pipeline says.
-        checkpoints: role -> where its model came from, as the pipeline has them.
-        calibrations: role -> calibration of its answer, as `fitting_calibrations` gives them.
-        source: the file.
-        made: when, with a time zone.
-        prompts: the visitor's sentences for the zero-shot CLIP, if there were any.
+        report: the pipeline's report.
+        checkpoints: role -> checkpoint of its model, from the pipeline.
+        calibrations: role -> calibration of its answer, from `fitting_calibrations`.
+        source: the X-ray's file.
+        made: the time of the answers, with a time zone.
+        prompts: the visitor's sentences for the zero-shot CLIP; None for its own.
 
     Returns:
         "made" (UTC); "source"; "image" ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
@@ -88,7 +90,7 @@ def describe(
         "source": {"sha256": source.sha256, "extension": source.extension},
         "image": {"height": height, "width": width, "preprocessing": one_line(PREPROCESSING)},
         **outlines,
-        "classifiers": {role: _answer(found, calibrations.get(role)) for role, found in report.classifiers.items()},
+        "classifiers": {role: _answer(p, calibrations.get(role)) for role, p in report.classifiers.items()},
         "prompts": prompts,
         "notes": remarks(report, source),
         "checkpoints": {
@@ -101,26 +103,27 @@ def describe(
 def fitting_calibrations(
     classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None
 ) -> "dict[str, Calibration]":
-    """Calibrations that tell prediction sets of answers to these prompts; the zero-shot CLIP's tell of its own only."""
+    """Calibrations that hold for answers to these prompts; the zero-shot CLIP's holds for its own prompts only."""
     return {
         role: classifier.calibration
         for role, classifier in classifiers.items()
         if classifier.calibration.least is not None
-        and not (role == "clip-zero-shot" and prompts is not None and prompts != classifier.prompts)
+        and not (role in ZERO_SHOT and prompts is not None and prompts != classifier.prompts)
     }
 
 
 def remarks(report: "Report", source: Source | None = None) -> list[str]:
-    """Return what a reader of a report must know first: what the file says of itself, then that the picture is strange
-    or has no lungs, then the report's own notes.
+    """List the sentences that a reader must see first.
+
+    They are the notes of the file itself, then that the picture is strange or has no lungs, then the report's notes.
     """
-    told = [] if source is None else list(source.notes)
+    notes = [] if source is None else list(source.notes)
     strange = [one_line(STRANGE).format(report.masks.strangeness)] if report.masks.strange else []
-    return told + strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
+    return notes + strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
-    """The text with what cannot be shown in an encoding, or would move what is around it, as an escape: \\u80ba."""
+    """Write characters that an encoding lacks, or that would move the text around them, as escapes: \\u80ba."""
     return "".join(
         c if c.isprintable() and c.encode(encoding, "ignore") else c.encode("unicode_escape").decode() for c in text
     )
@@ -128,7 +131,7 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 
 @cache
 def _versions() -> Mapping[str, str]:
-    return {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL))}
+    return {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL_PACKAGES))}
 
 
 def _answer(probabilities: dict[str, float], calibration: "Calibration | None") -> dict:
@@ -142,5 +145,5 @@ def _origin(checkpoint: Checkpoint) -> dict[str, str | None]:
 
 
 def one_line(text: str) -> str:
-    """The text without its line breaks."""
+    """Join the lines of a text with spaces."""
     return " ".join(text.split())

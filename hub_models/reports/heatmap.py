@@ -3,7 +3,7 @@
 import numpy as np
 
 INFERNO = "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4"
-"""Ten steps of matplotlib's colour map: even to the eye, and ever lighter, so that colour-blind eyes read it too."""
+"""Ten steps of matplotlib's colour map, each lighter than the last, so that colour-blind readers can use it."""
 
 OPACITY = 0.6
 
@@ -14,7 +14,7 @@ def draw_heat(image: np.ndarray, heat: np.ndarray, opacity: float = OPACITY) -> 
     Args:
         image: float32 (H, W) in 0..1.
         heat: float32 (H, W) in 0..1.
-        opacity: 0..1, where the heat is 1; it falls with the heat, so that a cold place is the X-ray itself.
+        opacity: 0..1, where the heat is 1; it falls with the heat, and where the heat is 0 the X-ray is unchanged.
 
     Returns:
         uint8 (H, W, 3).

@@ -14,7 +14,7 @@ DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyo
 
 
 def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
-    """A mask, bool (H, W), as COCO writes it uncompressed.
+    """Encode a mask, bool (H, W), as uncompressed COCO run lengths.
 
     Returns:
         "size": [H, W]; "counts": lengths of the runs of 0 and 1 in turn, down the columns, the first of 0 (perhaps 0).
@@ -27,20 +27,20 @@ def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
 
 
 def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoint) -> dict:
-    """All that is known of the outlines of one X-ray, ready for JSON.
+    """Describe the outlines of one X-ray, ready for JSON.
 
     Returns:
         "masks": name -> "pixels" (area) and "rle" (`run_lengths`), of lungs, right_lung, left_lung and infection;
         "infected_share" (0..1) and "extent_grade" (0..4, `grade_extent`) of right, left and both lungs, null where no
-        lung was found; "strangeness" (1 or more: said to be no frontal chest X-ray; null if nothing tells);
-        "checkpoint": where the outlines come from; "disclaimer".
+        lung was found; "strangeness" (from 1 up it does not look like a frontal chest X-ray; null if nothing
+        measures it); "checkpoint": that of the UNet; "disclaimer".
     """
     right, left = split_lungs(masks.lungs)
-    parts = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
+    regions = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
     shares = asdict(involvement)
     return {
         "masks": {
-            name: {"pixels": int(np.count_nonzero(mask)), "rle": run_lengths(mask)} for name, mask in parts.items()
+            name: {"pixels": int(np.count_nonzero(mask)), "rle": run_lengths(mask)} for name, mask in regions.items()
         },
         "infected_share": shares,
         "extent_grade": {side: grade_extent(share) for side, share in shares.items() if side != "both"},

@@ -10,9 +10,9 @@ from scipy.ndimage import binary_erosion
 
 from hub_models.xray.masks import MASKS, Masks
 
-COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: told apart by colour-blind eyes too
-FAINTER = {"lungs": 0.3, "infection": 1.0}  # how opaque a tint is beside the others; lungs cover most of the picture
-SHOWN_SIDE = 1280  # pixels; a larger picture is shown at a half, a third, ... of its size, to arrive quickly
+COLOURS = {"lungs": "#56B4E9", "infection": "#E69F00"}  # Okabe and Ito: colour-blind readers can distinguish them
+TINT_STRENGTHS = {"lungs": 0.3, "infection": 1.0}  # factors on the opacity; lungs cover most of the picture
+SHOWN_SIDE = 1280  # pixels; a larger picture is reduced to a half, a third, ..., to arrive quickly
 OPACITY = 0.4
 
 Style = Literal["fill", "contour"]
@@ -20,61 +20,62 @@ Style = Literal["fill", "contour"]
 
 @dataclass(frozen=True)
 class Sketch:
-    """What an overlay is drawn from, small enough to keep: `grey` uint8 (h, w), and masks of its size."""
+    """A small copy of an X-ray to draw an overlay from: `grey`, uint8 (h, w), and masks of its size."""
 
     grey: np.ndarray
     masks: Masks
 
 
 def sketch(image: np.ndarray, masks: Masks) -> Sketch:
-    """Bring an X-ray, float32 (H, W) in 0..1, and its masks to at most `SHOWN_SIDE` pixels, a whole fraction."""
+    """Reduce an X-ray, float32 (H, W) in 0..1, and its masks by a whole factor to sides of at most `SHOWN_SIDE`."""
     step = -(-max(image.shape) // SHOWN_SIDE)
     grey = Image.fromarray((255 * image).astype(np.uint8)).reduce(step)
     return Sketch(np.asarray(grey), Masks(masks.lungs[::step, ::step], masks.infection[::step, ::step]))
 
 
 def draw_overlay(
-    drawn: Sketch, shown: Collection[str] = MASKS, style: Style = "fill", opacity: float = OPACITY
+    drawn: Sketch, names: Collection[str] = MASKS, style: Style = "fill", opacity: float = OPACITY
 ) -> np.ndarray:
     """Draw masks over an X-ray in their `COLOURS`.
 
     Args:
-        drawn: the X-ray and its masks.
-        shown: which of `MASKS` are drawn.
+        drawn: the small X-ray and its masks.
+        names: those of `MASKS` to draw.
         style: "fill" tints a mask under its outline; "contour" draws the outline only.
-        opacity: 0..1, of the tint, or of the outline where there is no tint.
+        opacity: 0..1, of the tint; of the outline where the style has no tint.
 
     Returns:
         uint8 (h, w, 3).
     """
-    found = {name: getattr(drawn.masks, name) for name in MASKS if name in shown}
+    masks = {name: getattr(drawn.masks, name) for name in MASKS if name in names}
     line = max(1, round(max(drawn.grey.shape) / 400))
     strokes: list[tuple[np.ndarray, str, float]] = []  # where, in which colour and how opaque, one over the other
-    for name, mask in found.items():
+    for name, mask in masks.items():
         if style == "fill":
-            covered = found.get("infection") if name == "lungs" else None
+            covered = masks.get("infection") if name == "lungs" else None
             tinted = mask if covered is None else mask & ~covered
-            strokes.append((tinted, COLOURS[name], opacity * FAINTER[name]))
+            strokes.append((tinted, COLOURS[name], opacity * TINT_STRENGTHS[name]))
         outline = mask & ~binary_erosion(mask, iterations=line)
         strokes.append((outline, COLOURS[name], 1.0 if style == "fill" else opacity))
     return _painted(drawn.grey, strokes)
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """A picture, uint8 (h, w, 3) or (h, w), as a PNG file: about a tenth larger than need be, and many times sooner.
+    """Encode a picture, uint8 (h, w, 3) or (h, w), as a PNG file, many times faster than usual and a tenth larger.
 
-    Every row is told as its difference from the one above; most encoders try five ways for each, which takes longer
-    than all the rest.
+    Every row is stored as its difference from the row above. Most encoders try five filters for each row, which takes
+    longer than everything else.
     """
-    import imagecodecs  # here, since a page that opens needs none
+    import imagecodecs  # here, because a page opens sooner without it
 
     return imagecodecs.png_encode(picture, level=1, filter=imagecodecs.PNG.FILTER.UP)
 
 
 def _painted(grey: np.ndarray, strokes: Sequence[tuple[np.ndarray, str, float]]) -> np.ndarray:
-    """A picture, uint8 (h, w), with strokes over it, uint8 (h, w, 3).
+    """Paint strokes over a picture, uint8 (h, w); returns uint8 (h, w, 3).
 
-    A pixel's colour depends on its grey and on which strokes cover it: all that there can be are mixed, then looked up.
+    A pixel's colour depends on its grey and on the strokes that cover it. All possible colours are mixed once, and each
+    pixel looks up its own.
     """
     covering = np.zeros(grey.shape, np.intp)
     mixed = np.repeat(np.arange(256, dtype=np.float32)[None, :, None], 3, axis=2)  # (strokes that cover, greys, RGB)

@@ -15,11 +15,11 @@ from hub_models.reports.sentences import GRADE, NOT_A_RISK, SIDES, percent
 from hub_models.xray.masks import MASKS
 
 TITLE = "Chest X-ray: lungs, infection, classes"
-LIKELY = """Not told apart: the classes between which a classifier does not decide; such sets held the true class of the
-share of X-rays in brackets, measured on X-rays like those that it learned from."""
+LIKELY = """Not told apart: the classes among which the true one probably is. Exactly: such sets are meant to hold the
+true class of the share of X-rays in brackets, for X-rays like those that the classifier learned from."""
 
-PICTURE_HEIGHTS = (120, 90, 60, 35)  # millimetres; the first with which everything is on one page
-LONGEST = 80  # characters of a name on the page
+PICTURE_HEIGHTS_MM = (120, 90, 60, 35)  # the first with which everything fits on one page is used
+MAX_CELL_CHARACTERS = 80
 
 
 def write_pdf(path: Path, description: dict, overlay: np.ndarray) -> None:
@@ -28,36 +28,36 @@ def write_pdf(path: Path, description: dict, overlay: np.ndarray) -> None:
     Characters outside Latin-1, the letters of the fonts that every reader of PDF has, are written as escapes.
 
     Args:
-        path: the file.
-        description: what `describe` gives.
-        overlay: uint8 (h, w, 3), what `draw_overlay` gives.
+        path: the file to write.
+        description: the X-ray's, from `describe`.
+        overlay: uint8 (h, w, 3), from `draw_overlay`.
     """
-    for height in PICTURE_HEIGHTS:
+    for height in PICTURE_HEIGHTS_MM:
         pdf = _lay_out(description, Image.fromarray(overlay), height)
         if pdf.pages_count == 1:
             break
     pdf.output(path)
 
 
-def _lay_out(told: dict, picture: Image.Image, height: float) -> FPDF:
+def _lay_out(description: dict, picture: Image.Image, height: float) -> FPDF:
     pdf = FPDF(format="A4")
-    pdf.alias_nb_pages(None)  # else {nb} in somebody's text becomes the number of pages
-    pdf.set_creation_date(datetime.fromisoformat(told["made"]))
+    pdf.alias_nb_pages(None)  # or {nb} in a text would become the number of pages
+    pdf.set_creation_date(datetime.fromisoformat(description["made"]))
     pdf.set_title(TITLE)
     pdf.set_lang("en")
     pdf.set_margin(10)
     pdf.add_page()
     _write(pdf, TITLE, 15, "B")
-    _write(pdf, told["disclaimer"], 10, "B", fill=True)
-    for note in told["notes"]:
+    _write(pdf, description["disclaimer"], 10, "B", fill=True)
+    for note in description["notes"]:
         _write(pdf, note, 8, "B")
     pdf.ln(1)
     pdf.image(picture, w=pdf.epw, h=height, keep_aspect_ratio=True, alt_text="The X-ray with its outlines")
     _write_legend(pdf)
-    _write_shares(pdf, told)
-    if told["classifiers"]:
-        _write_classes(pdf, told["classifiers"])
-    _write_origins(pdf, told)
+    _write_shares(pdf, description)
+    if description["classifiers"]:
+        _write_classes(pdf, description["classifiers"])
+    _write_origins(pdf, description)
     return pdf
 
 
@@ -80,11 +80,11 @@ def _write_table(pdf: FPDF, rows: Sequence[Sequence[str]], size: float, widths: 
 
 def _shortened(text: str) -> str:
     text = _in_latin(text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_CELL_CHARACTERS else text[: MAX_CELL_CHARACTERS - 3] + "..."
 
 
 def _in_latin(text: str) -> str:
-    """The text in Latin-1, the rest of it as escapes; names of folders may hold an accent apart from its letter."""
+    """Write a text in Latin-1, other characters as escapes; an accent apart from its letter is joined to it first."""
     return printable(normalize("NFC", text), "latin-1")
 
 
@@ -98,13 +98,13 @@ def _write_legend(pdf: FPDF) -> None:
     pdf.ln(6)
 
 
-def _write_shares(pdf: FPDF, told: dict) -> None:
-    shares, grades = told["infected_share"], told["extent_grade"]
-    shown = {side: "-" if grades.get(side) is None else f"{grades[side]} of 4" for side in shares}
+def _write_shares(pdf: FPDF, description: dict) -> None:
+    shares, grades = description["infected_share"], description["extent_grade"]
+    grade_cells = {side: "-" if grades.get(side) is None else f"{grades[side]} of 4" for side in shares}
     rows = [
         ["", *({"right": "patient's right lung", "left": "patient's left lung"}.get(side, side) for side in shares)],
         ["share outlined as infected", *map(percent, shares.values())],
-        ["grade of extent", *shown.values()],
+        ["grade of extent", *grade_cells.values()],
     ]
     _write_table(pdf, rows, 8, [2, 2, 2, 2])
     _write(pdf, f"{SIDES} {GRADE}", 6.5)
@@ -115,21 +115,21 @@ def _write_classes(pdf: FPDF, classifiers: dict[str, dict]) -> None:
     classes = dict.fromkeys(label for answer in classifiers.values() for label in answer["probabilities"])
     rows = [["class", *classifiers]]
     for label in classes:
-        found = [answer["probabilities"].get(label) for answer in classifiers.values()]
-        rows.append([label, *("-" if p is None else percent(p) for p in found)])
+        cells = [answer["probabilities"].get(label) for answer in classifiers.values()]
+        rows.append([label, *("-" if p is None else percent(p) for p in cells)])
     sets = [f"{' or '.join(a['likely'])} ({a['level']:.0%})" if a["likely"] else "-" for a in classifiers.values()]
     _write_table(pdf, [*rows, ["not told apart", *sets]], 8, [1] * len(rows[0]))
     _write(pdf, f"What a probability here is not: {NOT_A_RISK} {LIKELY}", 8)
     pdf.ln(1)
 
 
-def _write_origins(pdf: FPDF, told: dict) -> None:
+def _write_origins(pdf: FPDF, description: dict) -> None:
     rows = [["role", "checkpoint", "origin", "revision", "SHA-256 of the weights", "engine"]]
-    for role, found in told["checkpoints"].items():
-        rows.append([role, *(found[key] or "-" for key in ("name", "origin", "revision", "sha256", "engine"))])
+    for role, origin in description["checkpoints"].items():
+        rows.append([role, *(origin[key] or "-" for key in ("name", "origin", "revision", "sha256", "engine"))])
     _write_table(pdf, rows, 6, [20, 20, 14, 44, 74, 18])
-    image, source = told["image"], told["source"]
-    versions = ", ".join(f"{package} {number}" for package, number in told["versions"].items())
+    image, source = description["image"], description["source"]
+    versions = ", ".join(f"{package} {number}" for package, number in description["versions"].items())
     _write(pdf, f"Image: {image['width']} x {image['height']} pixels. {image['preprocessing']}", 6.5)
     _write(pdf, f"SHA-256 of the file{source['extension'] and ' '}{source['extension']}: {source['sha256']}", 6.5)
-    _write(pdf, f"Made {told['made']} (UTC) with {versions}.", 6.5)
+    _write(pdf, f"Made {description['made']} (UTC) with {versions}.", 6.5)

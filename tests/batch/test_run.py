@@ -15,19 +15,8 @@ from PIL import Image
 
 from hub_models.batch import archives
 from hub_models.batch.archives import find
-from hub_models.batch.run import (
-    Opened,
-    Result,
-    at_once,
-    folder_name,
-    groups,
-    pictures,
-    read_ahead,
-    run,
-    table_csv,
-    table_row,
-    write_zip,
-)
+from hub_models.batch.outputs import folder_name, pictures, table_csv, table_row, write_zip
+from hub_models.batch.run import Opened, Result, groups, map_parallel, read_ahead, run
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import Source
@@ -190,7 +179,7 @@ def test_a_visitors_sentences_reach_the_zero_shot_clip(pipeline, tmp_path):
 
 
 def test_an_archive_with_too_many_files_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(archives, "MAX_ARCHIVE_FILES", 3)
     assert list(found(pack(tmp_path / "a.zip", dict.fromkeys("abc", b"")))) == ["a.zip/a", "a.zip/b", "a.zip/c"]
     assert refusal(pack(tmp_path / "b.zip", dict.fromkeys("abcd", b""))) == (
         "The archive holds 4 files; at most 3 are read, so make several of it."
@@ -198,11 +187,11 @@ def test_an_archive_with_too_many_files_is_refused(tmp_path, monkeypatch):
 
 
 def test_an_archive_that_would_be_too_big_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "MAX_TOTAL", 1_000_000_000)
-    monkeypatch.setattr(archives, "MAX_BYTES", 10)
+    monkeypatch.setattr(archives, "MAX_ARCHIVE_BYTES", 1_000_000_000)
+    monkeypatch.setattr(archives, "MAX_FILE_BYTES", 10)
     path = pack(tmp_path / "a.zip", {"a.png": bytes(11)})
     assert refusal(path).startswith("The file has 0 MB; at most 0 MB are read")
-    monkeypatch.setattr(archives, "MAX_TOTAL", 10)
+    monkeypatch.setattr(archives, "MAX_ARCHIVE_BYTES", 10)
     assert refusal(path).startswith("The archive would be 0.0 GB unpacked; ")
     assert refusal(write(tmp_path, {"b.png": bytes(11)}) / "b.png").startswith("The file has 0 MB; ")
 
@@ -403,12 +392,12 @@ def test_calls_are_made_at_the_same_time_and_their_results_come_in_order():
         together.wait()  # until two are here
         return number**2
 
-    assert list(at_once(square, range(8), 2)) == [number**2 for number in range(8)]
+    assert list(map_parallel(square, range(8), 2)) == [number**2 for number in range(8)]
 
 
 def test_no_call_is_made_long_before_its_result_is_wanted():
     made = []
-    results = at_once(made.append, range(10), 1)
+    results = map_parallel(made.append, range(10), 1)
     next(results)
     results.close()
     assert len(made) <= 3

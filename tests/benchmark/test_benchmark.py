@@ -19,12 +19,12 @@ from hub_models.benchmark import (
     WrongUse,
     __main__,
     batch,
+    document,
     end_to_end,
     inputs,
     machine,
     networks,
     page,
-    report,
     startup,
 )
 from hub_models.benchmark.page import Page, PageError, Request
@@ -156,7 +156,7 @@ def test_the_matrix_product_has_the_operations_that_it_is_said_to_have():
             left, right = networks.matrix_product().args
             return left @ right
 
-    assert networks.count_flops(Product(), []) == networks.PRODUCT
+    assert networks.count_flops(Product(), []) == networks.PRODUCT_OPERATIONS
     left, right = networks.matrix_product().args
     assert torch.equal(networks.matrix_product()(), left @ right)
 
@@ -177,10 +177,10 @@ def test_a_row_tells_percentiles_rates_and_ratios_of_known_times():
     torch_one = variant(Engine(), network, given)
     quick = variant(Engine("openvino", "int8", {"network": lambda x: (1.25 * network(x)[0].detach(),)}), network, given)
     seconds = {
-        (torch_one, "one"): [0.4, 0.2, 0.3],
-        (torch_one, "several"): [2.0],
-        (quick, "one"): [0.1, 0.1, 0.3],
-        (quick, "several"): [0.5, 0.4, 0.4],
+        (torch_one, "single"): [0.4, 0.2, 0.3],
+        (torch_one, "batch"): [2.0],
+        (quick, "single"): [0.1, 0.1, 0.3],
+        (quick, "batch"): [0.5, 0.4, 0.4],
     }
     found = networks.row(quick, [torch_one, quick], seconds, 350.0, {"openvino, int8": {"accuracy": 0.5}})
     assert found["difference"] == pytest.approx(0.25, rel=1e-5)
@@ -244,7 +244,7 @@ def test_a_file_of_other_weights_and_an_engine_that_is_missing_are_left_out(pipe
     engines, problems = networks.open_engines("resnet", pipeline.classifiers["resnet"], tmp_path)
     assert list(map(str, engines)) == ["torch, float32", "onnxruntime, float32"]
     assert problems == [
-        "resnet in onnxruntime, int8: network.int8.onnx was not made of these weights; export it anew, or delete it."
+        "resnet in onnxruntime, int8: network.int8.onnx was not made of these weights; export it again, or delete it."
     ]
     assert networks.missing_engines() == [
         "openvino is not installed: pip install -r hub_models/requirements-engines.txt."
@@ -261,13 +261,13 @@ def test_what_a_model_is_worth_is_told_where_its_files_are_those_that_were_measu
     assert quality.of(folders) == (
         {"resnet": measured["resnet"]},
         [
-            "What unet is worth was measured of other files; run train.scoring again.",
-            "What clip-zero-shot is worth was not measured.",
+            "The quality of unet was measured with other files; run train.scoring again.",
+            "The quality of clip-zero-shot was not measured.",
         ],
     )
     found = networks.measure_networks({"resnet": pipeline.classifiers["resnet"]}, folders, 1, quality)
     assert [row["quality"] for row in found["rows"]] == [{"accuracy": 0.75, "images": 6}, None, None]
-    assert "What clip-zero-shot is worth was not measured." in found["left_out"]
+    assert "The quality of clip-zero-shot was not measured." in found["left_out"]
 
 
 def test_another_onnx_file_makes_it_another_checkpoint(exported, tmp_path):
@@ -386,7 +386,7 @@ def test_waits_become_percentiles_and_errors_are_counted_apart():
 
 
 def test_several_clients_ask_the_page_at_once_and_a_refused_file_is_an_error(tmp_path, monkeypatch, xray):
-    monkeypatch.setattr(page, "SETTLED", 2)
+    monkeypatch.setattr(page, "SETTLED_REQUESTS", 2)
     memory = iter([100.0, 130.5])
     monkeypatch.setattr(page, "resident", lambda process: next(memory) if process == 7 else None)
     blank = tmp_path / "blank.png"
@@ -403,12 +403,12 @@ def test_several_clients_ask_the_page_at_once_and_a_refused_file_is_an_error(tmp
 
 def test_memory_that_never_settled_is_not_told(monkeypatch):
     monkeypatch.setattr(page, "connect", lambda *_: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(page, "_ask", lambda asked, client, xray: Request(client, 1.0))
-    for requests, growth in ((page.SETTLED, None), (page.SETTLED + 1, 0.0)):
+    monkeypatch.setattr(page, "_request", lambda asked, client, xray: Request(client, 1.0))
+    for requests, growth in ((page.SETTLED_REQUESTS, None), (page.SETTLED_REQUESTS + 1, 0.0)):
         monkeypatch.setattr(page, "resident", lambda process: 100.0)
         assert page.load("", [Path("a.png")], 1, requests, 1)["growth_mb"] == growth
     monkeypatch.setattr(page, "resident", lambda process: None)
-    assert page.load("", [Path("a.png")], 1, page.SETTLED + 1, 1)["growth_mb"] is None
+    assert page.load("", [Path("a.png")], 1, page.SETTLED_REQUESTS + 1, 1)["growth_mb"] is None
 
 
 SERVER = """
@@ -546,7 +546,7 @@ def test_the_command_writes_what_it_prints_with_every_row_and_what_is_missing(
 ):
     for role, folder in checkpoints.items():
         monkeypatch.setenv(variable(role), str(folder))
-    asked = ["--parts", "networks", "end-to-end", "batch", "--rounds", "2", "--images", "5", "--side", "96"]
+    asked = ["--sections", "networks", "end-to-end", "batch", "--rounds", "2", "--images", "5", "--side", "96"]
     where = ["--exports", str(exported("resnet").parent), "--output_dir", str(tmp_path)]
     assert __main__.main(asked + where) == 0
     text, facts = (tmp_path / "benchmark.md").read_text(), json.loads((tmp_path / "benchmark.json").read_text())
@@ -570,8 +570,8 @@ def test_the_command_writes_what_it_prints_with_every_row_and_what_is_missing(
     assert f"{machine.processor()}, {os.cpu_count()} cores" in text
     assert "resnet: openvino, float32" in text
     assert "5 PNG files of 96 x 96 pixels by each way" in text
-    assert "*quality* is not told: that needs --quality." in text
-    assert "- The part page was not asked for.\n- The part startup was not asked for.\n" in text
+    assert "*quality* is missing: it needs --quality." in text
+    assert "- The section page was not chosen.\n- The section startup was not chosen.\n" in text
     assert (
         "- unet has no network.onnx and no network.int8.onnx; hub_models.export and train.quantize write them.\n"
         in text
@@ -587,9 +587,9 @@ def test_a_part_that_fails_is_told_and_the_others_are_measured():
     parts = {"page": fail, "batch": lambda: {"images": 3, "left_out": ["Something."]}}
     assert not __main__.measure(facts, parts)
     assert facts["batch"] == {"images": 3}
-    assert facts["left_out"][:2] == ["The part page: The page does not open: it says nothing", "Something."]
+    assert facts["left_out"][:2] == ["The section page: The page does not open: it says nothing", "Something."]
     assert facts["left_out"][2:] == [
-        f"The part {name} was not asked for." for name in ("networks", "end-to-end", "startup")
+        f"The section {name} was not chosen." for name in ("networks", "end-to-end", "startup")
     ]
 
 
@@ -608,8 +608,8 @@ def test_the_page_and_the_startup_are_told_with_what_could_not_be_measured():
         "page": {"rows": rows},
         "startup": {"import": 1.0, "opened": 2.0, "answered": 3.0, "imported": [], "times": 3},
     }
-    text = report.write_report(facts)
-    missing = report.NOT_MEASURED
+    text = document.write_document(facts)
+    missing = document.NOT_MEASURED
     assert "| 1 | 1,000 | 0 | 2.00 | 0.25 | 0.50 | 1,234.50 | 4.00 | 1.2 |\n" in text
     assert f"| 8 | 8 | 8 | {missing} | {missing} | {missing} | {missing} | {missing} | {missing} |\n" in text
     assert "The first error: E: no" in text
@@ -625,7 +625,7 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(checkpoints, tmp_pat
     assert ending(capsys, "--exports", tmp_path, *out).startswith(f"There is no ROLE/*.onnx in {tmp_path};")
     (tmp_path / "file").write_text("")
     assert "cannot be the folder of the report" in ending(capsys, "--output_dir", tmp_path / "file")
-    message = ending(capsys, "--parts", "networks", "--rounds", "1", "--quality", "nowhere", *out)
+    message = ending(capsys, "--sections", "networks", "--rounds", "1", "--quality", "nowhere", *out)
     assert message.startswith("nowhere is not a file that python -m train.scoring wrote: ")
     monkeypatch.setenv("XRAY_ENGINE", "steam")
     assert "XRAY_ENGINE is 'steam'" in ending(capsys, *out)

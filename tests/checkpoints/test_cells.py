@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hub_models.batch.run import Result, table_csv, table_row
+from hub_models.batch.outputs import table_csv, table_row
+from hub_models.batch.run import Result
 from hub_models.checkpoints.cells import as_cell, as_cells, from_cell, from_cells
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63"

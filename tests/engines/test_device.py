@@ -31,7 +31,7 @@ def test_a_loaded_model_computes_on_the_best_device_and_its_answer_is_fetched_fr
     found = {role: Checkpoint(role, folder, "folder", "tiny") for role, folder in checkpoints.items()}
     model = load_model(found[role])
     if role == "fusion":
-        join(model, {part: load_model(found[part]) for part in ROLES["fusion"].parts}, found)
+        join("fusion", {"fusion": model} | {part: load_model(found[part]) for part in ROLES["fusion"].parts}, found)
     # Numbers left on another device would be a RuntimeError; an answer on "meta" has none to fetch.
     with pytest.raises((NotImplementedError, RuntimeError), match=r"out of meta tensor|on meta tensors|to_list.*meta"):
         model(IMAGE) if role == "unet" else model(IMAGE, LUNGS)

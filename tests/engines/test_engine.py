@@ -118,10 +118,15 @@ def test_every_model_gives_through_an_engine_the_answers_that_it_gives_in_pytorc
     slow = XrayPipeline.from_pretrained(chosen)
     monkeypatch.setenv("XRAY_ENGINE", name)
     fast = XrayPipeline.from_pretrained(chosen)
-    assert {str(one.engine) for one in (fast.segmenter, *fast.classifiers["fusion"].parts)} == {f"{name}, float32"}
-    assert {str(one.engine) for one in (slow.segmenter, *slow.classifiers["fusion"].parts)} == {"torch, float32"}
+    assert {str(one.engine) for one in (fast.segmenter, *fast.classifiers["fusion"].encoders)} == {f"{name}, float32"}
+    assert {str(one.engine) for one in (slow.segmenter, *slow.classifiers["fusion"].encoders)} == {"torch, float32"}
     image = read_image(PHANTOM.image)
-    np.testing.assert_allclose(fast.segmenter.look([image])[1], slow.segmenter.look([image])[1], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        fast.segmenter.probabilities_and_features([image])[1],
+        slow.segmenter.probabilities_and_features([image])[1],
+        rtol=0,
+        atol=1e-4,
+    )
     prompts = {"dark": ["a chest of Normal lungs", "lungs"], "bright": ["Non-COVID"]}
     for asked in (None, prompts):
         wanted, found = slow(image, asked).classifiers, fast(image, asked).classifiers
@@ -215,7 +220,7 @@ def test_a_file_that_was_made_of_other_weights_is_not_used_and_the_engine_says_s
     tiny_models.change_weights(folder)
     model = load(folder)
     assert str(model.engine) == "torch, float32"
-    problem = "network.onnx was not made of these weights; export it anew, or delete it."
+    problem = "network.onnx was not made of these weights; export it again, or delete it."
     assert model.engine.problem == problem
     assert model(IMAGE, PHANTOM.lungs) == ResnetClassifier.from_pretrained(folder)(IMAGE, PHANTOM.lungs)
 
@@ -234,9 +239,9 @@ def test_a_file_that_does_not_say_what_it_was_made_of_is_not_used(folder):
 @pytest.mark.parametrize(
     ("harm", "reason"),
     [
-        (lambda data: data[:-20_000], "was not made of these weights; export it anew, or delete it."),
-        (lambda data: b"", "was not made of these weights; export it anew, or delete it."),
-        (lambda data: b"\xff" * 2000 + data[2000:], "cannot be opened; export it anew, or delete it ("),
+        (lambda data: data[:-20_000], "was not made of these weights; export it again, or delete it."),
+        (lambda data: b"", "was not made of these weights; export it again, or delete it."),
+        (lambda data: b"\xff" * 2000 + data[2000:], "cannot be opened; export it again, or delete it ("),
     ],
     ids=["cut off", "empty", "overwritten"],
 )

@@ -101,8 +101,8 @@ def test_the_layer_that_loses_most_comes_first(file):
 def test_what_is_told_is_kept_beside_what_was_told_before(file, tmp_path):
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(file.read_bytes())
-    onnx_graph.tell(copy, {"part": "network", "precision": "float32"})
-    onnx_graph.tell(copy, {"precision": "int8"})
+    onnx_graph.write_metadata(copy, {"part": "network", "precision": "float32"})
+    onnx_graph.write_metadata(copy, {"precision": "int8"})
     assert {entry.key: entry.value for entry in onnx.load(copy).metadata_props} == {
         "part": "network",
         "precision": "int8",

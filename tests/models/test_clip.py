@@ -98,5 +98,5 @@ def test_remembered_prompts_give_the_answers_of_a_classifier_that_was_never_aske
 
 def test_a_model_without_a_text_tower_is_refused(checkpoints, tmp_path):
     AutoModel.from_pretrained(checkpoints["resnet"]).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="holds a ResNetModel, which is no CLIP"):
+    with pytest.raises(ValueError, match="holds a ResNetModel, which is not a CLIP"):
         ClipClassifier.from_pretrained(tmp_path)

@@ -50,7 +50,7 @@ def test_prompts_that_are_written_are_read_back_unchanged():
 
 @pytest.mark.parametrize("line", ["clear lungs", ": clear lungs", "well:", "well:  "])
 def test_a_line_without_class_or_sentence_is_refused_as_it_was_typed(line):
-    with pytest.raises(ValueError, match=rf'^"{line.strip()}" is no "class: sentence", as in "Normal: '):
+    with pytest.raises(ValueError, match=rf'^"{line.strip()}" is not a "class: sentence" line, as in "Normal: '):
         read_prompts(f"ill: a cough\n{line}")
 
 

@@ -45,7 +45,7 @@ def test_it_is_the_same_when_read_back_and_a_folder_without_it_has_none(gaussian
     assert again.threshold == pytest.approx(found.threshold)
     assert again.distance(gaussian[0]) == pytest.approx(found.distance(gaussian[0]), rel=1e-5)
     save_file({"mean": found.mean}, tmp_path / FILE)
-    with pytest.raises(ValueError, match="does not tell how X-rays look to this UNet"):
+    with pytest.raises(ValueError, match="does not hold the features of this UNet"):
         Plausibility.load(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_mask_features_are_areas_doubts_and_borders():
 def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
     segmenter = tiny_models.unet()
     images = [tiny_models.draw_xray(seed, 64).image.astype(np.float32) / 255 for seed in range(2)]
-    found, features = segmenter.look(images)
+    found, features = segmenter.probabilities_and_features(images)
     assert np.array_equal(found, segmenter.probabilities(images))
     with torch.inference_mode():
         pixels = segmenter.pixel_values([torch.from_numpy(image)[None] for image in images])
@@ -78,7 +78,7 @@ def test_a_unet_that_was_taught_to_tell_says_how_strange_a_picture_is():
     image = tiny_models.draw_xray(1, 96).image.astype(np.float32) / 255
     plain = segmenter(image)
     assert (plain.strangeness, plain.strange) == (None, False)
-    _, (features,) = segmenter.look([image])
+    _, (features,) = segmenter.probabilities_and_features([image])
     step = np.zeros_like(features)
     step[0] = np.sqrt(len(step))  # a distance of 1
     for threshold, strange in ((2.0, False), (0.5, True)):

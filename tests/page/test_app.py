@@ -232,7 +232,7 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
         {"Class": label, "Sentence": text, "CLIP, zero-shot": 0.123, "CLIP, fine-tuned": -0.5}
         for label, text in (("Ill", "an ill chest"), ("Well", "a well chest"))
     ]
-    with pytest.raises(gr.Error, match=r'^.*"Well:" is no "class: sentence"'):
+    with pytest.raises(gr.Error, match=r'^.*"Well:" is not a "class: sentence"'):
         tab.compare_prompts(uploaded(xray), "Ill: an ill chest\nWell: ")
     with pytest.raises(gr.Error, match="There are 21 classes"):
         tab.compare_prompts(uploaded(xray), "\n".join(f"class {number}: a sentence" for number in range(21)))

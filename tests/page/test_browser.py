@@ -190,7 +190,7 @@ def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipel
 
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
     page.get_by_role("button", name="Compare the X-ray with these sentences").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is no "class: sentence"')
+    expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is not a "class: sentence"')
 
 
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):

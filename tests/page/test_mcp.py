@@ -85,7 +85,7 @@ def test_every_tool_and_every_argument_is_described(tools_address):
 
 def test_segment_gives_the_pipelines_shares_masks_and_overlay(tools_address, pipeline, xray):
     image = read_image(xray)
-    masks, involvement = pipeline.segment(image)
+    ((masks, involvement),) = pipeline.segment([image])
     result = call(tools_address, "segment", xray=data_url(xray.read_bytes()))
     shares, kept = values(result)
     assert shares == asdict(involvement)
@@ -96,7 +96,8 @@ def test_segment_gives_the_pipelines_shares_masks_and_overlay(tools_address, pip
 @pytest.mark.parametrize("prompts", [None, PROMPTS])
 def test_classify_gives_the_pipelines_probabilities_with_and_without_sentences(tools_address, pipeline, xray, prompts):
     image = read_image(xray)
-    answers, notes = pipeline.classify(image, pipeline.segment(image)[0], prompts)
+    ((masks, _),) = pipeline.segment([image])
+    ((answers, notes),) = pipeline.classify([image], [masks], prompts)
     given = {"xray": data_url(xray.read_bytes())} | ({"prompts": prompts} if prompts else {})
     for progress in (True, False):
         result = call(tools_address, "classify", progress, **given)

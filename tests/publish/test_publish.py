@@ -143,7 +143,7 @@ def test_an_onnx_file_of_other_weights_is_refused_by_name(hub, graph, monkeypatc
     monkeypatch.setenv("XRAY_ENGINE", engine)  # also where there is none that would open it
     file = graph.rename(graph_file(graph.parent, "network", precision))
     tiny_models.change_weights(file.parent)
-    assert refusal(file.parent) == f"{file} was not made of these weights; export it anew, or delete it."
+    assert refusal(file.parent) == f"{file} was not made of these weights; export it again, or delete it."
     assert hub.requests == []
 
 

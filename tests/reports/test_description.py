@@ -142,7 +142,8 @@ def test_a_strange_picture_and_missing_lungs_are_remarked_before_a_reports_own_n
     strange, missing, own = remarks(
         replace(REPORT, masks=replace(NOTHING, strangeness=2.34), notes=["resnet is silent."])
     )
-    assert strange.startswith("This does not look like a frontal chest X-ray: to the UNet it is 2.3 times as far")
+    assert strange.startswith("This does not look like a frontal chest X-ray, so the models' answers mean nothing. ")
+    assert "its features are 2.3 times as far from" in strange
     assert missing.startswith("No lungs found: ")
     assert own == "resnet is silent."
 

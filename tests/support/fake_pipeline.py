@@ -56,15 +56,18 @@ class FakePipeline:
         self.images: list[np.ndarray] = []
         self.prompts: list[dict | None] = []
 
-    def segment(self, image: np.ndarray) -> tuple[Masks, Involvement]:
+    def segment(self, images: list[np.ndarray]) -> list[tuple[Masks, Involvement]]:
         time.sleep(0.3)  # no UNet is quicker; the browser drops one of two answers that come in one breath
-        self.images.append(image)
-        masks = replace(masks_for(image.shape, self.lungs), strangeness=self.strangeness)
-        return masks, INVOLVEMENT if self.lungs else Involvement(None, None, None)
+        self.images += images
+        outlined = (replace(masks_for(image.shape, self.lungs), strangeness=self.strangeness) for image in images)
+        return [(masks, INVOLVEMENT if self.lungs else Involvement(None, None, None)) for masks in outlined]
 
-    def classify(self, image: np.ndarray, masks: Masks, prompts: dict | None = None) -> tuple[dict, list[str]]:
-        self.prompts.append(prompts)
-        return (PROBABILITIES if masks.lungs.any() else {"resnet": PROBABILITIES["resnet"]}), NOTES
+    def classify(
+        self, images: list[np.ndarray], masks: list[Masks], prompts: dict | None = None
+    ) -> list[tuple[dict, list[str]]]:
+        self.prompts += [prompts] * len(images)
+        resnet = {"resnet": PROBABILITIES["resnet"]}
+        return [(PROBABILITIES if outlined.lungs.any() else resnet, NOTES) for outlined in masks]
 
     def compare_prompts(self, image: np.ndarray, masks: Masks, prompts: dict) -> tuple[dict, list[str], list[dict]]:
         self.prompts.append(prompts)
@@ -76,14 +79,17 @@ class FakePipeline:
         return PROBABILITIES, NOTES, sentences
 
     def __call__(self, image: np.ndarray, prompts: dict | None = None) -> Report:
-        masks, involvement = self.segment(image)
-        return self.report(image, masks, involvement, prompts)
+        return self.report([image], prompts=prompts)[0]
 
-    def report(self, image: np.ndarray, masks: Masks, involvement: Involvement, prompts: dict | None = None) -> Report:
-        return Report(image, masks, involvement, *self.classify(image, masks, prompts), ENGINES)
-
-    def many(self, images: list[np.ndarray], prompts: dict | None = None) -> list[Report]:
-        return [self(image, prompts) for image in images]
+    def report(
+        self, images: list[np.ndarray], outlines: list[tuple] | None = None, prompts: dict | None = None
+    ) -> list[Report]:
+        outlines = self.segment(images) if outlines is None else outlines
+        answers = self.classify(images, [masks for masks, _ in outlines], prompts)
+        return [
+            Report(image, *outlined, *answer, ENGINES)
+            for image, outlined, answer in zip(images, outlines, answers, strict=True)
+        ]
 
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         heat = masks.infection.astype(np.float32)

@@ -15,7 +15,6 @@ from hub_models.benchmark.networks import open_engines
 from hub_models.benchmark.quality import Measured, Quality, files_digest
 from hub_models.engines.engine import Engine
 from hub_models.export.float32 import Model
-from hub_models.models.fusion import FusionClassifier
 from hub_models.pipeline import XrayPipeline
 from train.scoring import quality
 from train.script.arguments import run
@@ -33,11 +32,9 @@ def main(argv: list[str] | None = None) -> Quality:
     with with_exports(arguments.exports) as overrides:
         # 1. The models, each with all engines
         pipeline = XrayPipeline.from_pretrained(overrides)
-        models = {"unet": pipeline.segmenter} | pipeline.classifiers
-        models = {role: model for role, model in models.items() if not isinstance(model, FusionClassifier)}
         # 2. Measure each with each engine
         measured, files = {}, {}
-        for role, model in models.items():
+        for role, model in pipeline.network_models.items():
             folder = pipeline.checkpoints[role].folder
             engines, problems = open_engines(role, model, folder)
             try:

@@ -8,7 +8,6 @@ import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
-from hub_models.models.fusion import FusionClassifier
 from hub_models.models.loading import Classifier
 from hub_models.models.views import NoLungs
 from hub_models.pipeline import XrayPipeline
@@ -23,9 +22,9 @@ def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifie
     """Return the classifiers that score exactly these classes; logs the others, and a fusion without its parts."""
     chosen = {}
     for role, classifier in pipeline.classifiers.items():
-        if isinstance(classifier, FusionClassifier) and classifier.parts is None:
+        if classifier.problem:
             logger.warning("Left out %s: %s", role, classifier.problem)
-        elif sorted(classifier.labels) == sorted(labels) and not getattr(classifier, "multi_label", False):
+        elif sorted(classifier.labels) == sorted(labels) and not classifier.multi_label:
             chosen[role] = classifier
         else:
             scored, classes = ", ".join(classifier.labels), ", ".join(labels)

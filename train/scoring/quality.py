@@ -73,7 +73,7 @@ class Quality:
 
 
 def _check_classes(dataset: str, names: list[str], model: Classifier) -> None:
-    if getattr(model, "multi_label", False):
+    if model.multi_label:
         raise ValueError("An X-ray may have several of this model's classes; it has no accuracy to be measured.")
     if sorted(names) != sorted(model.labels):
         classes, scored = ", ".join(names), ", ".join(model.labels)

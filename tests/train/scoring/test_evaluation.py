@@ -19,7 +19,7 @@ SIDES = {"a.png": 64, "b.png": 96, "c.png": 128, "d.png": 80}
 class Brightness:
     """A stand-in for a classifier: how bright the lungs are is how probable the second class is."""
 
-    labels = ("dark", "bright")
+    labels, problem, multi_label = ("dark", "bright"), None, False
 
     def __call__(self, image: np.ndarray, lungs: np.ndarray) -> dict[str, float]:
         if not lungs.any():

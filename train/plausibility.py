@@ -5,9 +5,9 @@
 
 The distribution of the features comes from training images, and one direction in it from training images against
 pictures made wrong out of them (turned, inverted, cut, warped, ...) and, where there are some, against pictures of
-other things: a folder with images/ and metadata.csv, whose columns are `file` and `kind`. How many of a kind are refused
-is measured without that kind. The thresholds are what nearly all validation images keep. The UNet's folder gets
-plausibility.safetensors, and its card what was measured on the test split.
+other things: a folder with images/ and metadata.csv, whose columns are `file` and `kind`. How many of a kind are
+refused is measured without that kind. The thresholds are what nearly all validation images keep. The UNet's folder
+gets plausibility.safetensors, and its card what was measured on the test split.
 """
 
 import argparse

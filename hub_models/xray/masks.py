@@ -20,8 +20,8 @@ class Masks:
     Attributes:
         lungs: bool (H, W), of the image's own size.
         infection: bool (H, W).
-        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
-            accepts (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
+        strangeness: how unlike a frontal chest X-ray the picture is, refused from 1 up
+            (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
     """
 
     lungs: np.ndarray

@@ -35,7 +35,7 @@ from train.scoring.orientation import measure_mirrored, measure_orientation
 from train.scoring.unet_features import features_of, opened
 from train.script.arguments import run
 
-REFUSED = 0.005
+REFUSED = 0.01
 """Share of the validation images that each of the two thresholds, of the distance and of the scale, may refuse."""
 
 MIRRORED = 0.005
@@ -170,9 +170,10 @@ def learn(segmenter: Segmenter, splits: datasets.DatasetDict, others: Others | N
     }
     right, made, mirrored = (features_of(segmenter, look, len(images), title) for title, look in looks.items())
     validation = features_of(segmenter, opened(splits["validation"]), len(splits["validation"]), "Validation")
-    found = fit(right, validation)
+    found = fit(np.concatenate([right, mirrored]), validation)  # a mirror image is a chest X-ray, and told by its scale
     right, made, mirrored, validation = map(found.whiten, (right, made, mirrored, validation))
     found = replace(found, mirrored=fit_scale(right, mirrored, validation, MIRRORED))
+    right = np.concatenate([right, mirrored])
     found = replace(found, wrong=fit_scale(right, made, validation, REFUSED))
     if others is None:
         return found, {}
@@ -224,8 +225,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
     parser.add_argument("--unet", required=True, type=Path, help="folder of the UNet, which is added to")
     parser.add_argument("--negatives", type=Path, help="folder of other pictures: images/, metadata.csv (file, kind)")
-    parser.add_argument("--samples", type=int, default=1000, help="training images to fit to, drawn at random")
-    parser.add_argument("--turned", type=int, default=80, help="test images to turn, invert and mirror")
+    parser.add_argument("--samples", type=int, default=700, help="training images to fit to, drawn at random")
+    parser.add_argument("--turned", type=int, default=50, help="test images to turn, invert and mirror")
     return parser.parse_args(argv)
 
 

@@ -187,7 +187,7 @@ def other_pictures() -> dict[str, np.ndarray]:
         "chessboard": np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((32, 32))).astype(np.float32),
         "upside down": np.ascontiguousarray(phantom[::-1, ::-1]),
         "sideways": np.ascontiguousarray(np.rot90(phantom)),
-        "negative": 1 - phantom,
+        "negative, upside down": np.ascontiguousarray(1 - phantom[::-1, ::-1]),
         "one half": np.repeat(phantom[:, :128], 2, axis=1),
     }
 

@@ -20,6 +20,7 @@ import numpy as np
 from hub_models.checkpoints.choices import fastest_engine
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.engine import MEASURED, Engine, graph_file
+from hub_models.engines.quiet import no_telemetry
 from hub_models.export.float32 import (
     Exported,
     ExportError,
@@ -187,6 +188,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     Raises:
         SystemExit: with one sentence (exit code 1) when it cannot be exported.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the checkpoint's folder, which gets the files")
     parser.add_argument("--dataset", required=True, help="as the training scripts take it")

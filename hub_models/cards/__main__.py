@@ -9,10 +9,12 @@ import argparse
 from pathlib import Path
 
 from hub_models.cards.facts import CardFacts
+from hub_models.engines.quiet import no_telemetry
 
 
 def main(argv: list[str] | None = None) -> None:
     """Write the README.md of each folder on the command line."""
+    no_telemetry()
     parser = argparse.ArgumentParser(
         prog="python -m hub_models.cards",
         description=__doc__,

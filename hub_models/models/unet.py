@@ -13,7 +13,8 @@ from transformers import AutoImageProcessor, ViTImageProcessor
 from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
 from hub_models.models.networks import UnetNetwork
-from hub_models.models.plausibility import Plausibility, mask_features
+from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
+from hub_models.models.plausibility import MAP_FEATURES, Plausibility, mask_features
 from hub_models.models.weights import to_float16
 from hub_models.xray.masks import MASKS, Masks, clean_infection, clean_lungs
 
@@ -87,8 +88,12 @@ class Segmenter:
             raise ValueError(
                 f"{folder} holds a {network_class} with {outputs} outputs; wanted is a Unet with {len(MASKS)}."
             )
-        processor = AutoImageProcessor.from_pretrained(folder)
-        return cls(network.to(best_device()), processor, Plausibility.load(folder))
+        processor, plausibility = AutoImageProcessor.from_pretrained(folder), Plausibility.load(folder)
+        features = network.encoder.out_channels[-1] + MAP_FEATURES
+        if plausibility is not None and len(plausibility.mean) != features:
+            fitted = len(plausibility.mean)
+            raise ValueError(f"{PLAUSIBILITY_FILE} tells of {fitted} features; this UNet has {features}. Fit it again.")
+        return cls(network.to(best_device()), processor, plausibility)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
@@ -164,8 +169,7 @@ class Segmenter:
         for image, maps, features in zip(images, *self.probabilities_and_features(images), strict=True):
             masks = self.masks(_resize(maps, image.shape))
             if self.plausibility is not None:
-                strangeness = self.plausibility.distance(features) / self.plausibility.threshold
-                masks = replace(masks, strangeness=strangeness)
+                masks = replace(masks, strangeness=self.plausibility.strangeness(features))
             outlines.append(masks)
         return outlines
 

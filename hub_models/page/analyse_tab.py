@@ -38,7 +38,7 @@ VIEWER = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
 FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
 
 Shown = dict[Component, Any]
-"""What an event changes, by component."""
+"""The changes that an event makes, by component."""
 
 
 class AnalyseTab(Tab):
@@ -118,7 +118,7 @@ class AnalyseTab(Tab):
 
     @property
     def model_components(self) -> list[Component]:
-        """What is said of each classifier."""
+        """The sentence about each classifier."""
         return list(self.views.values())
 
     def about_models(self, pipeline: "XrayPipeline") -> Shown:

@@ -26,7 +26,7 @@ MAX_CARD_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Exchange:
-    """What visitors may put in place of a checkpoint.
+    """The checkpoints that visitors may put in place of others.
 
     Attributes:
         named: folders and Hub ids that the owner named; if there are none, any Hub id of at most `MAX_BYTES` will do.

@@ -31,9 +31,9 @@ READ = re.compile(
     rf"|{API}/(info|openapi\.json|app_id|startup-events|theme\.css|upload_progress|login_check)/?"
     rf"|{API}/queue/(data|status)|{API}/heartbeat/[^/]+|{API}/call/(v2/)?[^/]+/[^/]+"
 )
-"""What a GET or HEAD request may ask for, files apart."""
+"""Addresses that a GET or HEAD request may ask for, files apart."""
 WRITE = re.compile(rf"{API}/(upload|cancel|reset|queue/join|call/(v2/)?[^/]+)/?")
-"""What a POST request may ask for. Gradio's other addresses, which skip the queue or serve other tools, are closed."""
+"""Addresses that a POST request may ask for; Gradio's others, which skip the queue or serve other tools, are closed."""
 
 
 class Refused(Exception):

@@ -69,14 +69,14 @@ class Layout:
 
     def connect(self, demo: gr.Blocks) -> None:
         """Connect what happens when the page is opened, a tab is, or a checkpoint changes."""
-        told = [self.stand_ins.problems, self.stand_ins.retry]
-        told += [part for tab in self.tabs.values() for part in tab.model_components]
-        gr.on([demo.load], self.tell, None, told, **PRIVATE)
-        gr.on([self.stand_ins.retry.click], self.retry, None, told, **EXCHANGES)
+        model_parts = [self.stand_ins.problems, self.stand_ins.retry]
+        model_parts += [part for tab in self.tabs.values() for part in tab.model_components]
+        gr.on([demo.load], self.tell, None, model_parts, **PRIVATE)
+        gr.on([self.stand_ins.retry.click], self.retry, None, model_parts, **EXCHANGES)
         if chooser := self.tabs["models"].chooser:
-            asked = [chooser.role, chooser.wish]
-            loaded = gr.on([chooser.load.click], chooser.put_in_place, asked, None, **EXCHANGES)
-            loaded.success(self.tell, chooser.role, told, **PRIVATE)
+            inputs = [chooser.role, chooser.checkpoint]
+            loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
+            loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         opened = gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
         opened.then(None, None, None, js="() => {xrayPage.opened = true}")
         names = json.dumps([f"Example: {name}" for name in EXAMPLES])
@@ -91,12 +91,12 @@ class Layout:
             role: whose checkpoint was exchanged; None when the page is opened.
         """
         pipeline = self.state.pipeline
-        told = self.stand_ins.about_models(pipeline)
+        model_parts = self.stand_ins.about_models(pipeline)
         for tab in self.tabs.values():
-            told |= tab.about_models(pipeline)
+            model_parts |= tab.about_models(pipeline)
         if role not in (None, "clip-zero-shot"):
-            del told[self.tabs["prompts"].prompts]
-        return told
+            del model_parts[self.tabs["prompts"].prompts]
+        return model_parts
 
     def retry(self) -> dict[Component, Any]:
         """Ask again for every checkpoint that has a stand-in."""
@@ -121,5 +121,5 @@ def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None)
 
 def open_tab(request: gr.Request) -> dict:
     """Open the tab that the page's address names."""
-    wish = request.query_params.get("tab")
-    return gr.Tabs(selected=wish) if wish in texts.TABS else gr.skip()
+    name = request.query_params.get("tab")
+    return gr.Tabs(selected=name) if name in texts.TABS else gr.skip()

@@ -1,4 +1,4 @@
-"""What the page remembers of X-rays that it outlined: small, for a while, and not more than fits."""
+"""The page's memory of X-rays that it outlined: small, for a while, and not more than fits."""
 
 import secrets
 import threading

@@ -60,10 +60,10 @@ class Chooser:
             with gr.Row():
                 self.role = gr.Dropdown(list(ROLES), label="Role", min_width=160)
                 look = {"value": "embedded", "allow_custom_value": True, "scale": 3}
-                self.wish = gr.Dropdown(list(known), label="Checkpoint", **look)
+                self.checkpoint = gr.Dropdown(list(known), label="Checkpoint", **look)
             self.load = gr.Button("Load")
 
-    def put_in_place(self, role: str, wish: str | None, progress: gr.Progress = gr.Progress()) -> None:  # noqa: B008
+    def put_in_place(self, role: str, name: str | None, progress: gr.Progress = gr.Progress()) -> None:  # noqa: B008
         """Use another checkpoint for a role, and say how far it is; the one in use stays if that fails."""
 
         def arrived(n: int, total: int) -> None:
@@ -71,7 +71,7 @@ class Chooser:
 
         pipeline = self.state.pipeline
         try:
-            checkpoint = self.exchange.find(role, (wish or "").strip() or "embedded", arrived)
+            checkpoint = self.exchange.find(role, (name or "").strip() or "embedded", arrived)
             progress(1.0, desc="Loading")
             with self.state.turns.single:
                 self.exchange.put_in_place(pipeline, checkpoint)

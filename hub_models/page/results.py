@@ -1,4 +1,4 @@
-"""What the page says of a result and of the checkpoints in use, as HTML or Markdown."""
+"""The sentences of the page about a result and about the checkpoints in use, as HTML or Markdown."""
 
 import html
 import re
@@ -23,7 +23,7 @@ SHARE = "Share of the lung's area in the picture that is outlined as infected, w
 NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 
 _MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-"""What Markdown or HTML, or what makes links of addresses, reads as more than a character."""
+"""Characters that Markdown, HTML, or whatever makes links of addresses reads as more than themselves."""
 
 STRANGE = """<div class='problem' role='alert'><b>This does not look like a frontal chest X-ray.</b> To the UNet it is
 {:.1f} times as far from the X-rays that it was tried on as the farthest that it accepts; a photograph, another part of

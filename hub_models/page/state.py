@@ -1,4 +1,4 @@
-"""What all tabs of the page share: the models, whose turn it is at them, and what was outlined for visitors."""
+"""The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
 import secrets
 from collections import OrderedDict

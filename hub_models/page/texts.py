@@ -1,4 +1,4 @@
-"""What the page says around its results: titles, and what each of its parts is for."""
+"""The words around the results of the page: titles, and what each part of it is for."""
 
 from hub_models.checkpoints.roles import ROLES, of_family
 
@@ -15,7 +15,7 @@ HEAT = """Brighter places speak more for the class that the classifier prefers (
 map is coarse, and shows where a network found something, not what."""
 BATCH = """Many X-rays at once: files, or zip archives of them. One that cannot be read is named, and the rest goes on.
 The archive at the end holds the table, the outlines and the masks."""
-FIGURES = """What the checkpoints in use scored on the test images that their cards name, with 95 % intervals over
+FIGURES = """Scores of the checkpoints in use on the test images that their cards name, with 95 % intervals over
 patients in brackets. Nothing is measured here. Each card tells how; *Models* shows them."""
 CONTROLS = """**How much of a score needs the lungs?** The classes of public collections come from different hospitals,
 and a network can name the hospital. A classifier that looks at the lungs falls to chance when they are hidden."""

@@ -14,7 +14,7 @@ from hub_models.reports.overlay import encode_png
 from hub_models.xray.images import ImageRefused, Xray, read_xray
 
 NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
-"""What is said of every path that is not admitted, whatever is there."""
+"""The sentence for every path that is not admitted, whatever is there."""
 CHOOSE_FIRST = "Drop a chest X-ray first, or choose one of the examples."
 
 

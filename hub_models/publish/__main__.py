@@ -14,6 +14,7 @@ from huggingface_hub import CommitInfo
 
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.checkpoints.roles import ROLES
+from hub_models.engines.quiet import no_telemetry
 from hub_models.publish.check import UnfitError
 from hub_models.publish.upload import PublishError, describe, prepare, publish
 
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> list[CommitInfo]:
     Raises:
         SystemExit: With one sentence (exit code 1) when something could not be published.
     """
+    no_telemetry()
     parser = argparse.ArgumentParser(
         prog="python -m hub_models.publish",
         description=__doc__,

@@ -15,13 +15,13 @@ SPECK = 0.002
 
 @dataclass(frozen=True)
 class Masks:
-    """What the UNet outlines on one X-ray.
+    """The outlines of the UNet on one X-ray.
 
     Attributes:
         lungs: bool (H, W), of the image's own size.
         infection: bool (H, W).
-        strangeness: distance of the picture from the X-rays that the UNet knows, as a share of the largest that it
-            accepts (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
+        strangeness: how unlike a frontal chest X-ray the picture is, refused from 1 up
+            (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
     """
 
     lungs: np.ndarray
@@ -61,7 +61,7 @@ def clean_lungs(mask: np.ndarray) -> np.ndarray:
 
 
 def _without_holes(mask: np.ndarray) -> np.ndarray:
-    """What scipy.ndimage.binary_fill_holes gives, several times sooner: filled is what the border does not reach."""
+    """Fill holes as scipy.ndimage.binary_fill_holes does, several times sooner: all that the border does not reach."""
     parts, count = ndimage.label(~mask)
     outside = np.zeros(count + 1, bool)
     for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):

@@ -12,6 +12,7 @@ import argparse
 import datasets
 import pandas as pd
 
+from hub_models.engines.quiet import no_telemetry
 from train.data.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides
 from train.data.dataset import load
 from train.data.push import push
@@ -21,6 +22,7 @@ from train.script.arguments import run
 
 def main(argv: list[str] | None = None) -> pd.DataFrame:
     """Print a data set's counts and audit; write, save or push it if the arguments say so. Returns the counts."""
+    no_telemetry()
     parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")

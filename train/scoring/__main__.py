@@ -14,6 +14,7 @@ from hub_models.benchmark.inputs import with_exports
 from hub_models.benchmark.networks import open_engines
 from hub_models.benchmark.quality import Measured, Quality, files_digest
 from hub_models.engines.engine import Engine
+from hub_models.engines.quiet import no_telemetry
 from hub_models.export.float32 import Model
 from hub_models.pipeline import XrayPipeline
 from train.scoring import quality
@@ -22,6 +23,7 @@ from train.script.arguments import run
 
 def main(argv: list[str] | None = None) -> Quality:
     """Measure every model that has networks of its own, and write the figures; returns them."""
+    no_telemetry()
     parser = argparse.ArgumentParser(
         prog="python -m train.scoring", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

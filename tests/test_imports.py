@@ -17,7 +17,7 @@ BENEATH = {
     "hub_models.xray": "",
     "hub_models.checkpoints": "",
     "hub_models.engines": "checkpoints",
-    "hub_models.cards": "checkpoints",
+    "hub_models.cards": "engines checkpoints",
     "hub_models.models": "engines xray checkpoints",
     "hub_models.pipeline": "models engines xray checkpoints",
     "hub_models.reports": "xray checkpoints",

@@ -56,7 +56,7 @@ class Lung:
 
 @dataclass(frozen=True)
 class Patient:
-    """The anatomy that differs between seeds; a point z = x + iy of the patient's plane is drawn at origin + turn * z."""
+    """The anatomy that differs between seeds; a point z = x + iy of the patient is drawn at origin + turn * z."""
 
     origin: complex
     turn: complex

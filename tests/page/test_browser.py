@@ -99,13 +99,24 @@ def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
     assert_no_sideways_scrolling(page)
 
 
-def test_a_dicom_or_tiff_file_is_opened_and_analysed(page, xray, tmp_path):
-    Image.open(xray).save(tmp_path / "chest.tif")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Open a DICOM or TIFF file").click()
-    chooser.value.set_files(tmp_path / "chest.tif")
+@pytest.mark.parametrize("way", ["button", "field"])
+def test_a_file_that_browsers_do_not_show_is_analysed_once_whichever_way_it_comes(page, xray, tmp_path, way):
+    Image.open(xray).save(tmp_path / "IM000001", "TIFF")  # as files from a CD are named
+    if way == "button":
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Choose any file").click()
+        chooser.value.set_files(tmp_path / "IM000001")
+    else:
+        page.locator("#xray input[type=file]").set_input_files(tmp_path / "IM000001")
+    expect(page.locator("#resnet")).to_contain_text("75%")
     expect(page.locator("#xray img")).to_be_visible()
+    expect(page.locator("#overlay img")).to_be_visible()
     expect(page.locator("#shares")).to_contain_text("12.3 %patient's right lung")
+    page.wait_for_timeout(1_000)
+    requested = []
+    page.on("request", lambda request: requested.append(request.url))
+    page.wait_for_timeout(3_000)
+    assert requested == []  # it is not asked about again and again
 
 
 def test_the_models_are_named_with_their_cards(page):
@@ -196,10 +207,12 @@ def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipel
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
     page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")
-    expect(page.get_by_test_id("toast-body")).to_contain_text("is not an image that can be read")
+    expect(page.locator("#refusal")).to_contain_text("is not an image that can be read")
+    expect(page.get_by_text("Error", exact=True)).to_have_count(0)  # one sentence, where the picture would stand
     expect(page.locator("#xray img")).not_to_be_visible()  # no sign of a broken picture
     page.get_by_role("button", name="healthy.png").or_(page.locator(".gallery-item")).first.click()
     expect(page.locator("#shares")).to_contain_text("12.3 %")
+    expect(page.locator("#refusal")).not_to_be_visible()
     expect(page.locator("#xray img")).to_be_visible()
 
 

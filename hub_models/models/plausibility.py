@@ -80,7 +80,7 @@ class Plausibility:
                 raise ValueError("it holds values that are not finite")
             return cls(mean, whitening, tensors["threshold"].item(), *scales)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} does not tell how X-rays look to this UNet: {error}.") from error
+            raise ValueError(f"{path} does not hold the features of this UNet's X-rays: {error}.") from error
 
     def save(self, folder: str | Path) -> None:
         """Write it into a UNet's folder."""

@@ -30,4 +30,17 @@ def on_gpu(event: Callable) -> Callable:
 
 def clear_on(triggers: Sequence[Callable], outputs: Sequence[Component]) -> None:
     """Empty the answers to an earlier question when another is asked; the browser does so by itself."""
-    gr.on(list(triggers), None, None, list(outputs), js=f"() => Array({len(outputs)}).fill(null)")
+    nothing = ", ".join(_nothing(component) for component in outputs)
+    gr.on(list(triggers), None, None, list(outputs), js=f"() => [{nothing}]")
+
+
+def _nothing(component: Component) -> str:
+    """Return the value of an empty component as its part in the browser takes it, in JavaScript."""
+    match component:
+        case gr.Label():
+            return "{}"
+        case gr.Dataframe():
+            return "{headers: [], data: [], metadata: null}"
+        case gr.Markdown() | gr.HTML():
+            return '""'
+    return "null"

@@ -49,7 +49,7 @@ import socket
 import sys
 
 import app
-import gradio as gr
+from hub_models.page import server
 
 
 def analyse(demo):
@@ -64,7 +64,7 @@ def analyse(demo):
 
 with socket.create_server(("127.0.0.1", 0)) as free:
     os.environ["GRADIO_SERVER_PORT"] = str(free.getsockname()[1])
-gr.Blocks.block_thread = analyse  # the last thing that main does
+server.wait = analyse  # the last thing that main does
 sys.argv = ["app.py"]
 app.main()
 '''

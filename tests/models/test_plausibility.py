@@ -146,7 +146,7 @@ WHOLE = {"mean": np.zeros(3), "whitening": np.eye(3), "threshold": np.ones(1)}
 )
 def test_a_damaged_file_is_refused(damage, tmp_path):
     save_file({name: array.astype(np.float32) for name, array in (WHOLE | damage).items()}, tmp_path / FILE)
-    with pytest.raises(ValueError, match="does not tell how X-rays look to this UNet"):
+    with pytest.raises(ValueError, match="does not hold the features of this UNet"):
         Plausibility.load(tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_a_torn_file_is_refused(tmp_path):
     Plausibility(*(array.astype(np.float32) for array in WHOLE.values())).save(tmp_path)
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[:-7])
-    with pytest.raises(ValueError, match="does not tell how X-rays look to this UNet"):
+    with pytest.raises(ValueError, match="does not hold the features of this UNet"):
         Plausibility.load(tmp_path)
 
 

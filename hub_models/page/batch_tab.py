@@ -11,7 +11,7 @@ from hub_models.batch.archives import find
 from hub_models.batch.outputs import CSV_FILE, table_csv, write_zip
 from hub_models.batch.run import run
 from hub_models.page import limits, texts
-from hub_models.page.events import MANY, PRIVATE, clear_on, on_gpu
+from hub_models.page.events import MANY, PRIVATE, on_gpu
 from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import admit, refusal
@@ -32,7 +32,6 @@ class BatchTab(Tab):
         self.table = gr.Dataframe(label="Results", elem_id="batch-table", **look)
         self.kept = gr.File(label="Table and archive", file_count="multiple", height=110, elem_id="batch-kept")
         show = {**PRIVATE, "api_name": "show_batch", "show_progress": "full"}  # "batch" is for scripts
-        clear_on([self.ask.click], [self.table, self.kept])
         gr.on([self.ask.click], on_gpu(self.batch), self.files, [self.table, self.kept], **show, **MANY)
 
     def batch(self, files: list[str] | None, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008

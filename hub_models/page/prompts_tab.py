@@ -40,7 +40,7 @@ class PromptsTab(Tab):
         self.similarity = gr.Dataframe(label="Similarity", elem_id="similarity", **look)
         found = [*self.classes.values(), self.notes, self.similarity]
         inputs = [visit.xray, self.prompts, visit.key]
-        clear_on([visit.xray.change, self.ask.click], found)
+        clear_on([visit.xray.change], found)
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.notes}
         gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, found, **ask)
 

@@ -25,7 +25,7 @@ def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
 
 
 def refusal(*words: str) -> str:
-    """What the command says, in one sentence, before it exits with code 1."""
+    """The sentence that the command says before it exits with code 1."""
     with pytest.raises(SystemExit) as error:
         space.main(["deploy", "--space_id", *words])
     message = str(error.value.code)

@@ -110,8 +110,7 @@ class AnalyseTab(Tab):
         again = {**PRIVATE, **DRAWING, "trigger_mode": "always_last"}
         gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
         found = [*self.heat.values(), *self.heat_sentences.values()]
-        clear_on([xray.change], found)
-        clear_on([xray.change], [self.report])
+        clear_on([xray.change], [*found, self.report])
         ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
         gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **ask)
         gr.on([self.ask_report.click], on_gpu(self.keep), [xray, key], self.report, **PRIVATE, **MODELS)

@@ -71,7 +71,7 @@ app.main()
 
 
 def watched(tmp_path: Path, xray: Path, *words: str, **variables: str) -> tuple[str, list[str], list[str]]:
-    """What a Python program prints, the hosts that it asked, and the files that it left in its empty home folder."""
+    """The output of a Python program, the hosts that it asked, and the files that it left in its empty home folder."""
     site, home, hosts = tmp_path / "site", tmp_path / "home", tmp_path / "hosts"
     for folder in (site, home):
         folder.mkdir()

@@ -38,7 +38,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refusal(*arguments: str | Path) -> str:
-    """What the command says, in one sentence, before it exits with code 1."""
+    """The sentence that the command says before it exits with code 1."""
     with pytest.raises(SystemExit) as error:
         export.main(list(map(str, arguments)))
     message = error.value.code

@@ -1,4 +1,4 @@
-"""What is suggested for pictures that lie wrong, and that nothing is for those that do not."""
+"""Suggestions for pictures that lie wrong, and none for those that do not."""
 
 import numpy as np
 import pytest

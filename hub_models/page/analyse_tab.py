@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from hub_models.page import texts
-from hub_models.page.events import DRAWING, MODELS, PRIVATE, clear_on, on_gpu
+from hub_models.page.events import DRAWING, MODELS, PRIVATE, on_gpu
 from hub_models.page.memory import Outlined
 from hub_models.page.results import (
     bullets,
@@ -52,7 +52,6 @@ class AnalyseTab(Tab):
         self._lay_out_classes()
         self._lay_out_heat()
         self._lay_out_files()
-        self._connect()
 
     def _lay_out_outlines(self) -> None:
         self.refusal = gr.HTML(elem_id="refusal", padding=False, visible=False)
@@ -97,7 +96,13 @@ class AnalyseTab(Tab):
             self.ask_report = gr.Button("Write a report")
             self.report = gr.File(label="Report (PDF, JSON) and overlay", elem_id="report", **many)
 
-    def _connect(self) -> None:
+    @property
+    def answers(self) -> list[Component]:
+        """The heat maps with their sentences, and the report."""
+        return [*self.heat.values(), *self.heat_sentences.values(), self.report]
+
+    def connect(self) -> None:
+        """Connect what an X-ray fills by itself, the controls of its outlines, and the buttons."""
         xray, key = self.visit.xray, self.visit.key
         how = [self.drawn, self.style, self.opacity]
         filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, key, self.anyway]
@@ -110,7 +115,6 @@ class AnalyseTab(Tab):
         again = {**PRIVATE, **DRAWING, "trigger_mode": "always_last"}
         gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
         found = [*self.heat.values(), *self.heat_sentences.values()]
-        clear_on([xray.change], [*found, self.report])
         ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
         gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **ask)
         gr.on([self.ask_report.click], on_gpu(self.keep), [xray, key], self.report, **PRIVATE, **MODELS)

@@ -12,7 +12,7 @@ from hub_models.page.analyse_tab import AnalyseTab
 from hub_models.page.batch_tab import BatchTab
 from hub_models.page.compare_tab import CompareTab
 from hub_models.page.endpoints import Endpoints
-from hub_models.page.events import EXCHANGES, PRIVATE
+from hub_models.page.events import EXCHANGES, PRIVATE, clear_on
 from hub_models.page.exchange import Exchange
 from hub_models.page.models_tab import ModelsTab
 from hub_models.page.prompts_tab import PromptsTab
@@ -68,7 +68,11 @@ class Layout:
         self.endpoints = Endpoints(state, self.visit.xray, analyse.overlay, batch)
 
     def connect(self, demo: gr.Blocks) -> None:
-        """Connect what happens when the page is opened, a tab is, or a checkpoint changes."""
+        """Connect what happens when an X-ray is chosen, the page is opened, a tab is, or a checkpoint changes."""
+        # The browser takes the events of one change in turn: this one first, or it would empty newer answers.
+        clear_on([self.visit.xray.change], [part for tab in self.tabs.values() for part in tab.answers])
+        for tab in self.tabs.values():
+            tab.connect()
         model_parts = [self.stand_ins.problems, self.stand_ins.retry]
         model_parts += [part for tab in self.tabs.values() for part in tab.model_components]
         gr.on([demo.load], self.tell, None, model_parts, **PRIVATE)
@@ -77,12 +81,12 @@ class Layout:
             inputs = [chooser.role, chooser.checkpoint]
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
-        opened = gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
-        opened.then(None, None, None, js="() => {xrayPage.opened = true}")
+        gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
         names = json.dumps([f"Example: {name}" for name in EXAMPLES])
         demo.load(None, None, None, js=f"() => {{xrayPage.name({names}); xrayPage.take()}}")
         for name, tab in self.tabs.items():
-            tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}')")
+            first = json.dumps(name == TABS[0].name)
+            tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}', {first})")
 
     def tell(self, role: str | None = None) -> dict[Component, Any]:
         """Say which models are in use; a visitor's own sentences stay unless the zero-shot CLIP was exchanged.

@@ -8,7 +8,7 @@ from gradio.components import Component
 
 from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.page import texts
-from hub_models.page.events import MODELS, PRIVATE, clear_on, on_gpu
+from hub_models.page.events import MODELS, PRIVATE, on_gpu
 from hub_models.page.limits import prompts_problem
 from hub_models.page.results import bullets
 from hub_models.page.state import FileData, PageState
@@ -38,11 +38,17 @@ class PromptsTab(Tab):
         gr.Markdown(texts.SIMILARITY)
         look = {"wrap": True, "buttons": ["copy"], "column_widths": [110, 260, 120, 120]}
         self.similarity = gr.Dataframe(label="Similarity", elem_id="similarity", **look)
-        found = [*self.classes.values(), self.notes, self.similarity]
-        inputs = [visit.xray, self.prompts, visit.key]
-        clear_on([visit.xray.change], found)
+
+    @property
+    def answers(self) -> list[Component]:
+        """Everything that `compare_prompts` fills."""
+        return [*self.classes.values(), self.notes, self.similarity]
+
+    def connect(self) -> None:
+        """Connect the button."""
+        inputs = [self.visit.xray, self.prompts, self.visit.key]
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.notes}
-        gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, found, **ask)
+        gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, self.answers, **ask)
 
     @property
     def model_components(self) -> list[Component]:

@@ -26,7 +26,7 @@ class Visit:
 
 
 class Tab:
-    """A tab: it lays out its components when it is made, and connects its events.
+    """A tab: it lays out its components when it is made; `connect` then connects the events about the X-ray.
 
     Attributes:
         name: in the page's address, as in /?tab=batch.
@@ -38,6 +38,14 @@ class Tab:
 
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         self.state, self.visit, self.opened = state, visit, opened
+
+    @property
+    def answers(self) -> list[Component]:
+        """The answers to questions about the X-ray that only a button asks; another X-ray empties them."""
+        return []
+
+    def connect(self) -> None:
+        """Connect the events about the X-ray. The page empties `answers` in an event that is connected before."""
 
     @property
     def model_components(self) -> list[Component]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
+from hub_models.page.uploads import CHOOSE_FIRST, refusal
 from hub_models.reports.overlay import SHOWN_SIDE
 from hub_models.xray.phantom import draw_phantom
 
@@ -35,7 +36,19 @@ class XrayField:
             files = [Path(folder, f"{name}.png") for name in EXAMPLES]
             for file, (seed, opacities) in zip(files, EXAMPLES.values(), strict=True):
                 Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(file)
-            gr.Examples(list(map(str, files)), self.image, label=f"Drawn examples: {', '.join(EXAMPLES)}")
+            label = f"Drawn examples: {', '.join(EXAMPLES)}"
+            examples = gr.Dataset(
+                components=[self.image], samples=[[str(file)] for file in files], label=label, type="index"
+            )
+            self.examples = [sample["path"] for (sample,) in examples.samples]
+        # gr.Examples would skip the queue, and the page has no address for that.
+        gr.on([examples.click], self.choose_example, examples, self.image, **PRIVATE)
+
+    def choose_example(self, number: int) -> str:
+        """Return the path of the example that was clicked, counted from 0."""
+        if number not in range(len(self.examples)):
+            raise refusal(CHOOSE_FIRST)
+        return self.examples[number]
 
     def open_file(self, file: str) -> str:
         """Make a picture that browsers show of any file; what is asked about it is answered from the file itself."""

@@ -204,6 +204,17 @@ def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipel
     expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is not a "class: sentence"')
 
 
+def test_sentences_that_are_compared_before_the_outlines_are_there_keep_their_answers(page, xray):
+    page.locator("#xray input[type=file]").set_input_files(xray)
+    open_tab(page, "Zero-shot vs fine-tuned")
+    page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing to see\n")
+    page.get_by_role("button", name="Compare the X-ray with these sentences").click()
+    expect(page.locator("#similarity")).to_contain_text("nothing to see")
+    page.wait_for_timeout(500)
+    expect(page.locator("#asked-resnet")).to_contain_text("75%")
+    expect(page.locator("#similarity")).to_contain_text("nothing to see")
+
+
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
     page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")

@@ -173,7 +173,6 @@ def test_sentences_that_are_typed_are_text(page, xray):
     open_tab(page, "prompts")
     page.locator("#xray input[type=file]").set_input_files(xray)
     expect(page.locator("#xray img")).to_be_visible()
-    page.wait_for_timeout(3_000)  # the answer to the X-ray itself comes first
     sentence = "![p](https://evil.invalid/prompt.png) <b>x</b> \u202egnp"
     page.locator("#prompts textarea").fill(f"{PICTURE.format('class')}: {sentence}\nWell: a well chest")
     page.get_by_role("button", name="Compare the X-ray with these sentences").click()

@@ -55,6 +55,11 @@ def test_ways_around_the_queue_are_closed(url, address):
     assert httpx.post(f"{url}gradio_api/{address}", json={"data": [None]}).status_code == 404
 
 
+def test_every_event_of_the_page_waits_in_the_queue_since_the_other_way_is_closed(url):
+    events = httpx.get(f"{url}config").json()["dependencies"]
+    assert [event["id"] for event in events if event["backend_fn"] and event["queue"] is False] == []
+
+
 @pytest.mark.parametrize("address", ["", "config", "theme.css", "gradio_api/info", "gradio_api/openapi.json"])
 def test_what_a_browser_and_a_program_need_is_open(url, address):
     assert httpx.get(url + address).status_code == 200

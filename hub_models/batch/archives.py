@@ -1,5 +1,6 @@
 """The X-rays in files, folders and zip archives, each of which is read when its turn comes."""
 
+import io
 import os
 import struct
 import zlib
@@ -15,6 +16,7 @@ from hub_models.xray.images import ImageRefused
 MAX_FILE_BYTES = 200_000_000  # packed or not; 50 megapixels of 16 bits take 100 MB
 MAX_ARCHIVE_FILES = 2_000
 MAX_ARCHIVE_BYTES = 4_000_000_000  # once it is unpacked
+MAX_CONTENTS_BYTES = 4_000_000  # of an archive's list of its files, which the standard library reads as a whole
 
 _BROKEN = (BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError)
 
@@ -85,11 +87,11 @@ def _check_size(size: int) -> None:
 
 def _unzip(name: str, path: Path) -> Iterator[Item]:
     try:
-        archive = ZipFile(path)
+        archive = _open_zip(path)
     except _BROKEN as error:
         yield Item(name, problem=f"The archive is damaged or no zip ({error}); pack it again.")
         return
-    with archive:
+    with archive, archive.fp:
         members = {member: member.filename.replace("\\", "/") for member in archive.infolist() if not member.is_dir()}
         members = {member: inner for member, inner in members.items() if not _hidden(PurePosixPath(inner).parts)}
         if problem := _problem(members):
@@ -97,6 +99,30 @@ def _unzip(name: str, path: Path) -> Iterator[Item]:
             return
         for member, inner in members.items():
             yield Item(f"{name}/{printable(inner)}", partial(_unpack, archive, member))
+
+
+class _ZipStream(io.BufferedReader):
+    """A zip archive of which, while it is opened, at most `MAX_CONTENTS_BYTES` are read at once."""
+
+    opened = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        if not self.opened and (left if size is None or size < 0 else size) > MAX_CONTENTS_BYTES:
+            raise BadZipFile("its list of files is too long")
+        return super().read(size)
+
+
+def _open_zip(path: Path) -> ZipFile:
+    """Open an archive; closing it leaves its stream, `fp`, open."""
+    stream = _ZipStream(io.FileIO(path))
+    try:
+        archive = ZipFile(stream)
+    except _BROKEN:
+        stream.close()
+        raise
+    stream.opened = True
+    return archive
 
 
 def _problem(members: Sequence[ZipInfo]) -> str | None:

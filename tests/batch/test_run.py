@@ -186,6 +186,18 @@ def test_an_archive_with_too_many_files_is_refused(tmp_path, monkeypatch):
     )
 
 
+def test_an_archive_whose_list_of_files_is_too_long_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as many:
+        for number in range(100):
+            many.writestr(f"{number:0200}.png", b"")
+    (item, *_) = find([("many.zip", archive)])
+    assert item.problem is None
+    monkeypatch.setattr(archives, "MAX_CONTENTS_BYTES", 20_000)
+    (item,) = find([("many.zip", archive)])
+    assert item.problem == "The archive is damaged or no zip (its list of files is too long); pack it again."
+
+
 def test_an_archive_that_would_be_too_big_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MAX_ARCHIVE_BYTES", 1_000_000_000)
     monkeypatch.setattr(archives, "MAX_FILE_BYTES", 10)

@@ -132,6 +132,11 @@ class XrayPipeline:
         """Role -> the engine that runs its networks, in words."""
         return {role: str(engine) for role, engine in self.engines.items()}
 
+    def release_memory(self) -> None:
+        """Give back the memory that networks keep for calls as large as the largest so far; none may run meanwhile."""
+        for engine in self.engines.values():
+            engine.release_memory()
+
     def segment(self, images: Sequence[np.ndarray]) -> list[Outlines]:
         """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares."""
         with cores_for([self.segmenter.engine]):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
 
 READ_AHEAD_ITEMS = 2  # images read while the models run on others; finished results that wait to be taken
 MAX_GROUP_IMAGES, MAX_GROUP_PIXELS = 4, 8e6  # limits of what goes through the networks in one pass
+SHARED_GROUP_IMAGES = 2  # the first limit where others wait for the same models
 PARALLEL_GROUPS = 2  # groups that the models run on at the same time, where nobody else uses them
 NOBODY_ELSE = nullcontext()
 _END = object()
@@ -64,12 +65,13 @@ def run(
         pipeline: the models.
         paths: files, folders and zip archives.
         prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
-        turn: held while the models run, for `MAX_GROUP_IMAGES` images at most, where others use them, too.
+        turn: held while the models run, for `SHARED_GROUP_IMAGES` images at most, where others use them, too.
 
     Raises:
         ValueError: if a class has no prompt.
     """
-    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, find(paths)))), prompts, turn))
+    most = MAX_GROUP_IMAGES if turn is NOBODY_ELSE else SHARED_GROUP_IMAGES
+    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, find(paths))), most), prompts, turn))
 
 
 def _answer(
@@ -107,12 +109,12 @@ def map_parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: 
                 call.cancel()
 
 
-def groups(files: Iterable["Result | Opened"]) -> Iterator[list["Result | Opened"]]:
-    """Yield lists of at most `MAX_GROUP_IMAGES` files, and `MAX_GROUP_PIXELS` pixels where there are several images."""
+def groups(files: Iterable["Result | Opened"], most: int = MAX_GROUP_IMAGES) -> Iterator[list["Result | Opened"]]:
+    """Yield lists of at most `most` files, and `MAX_GROUP_PIXELS` pixels where there are several images."""
     group, pixels = [], 0
     for file in files:
         size = file.image.size if isinstance(file, Opened) else 0
-        if group and (len(group) == MAX_GROUP_IMAGES or pixels + size > MAX_GROUP_PIXELS):
+        if group and (len(group) == most or pixels + size > MAX_GROUP_PIXELS):
             yield group
             group, pixels = [], 0
         group.append(file)

@@ -6,10 +6,11 @@ XRAY_PRECISION chooses the precision of its files (`float32` or `int8`). A file 
 
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -27,8 +28,15 @@ SOURCE, MEASURED = "source_sha256", "measured"
 
 _SOURCE_IN_FILE = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # name and value as an ONNX file holds them
 
-Network = Callable[..., tuple[torch.Tensor, ...]]
-"""Tensors in, tensors on the CPU out, as `hub_models.models.networks` describes them."""
+
+class Network(Protocol):
+    """A network as a function: tensors in, tensors on the CPU out, as `hub_models.models.networks` describes them."""
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Run the network."""
+
+    def release_memory(self) -> None:
+        """Give back what calls needed."""
 
 
 @dataclass(eq=False)
@@ -54,6 +62,11 @@ class Engine:
         device = device_of(module)
         with torch.inference_mode():
             return tuple(output.cpu() for output in module(*(tensor.to(device) for tensor in inputs)))
+
+    def release_memory(self) -> None:
+        """Give back what the networks keep for calls as large as the largest so far; no call may run meanwhile."""
+        for network in self.networks.values():
+            network.release_memory()
 
     def __str__(self) -> str:
         """Engine and precision in words."""

@@ -52,6 +52,9 @@ class OnnxRuntimeNetwork:
         arrays = (tensor.numpy() for tensor in inputs)
         return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
 
+    def release_memory(self) -> None:
+        """Keep the memory for the next call: ONNX Runtime gives none back while a session is open."""
+
 
 class OpenVinoNetwork:
     """An ONNX file in OpenVINO; calls may overlap."""
@@ -71,6 +74,10 @@ class OpenVinoNetwork:
         request = self.compiled.create_infer_request()
         request.infer(arrays)
         return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+
+    def release_memory(self) -> None:
+        """Give back the memory that the largest call so far needed; no call may run meanwhile."""
+        self.compiled.release_memory()
 
 
 RUNTIMES = {"onnxruntime": OnnxRuntimeNetwork, "openvino": OpenVinoNetwork}

@@ -58,6 +58,7 @@ class BatchTab(Tab):
                 yield shown_table(rows), gr.skip()
             table.write_bytes(table_csv(rows))
             yield shown_table(rows), [str(table), str(archive)]
+        self.state.release_memory()
 
     batch._mcp_type = "none"  # gradio hands no list of files to a tool
 

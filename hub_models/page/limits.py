@@ -12,6 +12,7 @@ WAITING_EVENTS_OF_ONE = 128  # of one address, behind which a whole clinic may b
 WAITING_BATCHES = 16
 WAITING_BATCHES_OF_ONE = 4
 SESSIONS = 1000  # whose choices gradio remembers
+SESSIONS_WITH_MESSAGES = 2000  # more than may wait, so that answers stay until they are fetched
 BATCH_FILES = 200  # uploaded for one batch; an archive counts once
 BATCH_IMAGES = 500  # in one batch, what the archives hold counted
 CLASSES = 20

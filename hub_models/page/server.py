@@ -161,6 +161,8 @@ def serve(folder: PageFolder, listen: tuple[str, int], mcp: bool, exchange: Exch
     def forget(age_seconds: float) -> None:
         demo.layout.state.memory.forget(age_seconds)
         forget_sessions(demo, age_seconds)
+        if models.done():
+            demo.layout.state.release_memory()
 
     keep_swept(folder, forget, ended)
     try:

@@ -1,6 +1,9 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
+import ctypes
+import gc
 import secrets
+import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -93,6 +96,14 @@ class PageState:
             (found,) = self.pipeline.segment([read.image])
         source = Source.of(path.name, path.read_bytes(), read.notes)
         return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
+
+    def release_memory(self) -> None:
+        """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
+        with self.turns.single:
+            self.pipeline.release_memory()
+        gc.collect()
+        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
+            trim(0)  # glibc keeps freed memory for each thread that ever asked for some
 
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None

@@ -16,7 +16,7 @@ from gradio import queueing
 from gradio.data_classes import PredictBodyInternal
 from gradio.exceptions import InvalidPathError
 from gradio.server_messages import ProcessCompletedMessage
-from gradio.utils import error_payload
+from gradio.utils import LRUCache, error_payload
 from pydantic import ValidationError
 
 from hub_models.page import limits
@@ -66,6 +66,7 @@ class VisitorQueue(queueing.Queue):
 
     def __init__(self, **options) -> None:
         super().__init__(**options)
+        self.pending_messages_per_session = Sessions(self, limits.SESSIONS_WITH_MESSAGES)
         self._served: Counter[str] = Counter()
         self._clock = itertools.count(1)
 
@@ -76,6 +77,8 @@ class VisitorQueue(queueing.Queue):
             return False, "There is no such event on this page.", "error"
         if problem := self._problem(fn.concurrency_id, address_of(request)) or _file_problem(body.data):
             logger.info("The page refused %s: %s", _name(fn), problem)
+            if "/call/" in request.url.path:  # scripts read the sentence of the answer itself
+                return False, problem, "queue_full"
             return await self._refuse(body, queueing.Event(body.session_hash, fn, request, username), problem)
         return await super().push(body, request, username)
 
@@ -92,6 +95,17 @@ class VisitorQueue(queueing.Queue):
             if len(self._served) > limits.SESSIONS:
                 del self._served[min(self._served, key=self._served.get)]
         return chosen
+
+    def send_message(self, event: queueing.Event, event_message: Any) -> None:
+        """Put a message where the visitor's browser fetches it; nobody waits for one of a session that is gone."""
+        if event.session_hash in self.pending_messages_per_session:
+            super().send_message(event, event_message)
+
+    def busy_sessions(self) -> set[str]:
+        """Return the sessions of events that wait or run."""
+        waiting = [event for queue in self.event_queue_per_concurrency_id.values() for event in queue.queue]
+        running = [event for job in self.active_jobs if job for event in job]
+        return {event.session_hash for event in (*waiting, *running)}
 
     def compute_analytics_summary(self, records: Any) -> dict[str, Any]:
         """Return the summary for gradio's monitoring, which is off: making it costs more than a refused request."""
@@ -119,6 +133,28 @@ class VisitorQueue(queueing.Queue):
         output = error_payload(refusal(problem), show_error=True)
         self.send_message(event, ProcessCompletedMessage(output=output, title="Error", success=False))
         return True, event._id, "success"
+
+
+class Sessions(LRUCache):
+    """Session -> messages for it. When there are too many, a session that waits for nothing goes first.
+
+    Gradio's own drops the oldest, and the queue breaks if that one still waits. Every call of an endpoint has a session
+    of its own, so that some thousands of refused calls would be enough.
+    """
+
+    def __init__(self, queue: VisitorQueue, max_size: int) -> None:
+        super().__init__(max_size)
+        self._queue = queue
+
+    def __setitem__(self, session: str, messages: asyncio.Queue) -> None:
+        """Add a session, and drop another where there are too many."""
+        if session not in self and len(self) >= self.max_size:
+            undelivered, busy = self._queue.pending_event_ids_session, self._queue.busy_sessions()
+            idle = (known for known in self if known not in busy)
+            dropped = next((known for known in self if not undelivered.get(known)), next(idle, next(iter(self))))
+            del self[dropped]
+            undelivered.pop(dropped, None)
+        super().__setitem__(session, messages)
 
 
 def address_of(request: Any) -> str:

@@ -48,6 +48,18 @@ def test_a_batch_waits_for_no_more_singles_than_the_patience():
     assert order.index(0) == 2
 
 
+def test_a_batch_waits_until_no_single_x_ray_follows_another():
+    turns = Turns(quiet_seconds=0.3)
+    with turns.single:
+        pass
+    before = time.monotonic()
+    with turns.batch:
+        assert time.monotonic() - before >= 0.29
+    before = time.monotonic()
+    with turns.batch:
+        assert time.monotonic() - before < 0.2
+
+
 def test_the_models_are_given_back_when_a_caller_fails():
     turns = Turns()
     for turn in (turns.single, turns.batch):

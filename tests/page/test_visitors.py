@@ -1,5 +1,6 @@
 """Whose request may wait, whose is next, and what is logged of one that fails."""
 
+import asyncio
 import errno
 import json
 import logging
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+from gradio.server_messages import EstimationMessage
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -49,7 +51,10 @@ def test_an_address_is_the_peers_and_on_a_space_the_one_that_its_proxy_adds(monk
 
 
 def waiting(queue: visitors.VisitorQueue, concurrency_id: str, *addresses: str) -> None:
-    events = [SimpleNamespace(request=request_from(address), fn=None, number=n) for n, address in enumerate(addresses)]
+    events = [
+        SimpleNamespace(request=request_from(address), fn=None, number=n, session_hash=address)
+        for n, address in enumerate(addresses)
+    ]
     queue.event_queue_per_concurrency_id[concurrency_id] = SimpleNamespace(
         queue=events, concurrency_limit=None, current_concurrency=0
     )
@@ -95,10 +100,25 @@ def test_a_refused_request_is_told_so_to_every_kind_of_client(pipeline, xray, mo
     with serve(pipeline) as url:
         with pytest.raises(AppError, match="currently busy"):
             Client(url, verbose=False).predict(handle_file(xray), api_name="/segment")
-        call = httpx.post(f"{url}gradio_api/call/segment", json={"data": [None]}).json()["event_id"]
-        told = httpx.get(f"{url}gradio_api/call/segment/{call}").text
-    assert "event: error" in told
-    assert "currently busy: 0 requests are waiting" in told
+        call = httpx.post(f"{url}gradio_api/call/segment", json={"data": [None]})
+    assert call.status_code == 503
+    assert call.json()["detail"].startswith("The page is currently busy: 0 requests are waiting")
+
+
+def test_thousands_of_refused_calls_take_nothing_from_one_that_waits(pipeline, monkeypatch):
+    monkeypatch.setattr(limits, "SESSIONS_WITH_MESSAGES", 3)
+    queue = app.build_demo(ready(pipeline))._queue
+    sessions, undelivered = queue.pending_messages_per_session, queue.pending_event_ids_session
+    waiting(queue, "models", "patient")
+    (patient,) = queue.busy_sessions()
+    undelivered |= {patient: {"a"}, "unfetched": {"b"}, "delivered": set(), "delivered too": set()}
+    for session in (patient, "unfetched", "delivered", "delivered too", "c", "d"):
+        sessions[session] = asyncio.Queue()
+    assert list(sessions) == [patient, "unfetched", "d"]  # "c" has nothing to fetch either
+    undelivered |= {"d": {"d"}}
+    sessions["e"] = asyncio.Queue()
+    assert list(sessions) == [patient, "d", "e"]
+    queue.send_message(SimpleNamespace(session_hash="unfetched", alive=True, _id="b"), EstimationMessage(queue_size=1))
 
 
 def test_sixty_five_batches_of_one_visitor_leave_the_page_to_the_others(pipeline, xray):

@@ -15,7 +15,8 @@ from hub_models.models.calibration import Calibration
 from hub_models.models.features import Encoder, SharedFeatures
 from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.labels import Prompts
-from hub_models.models.views import View, apply_view, classifier_pixels
+from hub_models.models.views import View, classifier_pixels, make_view
+from hub_models.xray.geometry import mask_to_square, to_square
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Classifier(ABC):
         """
         vectors = []
         for encoder in self.encoders:
-            views = [apply_view(image, outline, encoder.view) for image, outline in zip(images, lungs, strict=True)]
+            views = [make_view(image, outline, encoder.view) for image, outline in zip(images, lungs, strict=True)]
             vectors.append(encoder.embed(encoder.pixel_values(views)))
         return self.answer(*vectors, prompts=prompts)
 
@@ -179,10 +180,13 @@ class NetworkClassifier(Classifier):
 
     def network_input(self, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
         """Network input, float32 (1, 3, S, S), of one X-ray, float32 (H, W) in 0..1, and its lungs, bool (H, W)."""
-        return self.pixel_values([apply_view(image, lungs, self.view)])
+        return self.pixel_values([make_view(image, lungs, self.view)])
 
     def explain(
         self, image: np.ndarray, lungs: np.ndarray, label: str | None = None, prompts: Prompts | None = None
     ) -> Explanation:
-        """Explain the score of a class on one X-ray, as `hub_models.models.gradcam.explain` does."""
-        return explain(self, image, lungs, label, prompts)
+        """Explain the score of a class on one X-ray of any size, as `hub_models.models.gradcam.explain` does.
+
+        The heat is float32 (SIDE, SIDE): it lies over the X-ray as the model sees it.
+        """
+        return explain(self, to_square(image), mask_to_square(lungs), label, prompts)

@@ -8,6 +8,7 @@ import torch
 from transformers import BaseImageProcessor
 
 from hub_models.models.views import NoLungs, View, apply_view
+from hub_models.xray.geometry import mask_to_square, to_square
 
 
 class Encoder(Protocol):
@@ -27,12 +28,14 @@ class SharedFeatures:
     """Some X-rays with their lungs, and the vectors that encoders have made of them so far.
 
     Attributes:
-        images: N X-rays, float32 (H, W) in 0..1 each.
-        lungs: their outlines, bool (H, W) each.
+        images: N X-rays, float32 (SIDE, SIDE) in 0..1 each, as all models see them.
+        lungs: their outlines, bool (SIDE, SIDE) each.
     """
 
     def __init__(self, images: Sequence[np.ndarray], lungs: Sequence[np.ndarray | None]) -> None:
-        self.images, self.lungs = images, lungs
+        """Take N X-rays, float32 (H, W) in 0..1, and their lungs, bool, each of any size."""
+        self.images = [to_square(image) for image in images]
+        self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
         self._views: dict[View, dict[int, np.ndarray]] = {}
         self._refusals: dict[View, dict[int, str]] = {}
         self._pixels: dict[Hashable, torch.Tensor] = {}

@@ -172,7 +172,7 @@ class AnalyseTab(Tab):
         outlines = {
             self.overlay: serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity)),
             self.shares: shares_html(masks, outlined.involvement),
-            self.masks: self._mask_files(outlined, masks),
+            self.masks: self._mask_files(outlined, masks, image.shape),
             self.visit.key: key,
         }
         yield empty | outlines
@@ -187,11 +187,11 @@ class AnalyseTab(Tab):
         return self._classified({}, []) | nothing | {self.anyway: hidden, self.refusal: hidden}
 
     @staticmethod
-    def _mask_files(outlined: Outlined, masks: Masks) -> list[str] | None:
-        """Write the masks as files to keep; None where there are no lungs."""
+    def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:
+        """Write the masks as files to keep, at a shape (h, w); None where there are no lungs."""
         if not masks.lungs.any():
             return None
-        return list(map(str, write_masks(served_folder(), masks, outlined.involvement, outlined.unet)))
+        return list(map(str, write_masks(served_folder(), masks, shape, outlined.involvement, outlined.unet)))
 
     def redraw(
         self, xray: FileData | None, drawn: list[str], style: Style, opacity: float, key: str | None

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.reports.overlay import encode_png
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."
@@ -50,11 +50,13 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
     }
 
 
-def write_masks(folder: Path, masks: Masks, involvement: Involvement, checkpoint: Checkpoint) -> list[Path]:
-    """Write lungs.png and infection.png (8 bits: 0 outside, 255 inside) and masks.json; returns their paths."""
-    paths = [folder / "lungs.png", folder / "infection.png", folder / "masks.json"]
-    for path, mask in zip(paths, (masks.lungs, masks.infection), strict=False):
-        Image.fromarray(mask.astype(np.uint8) * 255).save(path)
+def write_masks(
+    folder: Path, masks: Masks, shape: tuple[int, int], involvement: Involvement, checkpoint: Checkpoint
+) -> list[Path]:
+    """Write lungs.png and infection.png (8 bits: 0 outside, 255 inside) at a shape (h, w), and masks.json."""
+    paths, drawn = [folder / "lungs.png", folder / "infection.png", folder / "masks.json"], masks.at(shape)
+    for path, mask in zip(paths, (drawn.lungs, drawn.infection), strict=False):
+        path.write_bytes(encode_png(mask.astype(np.uint8) * 255))
     text = json.dumps(describe_masks(masks, involvement, checkpoint))
     paths[-1].write_text(text + "\n", encoding="utf-8")
     return paths

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from hub_models.xray.geometry import INSIDE, mask_to_shape
+
 SMALLEST_PART = 0.1
 """A part of a lung mask smaller than this share of the largest part is taken for a speck and dropped."""
 
@@ -18,15 +20,43 @@ class Masks:
     """The outlines of the UNet on one X-ray.
 
     Attributes:
-        lungs: bool (H, W), of the image's own size.
+        lungs: bool (H, W).
         infection: bool (H, W).
+        smooth: uint8 (2, H, W), how surely a pixel belongs to each of `MASKS`, inside from 128 up, from which `at`
+            draws smooth outlines; None where only the masks are known.
         strangeness: how unlike a frontal chest X-ray the picture is, refused from 1 up
             (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
     """
 
     lungs: np.ndarray
     infection: np.ndarray
+    smooth: np.ndarray | None = None
     strangeness: float | None = None
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, thresholds: dict[str, float]) -> "Masks":
+        """Make masks of a UNet's probabilities, mended.
+
+        Args:
+            probabilities: float32 (2, H, W) in 0..1, of each of `MASKS`.
+            thresholds: the probability from which a pixel belongs to a mask, in 0..1, for each of `MASKS`.
+        """
+        lungs, infection = (channel >= thresholds[name] for channel, name in zip(probabilities, MASKS, strict=True))
+        lungs = clean_lungs(lungs)
+        infection = clean_infection(infection, lungs)
+        bounds = np.float32([thresholds[name] for name in MASKS])[:, None, None]
+        below, above = probabilities / bounds, 1 + (probabilities - bounds) / np.maximum(1 - bounds, 1e-6)
+        smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)
+        inside = np.stack([lungs, infection])
+        smooth = np.where(inside, np.maximum(smooth, INSIDE), np.minimum(smooth, INSIDE - 1))
+        return cls(lungs, infection, smooth)
+
+    def at(self, shape: tuple[int, int]) -> "Masks":
+        """Draw the masks at another size (h, w)."""
+        if shape == self.lungs.shape:
+            return self
+        surely = (self.lungs, self.infection) if self.smooth is None else self.smooth
+        return Masks(*(mask_to_shape(mask, shape) for mask in surely), strangeness=self.strangeness)
 
     @property
     def strange(self) -> bool:

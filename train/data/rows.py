@@ -11,6 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from hub_models.models.labels import HEALTHY
+from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 
@@ -134,8 +135,8 @@ def _unreadable(row: dict) -> str | None:
 
 
 def image_tensor(image: Image.Image, size: int) -> torch.Tensor:
-    """Return an X-ray as float32 (1, size, size) in 0..1, the whole image resized to the square."""
-    grey = torch.from_numpy(read_image(image))[None, None]
+    """Return an X-ray as float32 (1, size, size) in 0..1: the square that models see, resized to a network's size."""
+    grey = torch.from_numpy(to_square(read_image(image)))[None, None]
     return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints.choices import variable
+from hub_models.xray.geometry import SIDE
 from tests.support import tiny_models
 from train.scoring.quality import Quality
 

@@ -114,7 +114,7 @@ def test_json_lines_are_all_that_stdout_gets(xrays, out, capfd):
     assert lines[1]["notes"] == [table(out)[1]["note"]]
     for line in (lines[0], lines[2]):
         kept = json.loads((out / line["folder"] / "report.json").read_text())
-        assert {key: value for key, value in line.items() if key not in ("file", "folder", "status")} == kept
+        assert {key: value for key, value in line.items() if key not in ("file", "folder")} == kept
 
 
 @pytest.mark.usefixtures("loaded")
@@ -124,15 +124,18 @@ def test_what_a_file_says_of_itself_is_told_beside_every_answer(pipeline, out, t
     (tmp_path / "film.dcm").write_bytes(dicom(np.ascontiguousarray(picture[:, ::-1]), **elements))
     Image.fromarray(picture).save(tmp_path / "plain.png")
     images = [str(tmp_path / "film.dcm"), str(tmp_path / "plain.png")]
-    assert main([*images, "--output_dir", str(out), "--json", "--pdf"]) == 0
+    assert main([*images, "--output_dir", str(out), "--json", "--pdf"]) == 1
     film, plain = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert [(line["status"], len(line["classifiers"])) for line in (film, plain)] == [("refused", 0), ("answered", 4)]
     notes = [
         "The file says that it shows another body part than the chest (PELVIS).",
+        "What models say of such a picture means nothing.",
         "The picture was mirrored before it was read: its header says that its rows run to the patient's right and its "
         "columns to the patient's feet.",
     ]
     assert film["notes"] == notes + plain["notes"]
-    assert film["infected_share"] == plain["infected_share"]
+    assert film["masks"] == plain["masks"]
+    assert set(film["infected_share"].values()) == {None}
     assert json.loads((out / "film" / "report.json").read_text())["notes"] == film["notes"]
     assert table(out)[0]["note"] == " ".join(film["notes"])
     (page,) = PdfReader(out / "film" / "report.pdf").pages

@@ -13,6 +13,7 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import Sketch, reduced
 from hub_models.xray.masks import Involvement, Masks
+from hub_models.xray.verdict import reasons_against
 
 MAX_BYTES = 64_000_000
 """Of everything remembered for all visitors together."""
@@ -42,21 +43,21 @@ class PackedMasks:
 
     lungs: PackedMask
     infection: PackedMask
-    smooth: bytes | None
     strangeness: float | None
+    smooth: bytes | None
 
     @classmethod
     def pack(cls, masks: Masks) -> "PackedMasks":
         """Pack masks of any size."""
         smooth = None if masks.smooth is None else zlib.compress(masks.smooth, 1)
-        return cls(PackedMask.pack(masks.lungs), PackedMask.pack(masks.infection), smooth, masks.strangeness)
+        return cls(PackedMask.pack(masks.lungs), PackedMask.pack(masks.infection), masks.strangeness, smooth)
 
     def unpack(self) -> Masks:
         """Return the masks as they were."""
         smooth = None
         if self.smooth is not None:
             smooth = np.frombuffer(zlib.decompress(self.smooth), np.uint8).reshape(2, *self.lungs.shape)
-        return Masks(self.lungs.unpack(), self.infection.unpack(), smooth, self.strangeness)
+        return Masks(self.lungs.unpack(), self.infection.unpack(), self.strangeness, smooth)
 
     @property
     def size(self) -> int:
@@ -91,6 +92,11 @@ class Outlined:
     ) -> "Outlined":
         """Pack what was found on an X-ray, float32 (H, W) in 0..1."""
         return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is refused as a frontal chest X-ray; empty if it may be read."""
+        return reasons_against(self.masks.unpack(), self.source.reasons)
 
     @property
     def sketch(self) -> Sketch:

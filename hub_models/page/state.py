@@ -20,6 +20,7 @@ from hub_models.page.uploads import CHOOSE_FIRST, admit, read_upload, refusal, s
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay
 from hub_models.xray.images import Xray
+from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -94,8 +95,21 @@ class PageState:
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])
-        source = Source.of(path.name, path.read_bytes(), read.notes)
+        source = Source.of(path.name, path.read_bytes(), read)
         return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
+
+    def outline_readable(
+        self, xray: FileData | None, key: str | None = None, anyway: bool = False
+    ) -> tuple[np.ndarray, Outlined]:
+        """Outline what may be read as a frontal chest X-ray, as `outline` does; `anyway` takes any picture.
+
+        Raises:
+            gr.Error: also with the reasons if it may not.
+        """
+        image, outlined = self.outline(xray, key)
+        if outlined.reasons and not anyway:
+            raise refusal(" ".join([*outlined.reasons, MEANINGLESS]))
+        return image, outlined
 
     def release_memory(self) -> None:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
@@ -106,12 +120,15 @@ class PageState:
             trim(0)  # glibc keeps freed memory for each thread that ever asked for some
 
     def describe(
-        self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None
+        self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON."""
+        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON.
+
+        A picture that is refused as a frontal chest X-ray gets shares and classes only if they are wanted `anyway`.
+        """
         with self.turns.single:
-            outlines = outlined.masks.unpack(), outlined.involvement
-            (report,) = self.pipeline.report([image], [outlines], prompts)
+            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
+            (report,) = self.pipeline.report([image], outlines, prompts, headers, anyway)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
         description = describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

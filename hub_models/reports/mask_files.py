@@ -1,6 +1,7 @@
 """Masks as files to keep: a PNG each, and a JSON with run lengths, areas, shares and grades."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
     counts = np.diff([0, *changes, pixels.size])
     first = [0] if pixels.size and pixels[0] else []
     return {"size": list(mask.shape), "counts": [*first, *map(int, counts)]}
+
+
+def describe_verdict(reasons: Sequence[str]) -> dict:
+    """Describe whether a picture is read as a frontal chest X-ray: "status", and the "reasons" why it is refused."""
+    return {"status": "refused" if reasons else "answered", "reasons": list(reasons)}
 
 
 def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoint) -> dict:

@@ -22,16 +22,16 @@ class Masks:
     Attributes:
         lungs: bool (H, W).
         infection: bool (H, W).
-        smooth: uint8 (2, H, W), how surely a pixel belongs to each of `MASKS`, inside from 128 up, from which `at`
-            draws smooth outlines; None where only the masks are known.
         strangeness: how unlike a frontal chest X-ray the picture is, refused from 1 up
             (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
+        smooth: uint8 (2, H, W), how surely a pixel belongs to each of `MASKS`, inside from 128 up, from which `at`
+            draws smooth outlines; None where only the masks are known.
     """
 
     lungs: np.ndarray
     infection: np.ndarray
-    smooth: np.ndarray | None = None
     strangeness: float | None = None
+    smooth: np.ndarray | None = None
 
     @classmethod
     def of(cls, probabilities: np.ndarray, thresholds: dict[str, float]) -> "Masks":
@@ -49,14 +49,14 @@ class Masks:
         smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)
         inside = np.stack([lungs, infection])
         smooth = np.where(inside, np.maximum(smooth, INSIDE), np.minimum(smooth, INSIDE - 1))
-        return cls(lungs, infection, smooth)
+        return cls(lungs, infection, smooth=smooth)
 
     def at(self, shape: tuple[int, int]) -> "Masks":
         """Draw the masks at another size (h, w)."""
         if shape == self.lungs.shape:
             return self
         surely = (self.lungs, self.infection) if self.smooth is None else self.smooth
-        return Masks(*(mask_to_shape(mask, shape) for mask in surely), strangeness=self.strangeness)
+        return Masks(*(mask_to_shape(mask, shape) for mask in surely), self.strangeness)
 
     @property
     def strange(self) -> bool:
@@ -71,6 +71,9 @@ class Involvement:
     right: float | None
     left: float | None
     both: float | None
+
+
+NOT_MEASURED = Involvement(None, None, None)
 
 
 def clean_lungs(mask: np.ndarray) -> np.ndarray:

@@ -137,10 +137,10 @@ def test_four_endpoints_are_offered_and_they_are_described(client):
     assert list(endpoints) == ["/analyse", "/segment", "/classify", "/batch"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
     for endpoint in endpoints.values():  # the image or the files come first, everything after has a default
-        assert [p["parameter_has_default"] for p in endpoint["parameters"]][1:] in ([], [True])
+        assert [p["parameter_has_default"] for p in endpoint["parameters"]][1:] in ([True], [True, True])
     assert endpoints["/segment"]["description"].startswith("Outline the lungs")
-    assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["xray", "prompts"]
-    assert [p["parameter_has_default"] for p in endpoints["/classify"]["parameters"]] == [False, True]
+    assert [p["parameter_name"] for p in endpoints["/classify"]["parameters"]] == ["xray", "prompts", "anyway"]
+    assert [p["parameter_has_default"] for p in endpoints["/classify"]["parameters"]] == [False, True, True]
 
 
 def test_a_new_picture_clears_the_old_results_before_it_is_read_and_its_refusal_takes_their_place(pipeline, tmp_path):
@@ -212,11 +212,13 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
     first, refused = tab.show(given, *DRAWN_AS)
     assert first[tab.anyway] == first[tab.refusal] == gr.update(visible=False)
     assert "does not look like a frontal chest X-ray" in refused[tab.refusal]["value"]
-    assert "2.3 times as far" in refused[tab.refusal]["value"]
     assert refused[tab.anyway] == gr.update(visible=True)
     assert {refused[part] for part in (tab.overlay, tab.masks, *tab.classes.values())} == {None}
     assert refused[tab.shares] == ""
     _, outlined, classified = tab.show(given, *DRAWN_AS, refused[tab.visit.key], True)
+    for step in (outlined, classified):  # the warning stays beside every number
+        assert step[tab.refusal] == refused[tab.refusal]
+        assert step[tab.visit.insisted] is True
     assert "12.3 %" in outlined[tab.shares]
     assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
     assert demo.layout.endpoints.segment(given)[2]["strangeness"] == 2.34
@@ -341,9 +343,11 @@ def test_the_address_opens_a_tab(query, opened):
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     tab = tab_of(FakePipeline(tmp_path, lungs=False))
-    _, outlined, classified = tab.show(uploaded(xray), *DRAWN_AS)
-    assert "No lungs found." in outlined[tab.shares]
-    assert "%" not in outlined[tab.shares]
+    _, refused = tab.show(uploaded(xray), *DRAWN_AS)
+    assert "No lungs were found" in refused[tab.refusal]["value"]
+    assert {refused[label] for label in tab.classes.values()} == {None}
+    _, outlined, classified = tab.show(uploaded(xray), *DRAWN_AS, anyway=True)
+    assert "%" not in outlined[tab.shares].partition("<p>")[0]
     assert outlined[tab.masks] is None  # no files of masks that are not there
     assert [classified[label] for label in tab.classes.values()] == [None, None, PROBABILITIES["resnet"], None]
 

@@ -21,7 +21,10 @@ DEPTH_FACTOR = 257
 
 
 def eight_bit_greys(data: bytes) -> np.ndarray:
-    """Return the greys of an image file, uint8 (H, W); greys of more bits are fitted into 0..255. Raises ImageRefused."""
+    """Return the greys of an image file, uint8 (H, W); those of more bits are fitted into 0..255.
+
+    Raises ImageRefused.
+    """
     with Image.open(BytesIO(data)) as picture:
         grey = grey_of_picture(picture, "The image")
     if grey.dtype == np.uint8:

@@ -63,7 +63,7 @@ def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFram
             for maps, truths in zip(probabilities, _drawn_masks(batch), strict=True)
         ]
     labels = [classes[position] for position in rows["label"]]
-    return _identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
+    return identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
 
 
 def _drawn_masks(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
@@ -109,7 +109,7 @@ def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Se
     else:
         columns = {f"is {label}": true[:, i].astype(int) for i, label in enumerate(labels)}
     columns |= {f"p {label}": probabilities[:, i].round(DECIMALS) for i, label in enumerate(labels)}
-    return _identity(rows).assign(**columns)
+    return identity(rows).assign(**columns)
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
@@ -200,7 +200,7 @@ def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
     return record.fillna({name: "" for name in texts if name in record})
 
 
-def _identity(rows: datasets.Dataset) -> pd.DataFrame:
+def identity(rows: datasets.Dataset) -> pd.DataFrame:
     """Return file, and a number for the patient; a row whose patient is not known is a patient of its own."""
     patients = [patient if patient is not None else ("unknown", i) for i, patient in enumerate(rows["patient"])]
     numbers, _ = pd.factorize(pd.Series(patients, dtype=object))

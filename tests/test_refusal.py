@@ -151,5 +151,6 @@ def test_the_page_refuses_it_in_every_tab_and_keeps_the_refusal_beside_what_it_s
     answered = prompts.compare_prompts(file, "Ill: a cough\nWell: nothing", key, True)
     assert REASON.replace("(", "").partition(" LL")[0] in answered[prompts.notes].replace("(", "")
     for insisted in (False, True):
-        described = json.loads(Path(next(tab.keep(file, key, insisted))[1]).read_text())
+        kept = tab.keep(file, key, insisted)  # its files stay while it is held
+        described = json.loads(Path(next(kept)[1]).read_text())
         assert (described["status"], bool(described["classifiers"])) == ("refused", insisted)

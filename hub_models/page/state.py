@@ -1,9 +1,6 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
-import ctypes
-import gc
 import secrets
-import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hub_models.page.exchange import Exchange
+from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import CHOOSE_FIRST, admit, read_upload, refusal, serve_picture
@@ -29,6 +27,7 @@ FileData = Mapping[str, Any]
 """Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
+LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
 Prompts = Mapping[str, Sequence[str]]
 
 
@@ -96,7 +95,10 @@ class PageState:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])
         source = Source.of(path.name, path.read_bytes(), read)
-        return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
+        outlined = Outlined.of(xray["path"], source, unet, read.image, *found)
+        if read.image.size > LARGE_PIXELS:
+            give_back()
+        return read.image, outlined
 
     def outline_readable(
         self, xray: FileData | None, key: str | None = None, anyway: bool = False
@@ -115,9 +117,7 @@ class PageState:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
         with self.turns.single:
             self.pipeline.release_memory()
-        gc.collect()
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
-            trim(0)  # glibc keeps freed memory for each thread that ever asked for some
+        give_back()
 
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False

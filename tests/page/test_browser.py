@@ -204,6 +204,20 @@ def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipel
     expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is not a "class: sentence"')
 
 
+def test_every_fresh_page_gets_its_outlined_picture(browser, url, xray):
+    for visit in range(8):
+        page = browser.new_page()
+        page.goto(url)
+        if visit % 2:
+            page.locator("#xray input[type=file]").set_input_files(xray)
+        else:
+            page.locator(".gallery-item").nth(visit % 3).click()
+        expect(page.locator("#resnet")).to_contain_text("75%")
+        expect(page.locator("#overlay img")).to_be_visible()
+        expect(page.locator("#shares")).to_contain_text("12 %")
+        page.close()
+
+
 def test_sentences_that_are_compared_before_the_outlines_are_there_keep_their_answers(page, xray):
     page.locator("#xray input[type=file]").set_input_files(xray)
     open_tab(page, "Zero-shot vs fine-tuned")

@@ -6,7 +6,6 @@ functions do nothing.
 """
 
 import ctypes
-import gc
 import platform
 
 M_ARENA_MAX = -8  # mallopt(3)
@@ -20,8 +19,7 @@ def use_few_arenas() -> None:
 
 
 def give_back() -> None:
-    """Return freed memory to the system."""
-    gc.collect()
+    """Return freed memory to the system; that of objects which refer to each other after `gc.collect` alone."""
     if library := _glibc():
         library.malloc_trim(0)
 

@@ -1,5 +1,6 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
+import gc
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,7 @@ class PageState:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
         with self.turns.single:
             self.pipeline.release_memory()
+        gc.collect()
         give_back()
 
     def describe(

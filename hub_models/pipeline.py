@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import repeat
 
 import numpy as np
 
@@ -18,15 +19,20 @@ from hub_models.models.fusion import NotJoined
 from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
+from hub_models.models.stability import VIEWS, harmless_views
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
-from hub_models.xray.masks import Involvement, measure_involvement
+from hub_models.xray.images import Xray
+from hub_models.xray.masks import NOT_MEASURED, Involvement, measure_involvement
+from hub_models.xray.verdict import reasons_against
 
 Outlines = tuple[Masks, Involvement]
 """The masks of an X-ray, and the infected share of each lung."""
 Answers = dict[str, dict[str, float]]
 """Role -> class -> probability."""
 Sentences = list[dict[str, str | float]]
+Headers = Sequence[Sequence[str]]
+"""Of each X-ray, the reasons against it in its file's header, as `Xray.reasons` holds them."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,13 @@ class Report:
 
     Attributes:
         image: float32 (H, W) in 0..1.
-        masks: the outlines, of the image's size.
+        masks: the outlines, at the size that models see.
         involvement: infected share of each lung.
         classifiers: role -> class -> probability; a role that could not answer is missing.
         notes: one sentence for each role that could not answer, in plain words.
         engines: role -> the engine that ran its networks, in words.
+        reasons: why the picture is refused as a frontal chest X-ray, each in a sentence; empty if it may be read. A
+            picture that is refused has no shares and no classes, unless they were asked for anyway.
     """
 
     image: np.ndarray
@@ -48,6 +56,12 @@ class Report:
     classifiers: dict[str, dict[str, float]]
     notes: list[str]
     engines: dict[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the picture is refused as a frontal chest X-ray."""
+        return bool(self.reasons)
 
 
 class XrayPipeline:
@@ -138,13 +152,27 @@ class XrayPipeline:
             engine.release_memory()
 
     def segment(self, images: Sequence[np.ndarray]) -> list[Outlines]:
-        """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares."""
+        """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares.
+
+        Harmless views of each X-ray go through the network with it: the shares come with their ranges over them.
+        """
+        views = [view for image in images for view in harmless_views(image)]
         with cores_for([self.segmenter.engine]):
-            outlined = self.segmenter.segment(images)
-        return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in outlined]
+            outlined = self.segmenter.segment([*images, *views])
+        shares = [measure_involvement(masks.lungs, masks.infection) for masks in outlined]
+        found: list[Outlines] = []
+        for i in range(len(images)):
+            first = len(images) + VIEWS * i
+            found.append((outlined[i], shares[i].with_views(shares[first : first + VIEWS])))
+        return found
 
     def classify(
-        self, images: Sequence[np.ndarray], masks: Sequence[Masks], prompts: Prompts | None = None
+        self,
+        images: Sequence[np.ndarray],
+        masks: Sequence[Masks],
+        prompts: Prompts | None = None,
+        headers: Headers | None = None,
+        anyway: bool = False,
     ) -> list[tuple[Answers, list[str]]]:
         """Classify X-rays with every classifier, in one pass of each network.
 
@@ -152,15 +180,26 @@ class XrayPipeline:
             images: N X-rays, float32 (H, W) in 0..1.
             masks: their outlines, from `segment`.
             prompts: sentences of each class for the zero-shot CLIP; its own if not given.
+            headers: of each X-ray the reasons that its file gives against it, `Xray.reasons`; none if not given.
+            anyway: whether to classify also what is refused as a frontal chest X-ray.
 
         Returns:
-            For each X-ray (role -> class -> probability, a sentence for each role that could not answer).
+            For each X-ray (role -> class -> probability, notes): no classes for one that is refused, unless `anyway`.
+            The notes are why it is refused, then a sentence for each role that could not answer.
 
         Raises:
             ValueError: if a class has no prompt.
         """
         questions = {role: prompts if role in ZERO_SHOT else None for role in self.classifiers}
-        return self._classify(questions, SharedFeatures(images, [outlines.lungs for outlines in masks]))
+        reasons = [reasons_against(*judged) for judged in zip(masks, headers or repeat(()), strict=False)]
+        results: list[tuple[Answers, list[str]]] = [({}, list(why)) for why in reasons]
+        positions = [position for position, why in enumerate(reasons) if anyway or not why]
+        if positions:
+            lungs = [masks[position].lungs for position in positions]
+            answered = self._classify(questions, SharedFeatures([images[position] for position in positions], lungs))
+            for position, (answers, notes) in zip(positions, answered, strict=True):
+                results[position] = answers, [*reasons[position], *notes]
+        return results
 
     def _classify(
         self, questions: Mapping[str, Prompts | None], features: SharedFeatures
@@ -239,24 +278,35 @@ class XrayPipeline:
         images: Sequence[np.ndarray],
         outlines: Sequence[Outlines] | None = None,
         prompts: Prompts | None = None,
+        headers: Headers | None = None,
+        anyway: bool = False,
     ) -> list[Report]:
         """Report on X-rays, in one pass of each network.
 
         Args:
             images: N X-rays, float32 (H, W) in 0..1.
             outlines: their outlines, from `segment`; it is called if they are not given.
-            prompts: as in `classify`.
+            prompts, headers, anyway: as in `classify`.
 
         Raises:
             ValueError: if a class has no prompt.
         """
         outlines = self.segment(images) if outlines is None else outlines
-        results, engines = self.classify(images, [masks for masks, _ in outlines], prompts), self.engine_names
-        return [
-            Report(image, *outlined, *result, engines)
-            for image, outlined, result in zip(images, outlines, results, strict=True)
-        ]
+        results = self.classify(images, [masks for masks, _ in outlines], prompts, headers, anyway)
+        reports, engines = [], self.engine_names
+        headers = headers or [()] * len(images)
+        for image, (masks, shares), (answers, notes), header in zip(images, outlines, results, headers, strict=True):
+            reasons = reasons_against(masks, header)
+            shares = NOT_MEASURED if reasons and not anyway else shares
+            reports.append(Report(image, masks, shares, answers, notes[len(reasons) :], engines, reasons))
+        return reports
 
-    def __call__(self, image: np.ndarray, prompts: Prompts | None = None) -> Report:
-        """Report on one X-ray, float32 (H, W) in 0..1; prompts as in `classify`."""
-        return self.report([image], prompts=prompts)[0]
+    def __call__(self, xray: np.ndarray | Xray, prompts: Prompts | None = None, anyway: bool = False) -> Report:
+        """Report on one X-ray.
+
+        Args:
+            xray: float32 (H, W) in 0..1, or an X-ray as `read_xray` gives it, with what its header says.
+            prompts, anyway: as in `classify`.
+        """
+        xray = xray if isinstance(xray, Xray) else Xray(xray)
+        return self.report([xray.image], prompts=prompts, headers=[xray.reasons], anyway=anyway)[0]

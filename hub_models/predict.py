@@ -10,9 +10,9 @@ checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship
 
 Each image is complete on the disk before the next one. After Ctrl-C, a kill or a full disk the same command goes on:
 images with a row in summary.csv are passed over, new ones among the files are answered, and the table becomes what it
-would have been. run.json keeps what was asked; with other prompts, checkpoints or engines, with or without --pdf, or if
-an image that was answered is gone or has changed (by its SHA-256), the command refuses to go on. A file that was
-refused stays refused; once it is put right, give it a new folder.
+would have been. run.json keeps what was asked; with other prompts, checkpoints or engines, with or without --pdf or
+--anyway, or if an image that was answered is gone or has changed (by its SHA-256), the command refuses to go on. A file
+that was refused stays refused; once it is put right, give it a new folder.
 
 Exit code 0: all images were answered; 1: some were refused, each is named on stderr, and the others are done;
 2: nothing, or nothing more, could be done; 130: Ctrl-C or SIGTERM.
@@ -69,13 +69,14 @@ def main(argv: list[str] | None = None) -> int:
                 # 2. The models; all results of a folder have them, and the prompts, in common
                 pipeline = XrayPipeline.from_pretrained()
                 table = GrowingTable(out / CSV_FILE, columns_for(pipeline.classifiers, prompts))
-                begin(out, request(pipeline.checkpoints, pipeline.engine_names, table.columns, prompts, args.pdf))
+                options = prompts, args.pdf, args.anyway
+                begin(out, request(pipeline.checkpoints, pipeline.engine_names, table.columns, *options))
                 # 3. The images that were answered before the command was stopped
                 writer = ImageWriter(table, pipeline, prompts, args.pdf, lines, count, interrupts)
                 earlier = writer.take_up(find(paths, out))
                 # 4. Each other image, and its files
                 if len(earlier.names) < earlier.total:
-                    results = answer(pipeline, earlier.left(find(paths, out)), prompts)
+                    results = answer(pipeline, earlier.left(find(paths, out)), prompts, anyway=args.anyway)
                     writer.write_all(earlier.new(results))
         except (WrongUse, CannotGoOn, CheckpointError) as error:
             parser.exit(2, f"{error}\n")
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--prompts", type=Path, help='"class: sentence" lines for the zero-shot CLIP')
     parser.add_argument("--pdf", action="store_true", help="write report.pdf, too")
+    parser.add_argument("--anyway", action="store_true", help="name classes and shares also of what is refused")
     return parser
 
 
@@ -126,8 +128,10 @@ class Count:
     earlier: int = 0
 
     def __str__(self) -> str:
-        """Say how many were answered."""
-        return "No image answered" if self.total is None else f"{self.answered} of {self.total} images answered"
+        """Say how many were answered and refused."""
+        if self.total is None:
+            return "No image answered"
+        return f"{self.answered} of {self.total} images answered" + f", {self.refused} refused" * (self.refused > 0)
 
     def add(self, status: str) -> None:
         """Count an image by its status in the table."""

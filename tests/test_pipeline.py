@@ -18,6 +18,7 @@ from hub_models.models.unet import Masks, Segmenter
 from hub_models.pipeline import XrayPipeline
 from hub_models.xray.masks import Involvement, measure_involvement
 from hub_models.xray.phantom import draw_phantom
+from hub_models.xray.verdict import NO_LUNGS
 from tests.support import tiny_models
 
 PHANTOM = draw_phantom(5, size=128, opacities=2)
@@ -85,7 +86,7 @@ def test_a_report_holds_what_the_single_models_say(overrides):
     assert np.array_equal(report.image, IMAGE)
     assert np.array_equal(report.masks.lungs, masks.lungs)
     assert np.array_equal(report.masks.infection, masks.infection)
-    assert report.involvement == measure_involvement(masks.lungs, masks.infection)
+    assert report.involvement.shares == measure_involvement(masks.lungs, masks.infection).shares
     expected = {
         "resnet": ResnetClassifier.from_pretrained(overrides["resnet"])(IMAGE, masks.lungs),
         "clip-zero-shot": ClipClassifier.from_pretrained(overrides["clip-zero-shot"])(IMAGE, masks.lungs),
@@ -124,7 +125,12 @@ def test_without_lungs_there_is_a_note_for_each_view_that_needs_them_and_the_oth
         "clip-zero-shot": whole,
         "clip-finetuned": tiny_models.clip(view="crop"),
     }
-    report = XrayPipeline(nothing, classifiers, {})(IMAGE)
+    pipeline = XrayPipeline(nothing, classifiers, {})
+    refused = pipeline(IMAGE)
+    assert (refused.refused, refused.classifiers, refused.notes) == (True, {}, [])
+    assert refused.reasons == (NO_LUNGS,)
+    report = pipeline(IMAGE, anyway=True)
+    assert report.reasons == (NO_LUNGS,)
     assert report.classifiers == {"clip-zero-shot": whole(IMAGE)}
     assert report.notes == [
         "resnet gave no answer: No lungs were outlined, and the view 'lungs' needs them.",

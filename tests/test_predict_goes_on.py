@@ -181,7 +181,7 @@ def test_a_finished_batch_says_so_and_changes_nothing(xrays, out, capsys):
     assert run(xrays, out) == 1
     said = capsys.readouterr()
     assert said.out.splitlines() == [
-        f"9 of 10 images answered earlier, and nothing was left to do: {out / 'summary.csv'}"
+        f"9 of 10 images answered, 1 refused earlier, and nothing was left to do: {out / 'summary.csv'}"
     ]
     assert f"{xrays}/3.png: The image is not an image that can be read" in said.err
     assert contents(out) == before
@@ -207,6 +207,7 @@ def test_other_questions_are_refused_in_a_sentence_that_names_them(xrays, out, t
     run(xrays, out)
     made, remedy = f"The results in {out} were made", "; name a new folder, or ask as before."
     assert refused(capsys, xrays, out, "--pdf") == f"{made} without --pdf{remedy}"
+    assert refused(capsys, xrays, out, "--anyway") == f"{made} without --anyway{remedy}"
     assert refused(capsys, xrays, out, "--prompts", prompts) == f"{made} without --prompts{remedy}"
     run(xrays, tmp_path / "asked", "--prompts", prompts, "--pdf")
     made = f"The results in {tmp_path / 'asked'} were made"
@@ -300,7 +301,7 @@ def test_a_full_disk_is_a_sentence_and_all_images_so_far_stay(xrays, out, tmp_pa
             run(xrays, out)
     assert end.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"4 of 10 images answered so far, and no more can be written to {out} (No space left on device); "
+        f"4 of 10 images answered, 1 refused so far, and no more can be written to {out} (No space left on device); "
         "see to that, and the same command goes on."
     )
     assert [row["folder"] for row in table(out)] == ["0", "1", "2", "", "4"]
@@ -334,7 +335,7 @@ def test_a_signal_in_the_middle_of_an_image_waits_until_it_is_whole(xrays, out, 
         patch.setattr(ImageWriter, "_describe", describe)
         assert run(xrays, out) == 130
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said == "6 of 10 images answered so far; the same command goes on."
+    assert said == "6 of 10 images answered, 1 refused so far; the same command goes on."
     assert {path.name for path in out.iterdir() if path.is_dir()} == {row["folder"] for row in table(out)} - {""}
     monkeypatch.setattr(predict, "begin", lambda *arguments: signal.raise_signal(signal.SIGINT))
     assert run(xrays, out) == 130
@@ -358,7 +359,10 @@ def test_a_process_that_is_stopped_leaves_only_whole_images_and_is_continued(xra
     if number != signal.SIGKILL:
         assert process.returncode == 130
         answered = sum(row["status"] != "refused" for row in rows)
-        assert said.splitlines()[-1] == f"{answered} of 24 images answered so far; the same command goes on."
+        assert (
+            said.splitlines()[-1]
+            == f"{answered} of 24 images answered, {len(rows) - answered} refused so far; the same command goes on."
+        )
         assert "Traceback" not in said
         folders = {path.name for path in out.iterdir() if path.is_dir()}
         assert folders == {row["folder"] for row in rows} - {""}

@@ -56,6 +56,7 @@ def request(
     columns: list[str],
     prompts: "Prompts | None",
     pdf: bool,
+    anyway: bool,
 ) -> dict[str, Any]:
     """Record everything that all results of a batch have in common, ready for JSON.
 
@@ -65,13 +66,14 @@ def request(
         columns: those of the table.
         prompts: sentences of each class for the zero-shot CLIP; None for its own.
         pdf: whether each image gets a report.pdf.
+        anyway: whether classes and shares are named also of what is refused.
     """
     models = {
         role: {"name": checkpoint.name, "sha256": answers_digest(checkpoint.folder), "engine": engines.get(role)}
         for role, checkpoint in checkpoints.items()
     }
     asked = None if prompts is None else {label: list(texts) for label, texts in prompts.items()}
-    return {"prompts": asked, "pdf": pdf, "models": models, "columns": columns}
+    return {"prompts": asked, "pdf": pdf, "anyway": anyway, "models": models, "columns": columns}
 
 
 def begin(path: Path, asked: Mapping[str, Any]) -> None:
@@ -104,8 +106,9 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     differences = []
     if before["prompts"] != now["prompts"] or list(before["prompts"] or ()) != list(now["prompts"] or ()):
         differences.append("with other prompts" if before["prompts"] else "without --prompts")
-    if before["pdf"] != now["pdf"]:
-        differences.append("with --pdf" if before["pdf"] else "without --pdf")
+    for option in ("pdf", "anyway"):
+        if before[option] != now[option]:
+            differences.append(f"with --{option}" if before[option] else f"without --{option}")
     for role, model in now["models"].items():
         earlier = before["models"][role]
         if earlier["sha256"] != model["sha256"]:

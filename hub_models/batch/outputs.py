@@ -50,7 +50,8 @@ def pictures(report: "Report") -> dict[str, np.ndarray]:
         File name -> picture: overlay.png, uint8 (h, w, 3); lungs.png and infection.png, uint8 (H, W), 0 outside and 255
         inside.
     """
-    masks = {"lungs.png": report.masks.lungs, "infection.png": report.masks.infection}
+    drawn = report.masks.at(report.image.shape)
+    masks = {"lungs.png": drawn.lungs, "infection.png": drawn.infection}
     overlay = draw_overlay(sketch(report.image, report.masks))
     return {"overlay.png": overlay} | {name: mask.astype(np.uint8) * 255 for name, mask in masks.items()}
 

@@ -36,10 +36,8 @@ class Result:
 
     @property
     def status(self) -> str:
-        """Either "answered", "strange" (answered, but it does not look like a frontal chest X-ray) or "refused"."""
-        if self.report is None:
-            return "refused"
-        return "strange" if self.report.masks.strange else "answered"
+        """Either "answered", or "refused": it cannot be read, or is not a frontal chest X-ray."""
+        return "refused" if self.report is None or self.report.refused else "answered"
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,13 @@ def run(
     paths: Iterable[NamedPath],
     prompts: "Prompts | None" = None,
     turn: AbstractContextManager = NOBODY_ELSE,
+    anyway: bool = False,
 ) -> Iterator[Result]:
     """Answer about every file that `find` finds, in its order; a refused file does not stop the others.
 
     Arguments and errors are those of `answer`, but that `paths` are files, folders and zip archives.
     """
-    return answer(pipeline, find(paths), prompts, turn)
+    return answer(pipeline, find(paths), prompts, turn, anyway)
 
 
 def answer(
@@ -69,6 +68,7 @@ def answer(
     items: Iterator[Item],
     prompts: "Prompts | None" = None,
     turn: AbstractContextManager = NOBODY_ELSE,
+    anyway: bool = False,
 ) -> Iterator[Result]:
     """Answer about files, in their order; a refused file does not stop the others.
 
@@ -79,12 +79,13 @@ def answer(
         items: files that `find` found, each of which can be loaded until the next one is taken.
         prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
         turn: held while the models run, for `SHARED_GROUP_IMAGES` images at most, where others use them, too.
+        anyway: whether to name classes and shares also of what is refused as a frontal chest X-ray.
 
     Raises:
         ValueError: if a class has no prompt.
     """
     most = MAX_GROUP_IMAGES if turn is NOBODY_ELSE else SHARED_GROUP_IMAGES
-    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, items)), most), prompts, turn))
+    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, items)), most), prompts, turn, anyway))
 
 
 def _answer(
@@ -92,11 +93,14 @@ def _answer(
     opened: Iterable[list["Result | Opened"]],
     prompts: "Prompts | None",
     turn: AbstractContextManager,
+    anyway: bool,
 ) -> Iterator[Result]:
     def answer_group(group: list["Result | Opened"]) -> list[Result]:
-        images = [file.image for file in group if isinstance(file, Opened)]
+        files = [file for file in group if isinstance(file, Opened)]
+        images, headers = [file.image for file in files], [file.source.reasons for file in files]
         with turn:
-            reports = deque(pipeline.report(images, prompts=prompts) if images else [])
+            reports = pipeline.report(images, prompts=prompts, headers=headers, anyway=anyway) if files else []
+        reports = deque(reports)
         return [
             file if isinstance(file, Result) else Result(file.name, file.source, reports.popleft()) for file in group
         ]
@@ -164,6 +168,6 @@ def _open(item: Item) -> "Result | Opened":
     try:
         data = item.load()
         xray = read_xray(data)
-        return Opened(item.name, Source.of(item.name, data, xray.notes), xray.image)
+        return Opened(item.name, Source.of(item.name, data, xray), xray.image)
     except ImageRefused as error:
         return Result(item.name, refusal=printable(str(error)))

@@ -52,7 +52,7 @@ def explain(
 
     Args:
         classifier: a ResNet or a CLIP; it stays as it is.
-        image: float32 (H, W) in 0..1.
+        image: float32 (H, W) in 0..1, as the classifier sees it.
         lungs: bool (H, W), the lungs' outline.
         label: the class; the most probable one if not given.
         prompts: sentences of each class for a CLIP; its own if not given.

@@ -16,19 +16,24 @@ from hub_models.models.networks import UnetNetwork
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.models.plausibility import MAP_FEATURES, Plausibility, mask_features
 from hub_models.models.weights import to_float16
-from hub_models.xray.masks import MASKS, Masks, clean_infection, clean_lungs
+from hub_models.xray.geometry import DETAIL, SIDE, keep_detail, to_square
+from hub_models.xray.masks import MASKS, Masks
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 
 
-def new_processor(image_size: int) -> ViTImageProcessor:
-    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half."""
+def new_processor(image_size: int, detail: int | None = DETAIL) -> ViTImageProcessor:
+    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half.
+
+    `detail` is what `hub_models.xray.geometry.keep_detail` leaves of an X-ray.
+    """
     return ViTImageProcessor(
         size={"height": image_size, "width": image_size},
         image_mean=[0.5],
         image_std=[0.5],
         thresholds=dict.fromkeys(MASKS, 0.5),
         mirror=False,
+        detail=detail,
     )
 
 
@@ -111,13 +116,22 @@ class Segmenter:
         return self.processor.size["height"]
 
     @property
+    def detail(self) -> int | None:
+        """Side of the square whose detail the network sees, in pixels; None for all."""
+        return getattr(self.processor, "detail", None)
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """Bring an X-ray, float32 (H, W) in 0..1, to float32 (SIDE, SIDE), with the detail that the network sees."""
+        return keep_detail(to_square(image), self.detail)
+
+    @property
     def thresholds(self) -> dict[str, float]:
         """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
         return self.processor.thresholds
 
     def network_input(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
         """Network input, float32 (1, 1, S, S), of one X-ray, float32 (H, W) in 0..1; outlined lungs are not needed."""
-        return self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None]])
+        return self.pixel_values([torch.from_numpy(self.square(image))[None]])
 
     def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
         """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
@@ -136,7 +150,7 @@ class Segmenter:
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
-        pixels = self.pixel_values([torch.from_numpy(np.ascontiguousarray(image))[None] for image in images])
+        pixels = self.pixel_values([torch.from_numpy(self.square(image))[None] for image in images])
         logits, means = self._run(pixels)
         maps = logits.sigmoid()
         if getattr(self.processor, "mirror", False):
@@ -149,8 +163,8 @@ class Segmenter:
         return self.engine.run("network", self.networks["network"], pixels)
 
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Probabilities at each image's own size (bilinear), float32 (2, H, W), of images float32 (H, W) in 0..1."""
-        return [_resize(maps, image.shape) for maps, image in zip(self.probabilities(images), images, strict=True)]
+        """Probabilities, float32 (2, SIDE, SIDE) each, of images float32 (H, W) in 0..1; SIDE is the geometry's."""
+        return [_resize(maps) for maps in self.probabilities(images)]
 
     def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
         """Make the masks of one X-ray from its probabilities, float32 (2, H, W).
@@ -158,16 +172,13 @@ class Segmenter:
         A mask holds the pixels from its threshold up; `hub_models.xray.masks` then mends holes and specks. Without
         lungs there is no infection. The thresholds are the segmenter's own if not given.
         """
-        thresholds = thresholds or self.thresholds
-        lungs, infection = (channel >= thresholds[name] for channel, name in zip(maps, MASKS, strict=True))
-        lungs = clean_lungs(lungs)
-        return Masks(lungs, clean_infection(infection, lungs))
+        return Masks.of(maps, thresholds or self.thresholds)
 
     def segment(self, images: list[np.ndarray]) -> list[Masks]:
-        """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network."""
+        """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network; masks are (SIDE, SIDE)."""
         outlines = []
-        for image, maps, features in zip(images, *self.probabilities_and_features(images), strict=True):
-            masks = self.masks(_resize(maps, image.shape))
+        for maps, features in zip(*self.probabilities_and_features(images), strict=True):
+            masks = self.masks(_resize(maps))
             if self.plausibility is not None:
                 masks = replace(masks, strangeness=self.plausibility.strangeness(features))
             outlines.append(masks)
@@ -178,6 +189,6 @@ class Segmenter:
         return self.segment([image])[0]
 
 
-def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Probability maps float32 (2, S, S) at another size (H, W), bilinear."""
-    return F.interpolate(torch.from_numpy(maps)[None], shape, mode="bilinear", align_corners=False)[0].numpy()
+def _resize(maps: np.ndarray) -> np.ndarray:
+    """Bring probability maps, float32 (2, S, S), to float32 (2, SIDE, SIDE), bilinear."""
+    return F.interpolate(torch.from_numpy(maps)[None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0].numpy()

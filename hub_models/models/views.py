@@ -8,6 +8,8 @@ import torch
 from torch.nn import functional as F
 from transformers import BaseImageProcessor
 
+from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
+
 View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
 """lungs: cropped to the lungs, everything else black; crop: cropped to the lungs; full: the whole image.
@@ -58,6 +60,16 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
     if lungs.shape != image.shape:
         raise ValueError(f"The mask is {lungs.shape} and the image {image.shape}; they must have one shape.")
     return _OF_LUNGS[view](image, lungs)
+
+
+def make_view(image: np.ndarray, lungs: np.ndarray | None, view: View, detail: int | None = None) -> np.ndarray:
+    """Make a view of an X-ray of any size, float32 (H, W) in 0..1: `apply_view` at the size that all models see.
+
+    The lungs may be of any size, too: bool, or None for a view that needs none. `detail` is as in `keep_detail`.
+    Returns and raises what `apply_view` does.
+    """
+    square = keep_detail(to_square(image), detail)
+    return apply_view(square, None if lungs is None else mask_to_square(lungs), view)
 
 
 def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:

@@ -19,7 +19,6 @@ from hub_models.page.results import (
     likely_text,
     refusal_html,
     shares_html,
-    strange_html,
 )
 from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
@@ -30,6 +29,7 @@ from hub_models.reports.mask_files import write_masks
 from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
 from hub_models.reports.sentences import NOT_A_RISK
 from hub_models.xray.masks import Masks
+from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -105,8 +105,8 @@ class AnalyseTab(Tab):
         """Connect what an X-ray fills by itself, the controls of its outlines, and the buttons."""
         xray, key = self.visit.xray, self.visit.key
         how = [self.drawn, self.style, self.opacity]
-        filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, key, self.anyway]
-        filled += [*self.classes.values(), *self.sets.values()]
+        filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, self.anyway]
+        filled += [key, self.visit.insisted, *self.classes.values(), *self.sets.values()]
         show = on_gpu(self.show)
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.overlay}
         gr.on([xray.change], show, [xray, *how], filled, **ask)
@@ -116,8 +116,9 @@ class AnalyseTab(Tab):
         gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
         found = [*self.heat.values(), *self.heat_sentences.values()]
         ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
-        gr.on([self.ask_where.click], on_gpu(self.explain), [xray, key], found, **ask)
-        gr.on([self.ask_report.click], on_gpu(self.keep), [xray, key], self.report, **PRIVATE, **MODELS)
+        about = [xray, key, self.visit.insisted]
+        gr.on([self.ask_where.click], on_gpu(self.explain), about, found, **ask)
+        gr.on([self.ask_report.click], on_gpu(self.keep), about, self.report, **PRIVATE, **MODELS)
 
     @property
     def model_components(self) -> list[Component]:
@@ -150,7 +151,7 @@ class AnalyseTab(Tab):
             style: how to draw them.
             opacity: 0..1, of what is drawn.
             key: what an X-ray that was refused is remembered by.
-            anyway: whether to answer to a picture that looks strange, too.
+            anyway: whether to answer to a picture that is refused as a frontal chest X-ray, too.
         """
         empty = self._empty()
         yield empty
@@ -164,34 +165,44 @@ class AnalyseTab(Tab):
         except gr.Error as error:
             yield empty | {self.refusal: gr.update(value=refusal_html(error.message), visible=True)}
             return
-        masks, key = outlined.masks.unpack(), self.state.memory.keep(outlined)
-        if masks.strange and not anyway:
-            refused = {self.refusal: gr.update(value=strange_html(masks), visible=True)}
-            yield empty | refused | {self.visit.key: key, self.anyway: gr.update(visible=True)}
+        masks, key, reasons = outlined.masks.unpack(), self.state.memory.keep(outlined), outlined.reasons
+        if reasons:
+            empty = empty | {self.refusal: gr.update(value=refusal_html(*reasons, MEANINGLESS), visible=True)}
+        if reasons and not anyway:
+            yield empty | {self.visit.key: key, self.anyway: gr.update(visible=True)}
             return
         outlines = {
+            self.visit.insisted: anyway,
             self.overlay: serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity)),
             self.shares: shares_html(masks, outlined.involvement),
-            self.masks: self._mask_files(outlined, masks),
+            self.masks: self._mask_files(outlined, masks, image.shape),
             self.visit.key: key,
         }
         yield empty | outlines
         with self.state.turns.single:
-            (answers,) = self.state.pipeline.classify([image], [masks])
-        yield empty | outlines | self._classified(*answers)
+            headers = [outlined.source.reasons]
+            ((answers, notes),) = self.state.pipeline.classify([image], [masks], headers=headers, anyway=anyway)
+        turned = [outlined.source.turned] if outlined.source.turned else []
+        yield empty | outlines | self._classified(answers, turned + notes[len(reasons) :])
 
     def _empty(self) -> Shown:
         """The tab without any result."""
         hidden = gr.update(visible=False)
-        nothing = {self.overlay: None, self.shares: "", self.masks: None, self.visit.key: None}
+        nothing = {
+            self.overlay: None,
+            self.shares: "",
+            self.masks: None,
+            self.visit.key: None,
+            self.visit.insisted: False,
+        }
         return self._classified({}, []) | nothing | {self.anyway: hidden, self.refusal: hidden}
 
     @staticmethod
-    def _mask_files(outlined: Outlined, masks: Masks) -> list[str] | None:
-        """Write the masks as files to keep; None where there are no lungs."""
+    def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:
+        """Write the masks as files to keep, at a shape (h, w); None where there are no lungs."""
         if not masks.lungs.any():
             return None
-        return list(map(str, write_masks(served_folder(), masks, outlined.involvement, outlined.unet)))
+        return list(map(str, write_masks(served_folder(), masks, shape, outlined.involvement, outlined.unet)))
 
     def redraw(
         self, xray: FileData | None, drawn: list[str], style: Style, opacity: float, key: str | None
@@ -203,20 +214,20 @@ class AnalyseTab(Tab):
             raise refusal(FORGOTTEN)
         return serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity))
 
-    def explain(self, xray: FileData | None, key: str | None = None) -> Shown:
+    def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
-        image, outlined = self.state.outline(xray, key)
+        image, outlined = self.state.outline_readable(xray, key, anyway)
         with self.state.turns.single:
             found = self.state.pipeline.explain(image, outlined.masks.unpack())
         pictures = {role: serve_picture(draw_heat(image, explanation.heat)) for role, explanation in found.items()}
         shown = {picture: pictures.get(role) for role, picture in self.heat.items()}
         return shown | {sentence: heat_text(found.get(role)) for role, sentence in self.heat_sentences.items()}
 
-    def keep(self, xray: FileData | None, key: str | None = None) -> Iterator[list[str]]:
+    def keep(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Iterator[list[str]]:
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
         from hub_models.reports.pdf import write_pdf  # the page opens sooner without
 
-        overlay, description = self.state.describe(*self.state.outline(xray, key))
+        overlay, description = self.state.describe(*self.state.outline(xray, key), anyway=anyway)
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
             write_pdf(pdf, description, overlay)

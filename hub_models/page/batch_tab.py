@@ -34,11 +34,17 @@ class BatchTab(Tab):
         show = {**PRIVATE, "api_name": "show_batch", "show_progress": "full"}  # "batch" is for scripts
         gr.on([self.ask.click], on_gpu(self.batch), self.files, [self.table, self.kept], **show, **MANY)
 
-    def batch(self, files: list[str] | None, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008
+    def batch(
+        self,
+        files: list[str] | None,
+        anyway: bool = False,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[tuple]:
         """Outline and classify many chest X-rays.
 
         Args:
             files: Pictures, DICOM files, or zip archives of them.
+            anyway: Whether to name shares and classes also of what is refused as a frontal chest X-ray.
 
         Returns:
             A row for each image: how it went, infected shares (0 to 1), classes and probabilities, notes.
@@ -52,7 +58,7 @@ class BatchTab(Tab):
             raise refusal(problem)
         with tempfile.TemporaryDirectory(prefix="xray-batch-") as folder:  # until gradio has copied the files
             table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
-            for row in write_zip(archive, run(self.state.pipeline, given, turn=self.state.turns.batch)):
+            for row in write_zip(archive, run(self.state.pipeline, given, turn=self.state.turns.batch, anyway=anyway)):
                 rows.append(row)
                 progress((len(rows), total), unit="images")
                 yield shown_table(rows), gr.skip()

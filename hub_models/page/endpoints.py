@@ -1,6 +1,5 @@
 """The endpoints that scripts and assistants call: events that no button starts."""
 
-from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -10,8 +9,9 @@ from hub_models.page.events import MANY, MODELS, on_gpu
 from hub_models.page.limits import CLASSES, prompts_problem
 from hub_models.page.state import FileData, PageState
 from hub_models.page.uploads import refusal, serve_picture
-from hub_models.reports.mask_files import describe_masks
+from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.reports.overlay import draw_overlay
+from hub_models.xray.masks import NOT_MEASURED
 
 SENTENCES = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
 """The JSON schema of prompts; gr.JSON's own is refused by assistants."""
@@ -26,60 +26,73 @@ class Endpoints:
             gr.JSON(label=label, visible=False)
             for label in ("description", "shares", "masks", "prompts", "probabilities", "notes")
         )
+        anyway = gr.Checkbox(label="anyway", visible=False)
         prompts.api_info = lambda: {"anyOf": [SENTENCES, {"type": "null"}]}
         files = gr.File(label="files", file_count="multiple", visible=False)
         rows = gr.Dataframe(label="rows", visible=False)
         kept = gr.File(label="results", file_count="multiple", visible=False)
-        gr.on([], on_gpu(self.analyse), [xray, prompts], [overlay, description], api_name="analyse", **MODELS)
-        gr.on([], on_gpu(self.segment), xray, [overlay, shares, masks], api_name="segment", **MODELS)
-        gr.on([], on_gpu(self.classify), [xray, prompts], [probabilities, notes], api_name="classify", **MODELS)
-        gr.on([], on_gpu(batch.batch), files, [rows, kept], api_name="batch", **MANY)
+        gr.on([], on_gpu(self.analyse), [xray, prompts, anyway], [overlay, description], api_name="analyse", **MODELS)
+        gr.on([], on_gpu(self.segment), [xray, anyway], [overlay, shares, masks], api_name="segment", **MODELS)
+        gr.on([], on_gpu(self.classify), [xray, prompts, anyway], [probabilities, notes], api_name="classify", **MODELS)
+        gr.on([], on_gpu(batch.batch), [files, anyway], [rows, kept], api_name="batch", **MANY)
 
-    def analyse(self, xray: FileData | None, prompts: dict[str, list[str]] | None = None) -> tuple[str, dict]:
+    def analyse(
+        self, xray: FileData | None, prompts: dict[str, list[str]] | None = None, anyway: bool = False
+    ) -> tuple[str, dict]:
         """Outline a chest X-ray, measure the infected shares, and say which class it resembles most.
 
         Args:
             xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
             prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
+            anyway: Whether to name shares and classes also of what is refused as a frontal chest X-ray.
 
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
-            Everything about it: shares and grades, masks, probabilities, prediction sets, notes, and what made them.
+            Everything about it: status ("answered", or "refused" with the reasons), shares and grades, masks,
+            probabilities, prediction sets, notes, and what made them.
         """
         chosen = checked(prompts) if prompts else None
-        overlay, description = self.state.describe(*self.state.outline(xray), chosen)
+        overlay, description = self.state.describe(*self.state.outline(xray), chosen, anyway)
         return serve_picture(overlay), description
 
-    def segment(self, xray: FileData | None) -> tuple[str, dict[str, float | None], dict]:
+    def segment(self, xray: FileData | None, anyway: bool = False) -> tuple[str, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.
 
         Args:
             xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
+            anyway: Whether to measure shares also of what is refused as a frontal chest X-ray.
 
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
             Infected share, 0 to 1, of the patient's right lung, left lung and both; null where no lung was found.
-            Both masks and each lung as COCO run lengths with their areas in pixels, and the extent grades, 0 to 4.
+            Both masks and each lung as COCO run lengths with their areas in pixels, the extent grades, 0 to 4, and the
+            status: "answered", or "refused" with the reasons.
         """
         _, outlined = self.state.outline(xray)
-        described = describe_masks(outlined.masks.unpack(), outlined.involvement, outlined.unet)
-        return serve_picture(draw_overlay(outlined.sketch)), asdict(outlined.involvement), described
+        shares = NOT_MEASURED if outlined.reasons and not anyway else outlined.involvement
+        described = describe_verdict(outlined.reasons)
+        described |= describe_masks(outlined.masks.unpack(), shares, outlined.unet)
+        return serve_picture(draw_overlay(outlined.sketch)), shares.shares, described
 
-    def classify(self, xray: FileData | None, prompts: dict[str, list[str]] | None = None) -> tuple[dict, list[str]]:
+    def classify(
+        self, xray: FileData | None, prompts: dict[str, list[str]] | None = None, anyway: bool = False
+    ) -> tuple[dict, list[str]]:
         """Say with every classifier which class a chest X-ray resembles most.
 
         Args:
             xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
             prompts: For zero-shot CLIP, class -> sentences that describe it; null for the sentences it was saved with.
+            anyway: Whether to name classes also for what is refused as a frontal chest X-ray.
 
         Returns:
-            Classifier -> class -> probability, 0 to 1.
-            Notes, a sentence each: for example why a classifier gave nothing.
+            Classifier -> class -> probability, 0 to 1; nothing for what is refused as a frontal chest X-ray.
+            Notes, a sentence each: why the picture is refused, or why a classifier gave nothing.
         """
         chosen = checked(prompts) if prompts else None
         image, outlined = self.state.outline(xray)
         with self.state.turns.single:
-            return self.state.pipeline.classify([image], [outlined.masks.unpack()], chosen)[0]
+            masks, headers = [outlined.masks.unpack()], [outlined.source.reasons]
+            return self.state.pipeline.classify([image], masks, chosen, headers, anyway)[0]
 
 
 def checked(prompts: Any) -> dict[str, list[str]]:

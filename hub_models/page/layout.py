@@ -59,7 +59,7 @@ class Layout:
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 self.field = XrayField(state)
-                self.visit = Visit(self.field.image, gr.State())
+                self.visit = Visit(self.field.image, gr.State(), gr.State(False))
             with gr.Column(scale=3, min_width=300), gr.Tabs() as self.bar:
                 for kind in TABS:
                     with gr.Tab(kind.title, id=kind.name) as opened:

@@ -11,8 +11,9 @@ import numpy as np
 
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import Source
-from hub_models.reports.overlay import Sketch, sketch
+from hub_models.reports.overlay import Sketch, reduced
 from hub_models.xray.masks import Involvement, Masks
+from hub_models.xray.verdict import reasons_against
 
 MAX_BYTES = 64_000_000
 """Of everything remembered for all visitors together."""
@@ -43,20 +44,25 @@ class PackedMasks:
     lungs: PackedMask
     infection: PackedMask
     strangeness: float | None
+    smooth: bytes | None
 
     @classmethod
     def pack(cls, masks: Masks) -> "PackedMasks":
         """Pack masks of any size."""
-        return cls(PackedMask.pack(masks.lungs), PackedMask.pack(masks.infection), masks.strangeness)
+        smooth = None if masks.smooth is None else zlib.compress(masks.smooth, 1)
+        return cls(PackedMask.pack(masks.lungs), PackedMask.pack(masks.infection), masks.strangeness, smooth)
 
     def unpack(self) -> Masks:
         """Return the masks as they were."""
-        return Masks(self.lungs.unpack(), self.infection.unpack(), self.strangeness)
+        smooth = None
+        if self.smooth is not None:
+            smooth = np.frombuffer(zlib.decompress(self.smooth), np.uint8).reshape(2, *self.lungs.shape)
+        return Masks(self.lungs.unpack(), self.infection.unpack(), self.strangeness, smooth)
 
     @property
     def size(self) -> int:
         """Bytes that they take."""
-        return len(self.lungs.data) + len(self.infection.data)
+        return len(self.lungs.data) + len(self.infection.data) + len(self.smooth or b"")
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,9 @@ class Outlined:
         path: the file.
         source: what it was, and what it says of itself.
         unet: the checkpoint that outlined it.
-        masks: of the picture's own size.
+        masks: as the UNet gave them.
         involvement: infected share of each lung.
         grey: uint8 (h, w), the small picture under an overlay.
-        drawn: the masks at that size.
     """
 
     path: str
@@ -79,7 +84,6 @@ class Outlined:
     masks: PackedMasks
     involvement: Involvement
     grey: np.ndarray
-    drawn: PackedMasks
     made: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -87,18 +91,22 @@ class Outlined:
         cls, path: str, source: Source, unet: Checkpoint, image: np.ndarray, masks: Masks, involvement: Involvement
     ) -> "Outlined":
         """Pack what was found on an X-ray, float32 (H, W) in 0..1."""
-        small = sketch(image, masks)
-        return cls(path, source, unet, PackedMasks.pack(masks), involvement, small.grey, PackedMasks.pack(small.masks))
+        return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image))
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is refused as a frontal chest X-ray; empty if it may be read."""
+        return reasons_against(self.masks.unpack(), self.source.reasons)
 
     @property
     def sketch(self) -> Sketch:
         """The small picture and masks that an overlay is drawn from."""
-        return Sketch(self.grey, self.drawn.unpack())
+        return Sketch(self.grey, self.masks.unpack().at(self.grey.shape))
 
     @property
     def size(self) -> int:
         """Bytes that it takes."""
-        return self.grey.nbytes + self.masks.size + self.drawn.size
+        return self.grey.nbytes + self.masks.size
 
 
 class Memory:

@@ -46,7 +46,7 @@ class PromptsTab(Tab):
 
     def connect(self) -> None:
         """Connect the button."""
-        inputs = [self.visit.xray, self.prompts, self.visit.key]
+        inputs = [self.visit.xray, self.prompts, self.visit.key, self.visit.insisted]
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.notes}
         gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, self.answers, **ask)
 
@@ -59,7 +59,9 @@ class PromptsTab(Tab):
         """Write the sentences that the zero-shot CLIP was saved with."""
         return {self.prompts: write_prompts(pipeline.classifiers["clip-zero-shot"].prompts)}
 
-    def compare_prompts(self, xray: FileData | None, text: str, key: str | None = None) -> dict[Component, Any]:
+    def compare_prompts(
+        self, xray: FileData | None, text: str, key: str | None = None, anyway: bool = False
+    ) -> dict[Component, Any]:
         """Ask the classifiers about the sentences in a text, one `class: sentence` a line."""
         try:
             prompts = read_prompts(text)
@@ -67,12 +69,12 @@ class PromptsTab(Tab):
             raise refusal(str(error)) from None
         if problem := prompts_problem(prompts):
             raise refusal(problem)
-        image, outlined = self.state.outline(xray, key)
+        image, outlined = self.state.outline_readable(xray, key, anyway)
         with self.state.turns.single:
             found = self.state.pipeline.compare_prompts(image, outlined.masks.unpack(), prompts)
         answers, notes, sentences = found
         names = {**texts.TITLES, "class": "Class", "sentence": "Sentence"}
         return {label: answers.get(role) for role, label in self.classes.items()} | {
-            self.notes: bullets(notes),
+            self.notes: bullets([*outlined.reasons, *notes]),
             self.similarity: pd.DataFrame(sentences).rename(columns=names).round(3),
         }

@@ -3,7 +3,6 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -12,22 +11,17 @@ from markdown_it.renderer import RendererHTML
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import one_line, printable
-from hub_models.reports.sentences import GRADE, SIDES, percent
-from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
+from hub_models.reports.sentences import GRADE, RANGE, SIDES, grade_range, percent, share_range
+from hub_models.xray.masks import Involvement, Masks, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines.engine import Engine
     from hub_models.models.gradcam import Explanation
 
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
-NO_LUNGS = "<b>No lungs found.</b> This may be no frontal chest X-ray, or one too dark or too light to outline."
 
 _MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that Markdown, HTML, or whatever makes links of addresses reads as more than themselves."""
-
-STRANGE = """<div class='problem' role='alert'><b>This does not look like a frontal chest X-ray.</b> To the UNet it is
-{:.1f} times as far from the X-rays that it was tried on as the farthest that it accepts; a photograph, another part of
-the body or a view from the side may be the reason. What the models say of such a picture means nothing.</div>"""
 
 
 def plain(text: str) -> str:
@@ -48,30 +42,23 @@ def bullets(notes: Sequence[str]) -> str:
     return "\n".join(f"- {plain(note)}" for note in notes)
 
 
-def strange_html(masks: Masks) -> str:
-    """Write why a picture is refused."""
-    return STRANGE.format(masks.strangeness)
-
-
-def refusal_html(sentence: str) -> str:
-    """Write why a file is refused, where its picture would stand."""
-    return f"<div class='problem' role='alert'>{plain_html(sentence)}</div>"
+def refusal_html(*sentences: str) -> str:
+    """Write why a file or a picture is refused, where its outlines would stand."""
+    return f"<div class='problem' role='alert'>{' '.join(map(plain_html, sentences))}</div>"
 
 
 def shares_html(masks: Masks, involvement: Involvement) -> str:
-    """Write the infected share of each lung for the visitor, or that there are no lungs."""
-    if not masks.lungs.any():
-        return f"<p role='status'>{NO_LUNGS}</p>"
+    """Write the infected share of each lung for the visitor."""
     names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
     areas = dict(zip(names, (*split_lungs(masks.lungs), masks.lungs), strict=True))
     cells = []
-    for side, share in asdict(involvement).items():
+    for side, share in involvement.shares.items():
+        ends = involvement.ranges.get(side)
         marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
-        graded = "" if share is None or side == "both" else f"grade {grade_extent(share)} of 4, "
-        cells.append(
-            f"<div><b>{percent(share)}</b>{names[side]}<small>{graded}{marked:,} of {area:,} pixels</small></div>"
-        )
-    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES} {GRADE}</p>"
+        graded = "" if share is None or side == "both" else f"grade {grade_range(share, ends)} of 4, "
+        pixels = f"{marked:,} of {area:,} pixels"
+        cells.append(f"<div><b>{share_range(share, ends)}</b>{names[side]}<small>{graded}{pixels}</small></div>")
+    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {RANGE} {SIDES} {GRADE}</p>"
 
 
 def likely_text(likely: Sequence[str], level: float) -> str:

@@ -1,9 +1,6 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
-import ctypes
-import gc
 import secrets
-import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -14,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hub_models.page.exchange import Exchange
+from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import CHOOSE_FIRST, admit, read_upload, refusal, serve_picture
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay
 from hub_models.xray.images import Xray
+from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -28,6 +27,7 @@ FileData = Mapping[str, Any]
 """Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
+LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
 Prompts = Mapping[str, Sequence[str]]
 
 
@@ -94,24 +94,41 @@ class PageState:
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])
-        source = Source.of(path.name, path.read_bytes(), read.notes)
-        return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
+        source = Source.of(path.name, path.read_bytes(), read)
+        outlined = Outlined.of(xray["path"], source, unet, read.image, *found)
+        if read.image.size > LARGE_PIXELS:
+            give_back()
+        return read.image, outlined
+
+    def outline_readable(
+        self, xray: FileData | None, key: str | None = None, anyway: bool = False
+    ) -> tuple[np.ndarray, Outlined]:
+        """Outline what may be read as a frontal chest X-ray, as `outline` does; `anyway` takes any picture.
+
+        Raises:
+            gr.Error: also with the reasons if it may not.
+        """
+        image, outlined = self.outline(xray, key)
+        if outlined.reasons and not anyway:
+            raise refusal(" ".join([*outlined.reasons, MEANINGLESS]))
+        return image, outlined
 
     def release_memory(self) -> None:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
         with self.turns.single:
             self.pipeline.release_memory()
-        gc.collect()
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
-            trim(0)  # glibc keeps freed memory for each thread that ever asked for some
+        give_back()
 
     def describe(
-        self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None
+        self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON."""
+        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON.
+
+        A picture that is refused as a frontal chest X-ray gets shares and classes only if they are wanted `anyway`.
+        """
         with self.turns.single:
-            outlines = outlined.masks.unpack(), outlined.involvement
-            (report,) = self.pipeline.report([image], [outlines], prompts)
+            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
+            (report,) = self.pipeline.report([image], outlines, prompts, headers, anyway)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
         description = describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

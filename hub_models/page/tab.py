@@ -19,10 +19,12 @@ class Visit:
     Attributes:
         xray: the field that holds it.
         key: what `PageState.memory` remembers its outlines by.
+        insisted: whether the visitor asked for answers though it is refused as a frontal chest X-ray.
     """
 
     xray: gr.Image
     key: gr.State
+    insisted: gr.State
 
 
 class Tab:

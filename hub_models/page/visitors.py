@@ -75,6 +75,8 @@ class VisitorQueue(queueing.Queue):
         fn = self.blocks.fns.get(body.fn_index)
         if fn is None:
             return False, "There is no such event on this page.", "error"
+        # A script may leave out the last inputs, as an assistant may.
+        body.data = [*body.data, *(getattr(part, "value", None) for part in fn.inputs[len(body.data) :])]
         if problem := self._problem(fn.concurrency_id, address_of(request)) or _file_problem(body.data):
             logger.info("The page refused %s: %s", _name(fn), problem)
             if "/call/" in request.url.path:  # scripts read the sentence of the answer itself

@@ -4,13 +4,12 @@ import tempfile
 from pathlib import Path
 
 import gradio as gr
-import numpy as np
 from PIL import Image
 
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
 from hub_models.page.uploads import CHOOSE_FIRST, refusal
-from hub_models.reports.overlay import SHOWN_SIDE
+from hub_models.reports.overlay import reduced
 from hub_models.xray.phantom import draw_phantom
 
 EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
@@ -53,6 +52,4 @@ class XrayField:
     def open_file(self, file: str) -> str:
         """Make a picture that browsers show of any file; what is asked about it is answered from the file itself."""
         _, xray = self.state.read({"path": file})
-        step = -(-max(xray.image.shape) // SHOWN_SIDE)
-        picture = Image.fromarray((255 * xray.image).astype(np.uint8)).reduce(step)
-        return self.state.stand_in(file, np.asarray(picture))
+        return self.state.stand_in(file, reduced(xray.image))

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.checkpoints.roles import ZERO_SHOT
-from hub_models.reports.mask_files import describe_masks
+from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.xray.formats import ENDINGS
-from hub_models.xray.images import PERCENTILES
+from hub_models.xray.images import PERCENTILES, Xray
+from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
@@ -26,10 +27,6 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
 {PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own
 checkpoint says."""
-STRANGE = """This does not look like a frontal chest X-ray, so the models' answers mean nothing. Exactly: its features
-are {:.1f} times as far from those of the UNet's X-rays as the limit allows."""
-NO_LUNGS = "No lungs found: this may not be a frontal chest X-ray, or it may be too dark or too light to outline."
-
 EXTENSIONS = ENDINGS
 """Endings of a file's name that a description keeps. Any other ending may belong to a person's name."""
 PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
@@ -43,18 +40,22 @@ class Source:
     Attributes:
         sha256: the SHA-256 of its bytes, in hexadecimal.
         extension: one of `EXTENSIONS`, or "" for any other.
-        notes: sentences about what the file itself says, as `Xray.notes` holds them.
+        reasons: why its header says that it is not a frontal chest X-ray for reading, as `Xray.reasons` holds them.
+        turned: a sentence if the picture was turned or mirrored as its header says, as `Xray.turned` holds it.
     """
 
     sha256: str
     extension: str
-    notes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    turned: str | None = None
 
     @classmethod
-    def of(cls, name: str, data: bytes, notes: tuple[str, ...] = ()) -> "Source":
-        """Return the source of a file's name, bytes and notes."""
+    def of(cls, name: str, data: bytes, xray: Xray | None = None) -> "Source":
+        """Return the source of a file's name and bytes, and of what was read from it."""
         extension = PurePath(name).suffix.lower()
-        return cls(hashlib.sha256(data).hexdigest(), extension if extension in EXTENSIONS else "", notes)
+        digest = hashlib.sha256(data).hexdigest()
+        about = (xray.reasons, xray.turned) if xray else ((), None)
+        return cls(digest, extension if extension in EXTENSIONS else "", *about)
 
 
 def describe(
@@ -76,7 +77,8 @@ def describe(
         prompts: the visitor's sentences for the zero-shot CLIP; None for its own.
 
     Returns:
-        "made" (UTC); "source"; "image" ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
+        "made" (UTC); "status": "answered", or "refused" as a frontal chest X-ray, with the "reasons"; "source"; "image"
+        ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
         "strangeness", "masks" and "disclaimer" as `describe_masks` gives them; "classifiers": role -> "probabilities",
         and "likely" (the prediction set) with its "level", null where the answer is not calibrated; "prompts" or null;
         "notes" (`remarks`); "checkpoints": of each role "origin", "name", "revision", the "sha256" of its weights and
@@ -87,6 +89,7 @@ def describe(
     height, width = report.image.shape
     return {
         "made": made.astimezone(UTC).isoformat(timespec="seconds"),
+        **describe_verdict(report.reasons),
         "source": {"sha256": source.sha256, "extension": source.extension},
         "image": {"height": height, "width": width, "preprocessing": one_line(PREPROCESSING)},
         **outlines,
@@ -115,11 +118,11 @@ def fitting_calibrations(
 def remarks(report: "Report", source: Source | None = None) -> list[str]:
     """List the sentences that a reader must see first.
 
-    They are the notes of the file itself, then that the picture is strange or has no lungs, then the report's notes.
+    They are why the picture is refused, that it was turned as its header says, and the report's notes.
     """
-    notes = [] if source is None else list(source.notes)
-    strange = [one_line(STRANGE).format(report.masks.strangeness)] if report.masks.strange else []
-    return notes + strange + ([] if report.masks.lungs.any() else [NO_LUNGS]) + report.notes
+    refused = [*report.reasons, MEANINGLESS] if report.refused else []
+    turned = [source.turned] if source is not None and source.turned else []
+    return refused + turned + report.notes
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:

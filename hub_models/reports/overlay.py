@@ -26,11 +26,16 @@ class Sketch:
     masks: Masks
 
 
-def sketch(image: np.ndarray, masks: Masks) -> Sketch:
-    """Reduce an X-ray, float32 (H, W) in 0..1, and its masks by a whole factor to sides of at most `SHOWN_SIDE`."""
+def reduced(image: np.ndarray) -> np.ndarray:
+    """Reduce an X-ray, float32 (H, W) in 0..1, by a whole factor to uint8 (h, w), sides of at most `SHOWN_SIDE`."""
     step = -(-max(image.shape) // SHOWN_SIDE)
-    grey = Image.fromarray((255 * image).astype(np.uint8)).reduce(step)
-    return Sketch(np.asarray(grey), Masks(masks.lungs[::step, ::step], masks.infection[::step, ::step]))
+    return np.asarray(Image.fromarray((255 * image).astype(np.uint8)).reduce(step))
+
+
+def sketch(image: np.ndarray, masks: Masks) -> Sketch:
+    """Make a small copy of an X-ray, float32 (H, W) in 0..1, and draw masks of any size at its size."""
+    grey = reduced(image)
+    return Sketch(grey, masks.at(grey.shape))
 
 
 def draw_overlay(

@@ -1,9 +1,12 @@
 """The masks of a chest X-ray: cleaned, the lungs split into right and left, the infected shares measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
+
+from hub_models.xray.geometry import INSIDE, mask_to_shape
 
 SMALLEST_PART = 0.1
 """A part of a lung mask smaller than this share of the largest part is taken for a speck and dropped."""
@@ -18,15 +21,43 @@ class Masks:
     """The outlines of the UNet on one X-ray.
 
     Attributes:
-        lungs: bool (H, W), of the image's own size.
+        lungs: bool (H, W).
         infection: bool (H, W).
         strangeness: how unlike a frontal chest X-ray the picture is, refused from 1 up
             (`hub_models.models.plausibility`); None if the UNet was not taught to tell.
+        smooth: uint8 (2, H, W), how surely a pixel belongs to each of `MASKS`, inside from 128 up, from which `at`
+            draws smooth outlines; None where only the masks are known.
     """
 
     lungs: np.ndarray
     infection: np.ndarray
     strangeness: float | None = None
+    smooth: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, thresholds: dict[str, float]) -> "Masks":
+        """Make masks of a UNet's probabilities, mended.
+
+        Args:
+            probabilities: float32 (2, H, W) in 0..1, of each of `MASKS`.
+            thresholds: the probability from which a pixel belongs to a mask, in 0..1, for each of `MASKS`.
+        """
+        lungs, infection = (channel >= thresholds[name] for channel, name in zip(probabilities, MASKS, strict=True))
+        lungs = clean_lungs(lungs)
+        infection = clean_infection(infection, lungs)
+        bounds = np.float32([thresholds[name] for name in MASKS])[:, None, None]
+        below, above = probabilities / bounds, 1 + (probabilities - bounds) / np.maximum(1 - bounds, 1e-6)
+        smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)
+        inside = np.stack([lungs, infection])
+        smooth = np.where(inside, np.maximum(smooth, INSIDE), np.minimum(smooth, INSIDE - 1))
+        return cls(lungs, infection, smooth=smooth)
+
+    def at(self, shape: tuple[int, int]) -> "Masks":
+        """Draw the masks at another size (h, w)."""
+        if shape == self.lungs.shape:
+            return self
+        surely = (self.lungs, self.infection) if self.smooth is None else self.smooth
+        return Masks(*(mask_to_shape(mask, shape) for mask in surely), self.strangeness)
 
     @property
     def strange(self) -> bool:
@@ -34,13 +65,37 @@ class Masks:
         return self.strangeness is not None and self.strangeness >= 1
 
 
+SIDES = ("right", "left", "both")
+
+
 @dataclass(frozen=True)
 class Involvement:
-    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found."""
+    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found.
+
+    Attributes:
+        ranges: side -> lowest and highest share on several views of the same X-ray, that of the X-ray itself among
+            them; empty where it was measured once.
+    """
 
     right: float | None
     left: float | None
     both: float | None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Side -> share."""
+        return {side: getattr(self, side) for side in SIDES}
+
+    def with_views(self, views: Sequence["Involvement"]) -> "Involvement":
+        """Add the ranges over this and other views; a side that is not found on a view is left out of it."""
+        several = {side: [getattr(each, side) for each in (self, *views)] for side in SIDES}
+        found = {side: [share for share in shares if share is not None] for side, shares in several.items()}
+        ranges = {side: (min(shares), max(shares)) for side, shares in found.items() if getattr(self, side) is not None}
+        return replace(self, ranges=ranges)
+
+
+NOT_MEASURED = Involvement(None, None, None)
 
 
 def clean_lungs(mask: np.ndarray) -> np.ndarray:

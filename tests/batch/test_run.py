@@ -24,6 +24,7 @@ from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, grade_extent
 from hub_models.xray.phantom import draw_phantom
+from hub_models.xray.verdict import reasons_against
 
 
 @pytest.fixture(scope="module")
@@ -318,8 +319,9 @@ def test_a_row_tells_shares_grades_and_each_classifiers_answer():
 def test_a_strange_picture_is_marked_and_a_refused_one_tells_why():
     report = result().report
     strange = Masks(report.masks.lungs, report.masks.infection, strangeness=1.5)
-    row = table_row(Result("a.png", None, Report(report.image, strange, report.involvement, {}, [])))
-    assert (row["status"], row["strangeness"]) == ("strange", 1.5)
+    reasons = reasons_against(strange)
+    row = table_row(Result("a.png", None, Report(report.image, strange, report.involvement, {}, [], {}, reasons)))
+    assert (row["status"], row["strangeness"]) == ("refused", 1.5)
     assert row["note"].startswith("This does not look like a frontal chest X-ray")
     row = table_row(Result("b.png", refusal="The image is blank."))
     assert {key: value for key, value in row.items() if value} == {

@@ -41,7 +41,8 @@ def test_free_sentences_are_answered_by_the_formula_in_the_order_they_are_given(
     tiny_models.clip(view="full").save_pretrained(tmp_path)
     drawn = draw_phantom(2, size=32).image  # the model's own size: nothing is resized
     prompts = {"ill": ["COVID-19 lungs", "a chest X-ray of COVID-19"], "well": ["Normal"], "a dog": ["or a dog"]}
-    answered = ClipClassifier.from_pretrained(tmp_path)(drawn.astype(np.float32) / 255, prompts=prompts)
+    clip = ClipClassifier.from_pretrained(tmp_path)
+    (answered,) = clip.answer(clip.embed(clip.pixel_values([drawn.astype(np.float32) / 255])), prompts=prompts)
     assert list(answered) == ["ill", "well", "a dog"]
     assert list(answered.values()) == pytest.approx(zero_shot(tmp_path, drawn, prompts), abs=1e-5)
 

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoImageProcessor
 
 from hub_models.models.unet import Segmenter
+from hub_models.xray.geometry import SIDE
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -13,7 +14,9 @@ IMAGE = draw_phantom(1, size=128).image.astype(np.float32) / 255
 
 @pytest.mark.parametrize("shape", [(33, 128), (101, 67), (64, 64)])
 def test_the_first_output_is_the_lungs_and_the_second_the_infection_at_any_size(shape):
-    masks = tiny_models.unet()(np.resize(IMAGE, shape))  # it outlines everything as lungs and nothing as infection
+    found = tiny_models.unet()(np.resize(IMAGE, shape))  # it outlines everything as lungs and nothing as infection
+    assert found.lungs.shape == found.infection.shape == (SIDE, SIDE)
+    masks = found.at(shape)
     assert np.array_equal(masks.lungs, np.ones(shape, bool))
     assert np.array_equal(masks.infection, np.zeros(shape, bool))
 
@@ -23,7 +26,7 @@ def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
     probabilities[0, :, :32], probabilities[1, :16] = 1, 1  # the left half, the upper quarter
     segmenter = tiny_models.unet()
     segmenter.probabilities_and_features = lambda images: (probabilities[None], np.zeros((1, 0), np.float32))
-    masks = segmenter(np.zeros((101, 67), np.float32))
+    masks = segmenter(np.zeros((101, 67), np.float32)).at((101, 67))
     rows, columns = np.indices((101, 67)) + 0.5  # the middles of the pixels
     assert np.array_equal(masks.lungs, columns <= 67 / 2)
     assert np.array_equal(masks.infection, rows <= 101 / 4)
@@ -77,7 +80,9 @@ def test_a_mirroring_checkpoint_answers_the_mean_of_both_sides(tmp_path):
 def test_the_folder_loads_with_plain_smp_and_transformers(tmp_path):
     tiny_models.unet().save_pretrained(tmp_path)
     network, processor = smp.from_pretrained(tmp_path), AutoImageProcessor.from_pretrained(tmp_path)
-    pixels = processor([torch.from_numpy(IMAGE)[None]], do_rescale=False, return_tensors="pt")["pixel_values"]
+    pixels = processor(
+        [torch.from_numpy(tiny_models.unet().square(IMAGE))[None]], do_rescale=False, return_tensors="pt"
+    )["pixel_values"]
     with torch.inference_mode():
         logits = network(pixels).numpy()
     ours = Segmenter.from_pretrained(tmp_path).probabilities([IMAGE])

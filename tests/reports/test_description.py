@@ -19,8 +19,10 @@ from hub_models.reports.description import Source, describe, fitting_calibration
 from hub_models.reports.mask_files import describe_masks
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.pdf import write_pdf
+from hub_models.xray.images import Xray
 from hub_models.xray.masks import Involvement, measure_involvement
 from hub_models.xray.phantom import draw_phantom
+from hub_models.xray.verdict import reasons_against
 from tests.support import tiny_models
 
 PHANTOM = draw_phantom(3, size=128, opacities=3)
@@ -139,19 +141,20 @@ def test_prediction_sets_are_told_of_calibrated_answers_to_a_classifiers_own_pro
 def test_a_strange_picture_and_missing_lungs_are_remarked_before_a_reports_own_notes():
     assert remarks(REPORT) == []
     assert remarks(replace(REPORT, notes=["resnet is silent."])) == ["resnet is silent."]
-    strange, missing, own = remarks(
-        replace(REPORT, masks=replace(NOTHING, strangeness=2.34), notes=["resnet is silent."])
-    )
-    assert strange.startswith("This does not look like a frontal chest X-ray, so the models' answers mean nothing. ")
-    assert "its features are 2.3 times as far from" in strange
-    assert missing.startswith("No lungs found: ")
+    reasons = reasons_against(replace(NOTHING, strangeness=2.34))
+    strange, missing, meaning, own = remarks(replace(REPORT, reasons=reasons, notes=["resnet is silent."]))
+    assert strange.startswith("This does not look like a frontal chest X-ray: ")
+    assert missing.startswith("No lungs were found: ")
+    assert meaning == "What models say of such a picture means nothing."
     assert own == "resnet is silent."
 
 
 def test_what_the_file_says_of_itself_is_remarked_first():
-    source = Source("", ".dcm", ("The file says that it shows an animal on four legs.",))
-    assert remarks(replace(REPORT, notes=["resnet is silent."]), source) == [*source.notes, "resnet is silent."]
-    assert Source.of("a.DCM", b"1", source.notes).notes == source.notes
+    source = Source("", ".dcm", turned="The picture was mirrored.")
+    assert remarks(replace(REPORT, notes=["resnet is silent."]), source) == [source.turned, "resnet is silent."]
+    xray = Xray(REPORT.image, ("The file says that it shows an animal on four legs.",), source.turned)
+    read = Source.of("a.DCM", b"1", xray)
+    assert (read.extension, read.reasons, read.turned) == (".dcm", xray.reasons, xray.turned)
 
 
 @pytest.mark.parametrize(
@@ -173,10 +176,10 @@ def test_the_page_holds_the_figures_as_text(origins, tmp_path):
     description = told(origins)
     pages, text = page(tmp_path, description)
     assert pages == 1
-    right, left, both = (f"{100 * share:.1f} %" for share in description["infected_share"].values())
+    right, left, both = (f"{100 * share:.0f} %" for share in description["infected_share"].values())
     assert f"share outlined as infected {right} {left} {both}" in text
     grades = description["extent_grade"]
-    assert f"grade of extent {grades['right']} of 4 {grades['left']} of 4 -" in text
+    assert f"grade of extent, 0 to 4 {grades['right']} {grades['left']} -" in text
     assert "class resnet another Ill 67.9 % 25.0 % Well 32.1 % 75.0 % not told apart Ill or Well (90%) -" in text
     assert "What a probability here is not: the chance that this person is ill." in text
     assert f"resnet someone/resnet hub {COMMIT} -" in text
@@ -196,13 +199,13 @@ def test_the_page_shows_the_overlay(origins, tmp_path):
 def test_the_page_warns_of_a_strange_picture_and_tells_missing_lungs(origins, tmp_path):
     nothing = replace(NOTHING, strangeness=3.0)
     silent = ["resnet gave no answer: No lungs were outlined."]
-    found = Report(REPORT.image, nothing, Involvement(None, None, None), {}, silent)
+    found = Report(REPORT.image, nothing, Involvement(None, None, None), {}, silent, {}, reasons_against(nothing))
     pages, text = page(tmp_path, told(origins, found))
     assert pages == 1
     assert "This does not look like a frontal chest X-ray" in text
-    assert "No lungs found" in text
+    assert "No lungs were found" in text
     assert silent[0] in text
-    assert "share outlined as infected not found not found not found grade of extent - - -" in text
+    assert "share outlined as infected not found not found not found grade of extent, 0 to 4 - - -" in text
 
 
 def test_the_page_is_the_same_for_the_same_description(origins, tmp_path):

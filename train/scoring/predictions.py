@@ -17,6 +17,7 @@ from hub_models.checkpoints.cells import as_cells, from_cells
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Masks, Segmenter
+from hub_models.xray.geometry import mask_to_shape
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from train.data.lungs import BATCH_IMAGES
@@ -48,9 +49,9 @@ def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFram
     """Record a segmenter's outlines on the rows that can be scored: those with a mask, and healthy ones.
 
     Returns:
-        One row an image: file, patient, label; `MASK found`, the number of pixels outlined; and, at the size of the
-        image, for each drawn mask the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`, the
-        `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew it.
+        One row an image: file, patient, label; `MASK found`, the number of pixels outlined; and, at the size that
+        models see, for each drawn mask the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`,
+        the `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew it.
     """
     rows = rows.select(positions(rows, is_scored))
     classes = rows.features["label"].names
@@ -62,7 +63,7 @@ def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFram
             for maps, truths in zip(probabilities, _drawn_masks(batch), strict=True)
         ]
     labels = [classes[position] for position in rows["label"]]
-    return _identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
+    return identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
 
 
 def _drawn_masks(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
@@ -76,6 +77,7 @@ def _drawn_masks(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
 
 def _answers(maps: np.ndarray, masks: Masks, truths: dict[str, np.ndarray]) -> dict[str, int | float | str]:
     answers: dict[str, int | float | str] = {f"{name} found": int(getattr(masks, name).sum()) for name in MASKS}
+    truths = {name: mask_to_shape(truth, masks.lungs.shape) for name, truth in truths.items()}
     for i, name in enumerate(MASKS):
         truth = truths.get(name)
         counts = (-1, -1, -1) if truth is None else pixel_counts(getattr(masks, name), truth)
@@ -107,7 +109,7 @@ def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Se
     else:
         columns = {f"is {label}": true[:, i].astype(int) for i, label in enumerate(labels)}
     columns |= {f"p {label}": probabilities[:, i].round(DECIMALS) for i, label in enumerate(labels)}
-    return _identity(rows).assign(**columns)
+    return identity(rows).assign(**columns)
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
@@ -198,7 +200,7 @@ def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
     return record.fillna({name: "" for name in texts if name in record})
 
 
-def _identity(rows: datasets.Dataset) -> pd.DataFrame:
+def identity(rows: datasets.Dataset) -> pd.DataFrame:
     """Return file, and a number for the patient; a row whose patient is not known is a patient of its own."""
     patients = [patient if patient is not None else ("unknown", i) for i, patient in enumerate(rows["patient"])]
     numbers, _ = pd.factorize(pd.Series(patients, dtype=object))

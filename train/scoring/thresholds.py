@@ -6,6 +6,7 @@ from tqdm.auto import tqdm
 
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Segmenter
+from hub_models.xray.geometry import mask_to_shape
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask
@@ -37,7 +38,7 @@ def choose_thresholds(
         (maps,) = segmenter.probability_maps([read_image(row["image"])])
         answers = [segmenter.masks(maps, dict.fromkeys(MASKS, candidate)) for candidate in CANDIDATES]
         for name, column in MASK_COLUMNS.items():
-            truth = None if row[column] is None else read_mask(row[column])
+            truth = None if row[column] is None else mask_to_shape(read_mask(row[column]), maps.shape[1:])
             if truth is not None and truth.any():
                 dice[name].append([overlaps(pixel_counts(getattr(masks, name), truth))[1] for masks in answers])
         if row["label"] == healthy:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hub_models.checkpoints.choices import variable
+from hub_models.xray.geometry import SIDE
 from tests.support import tiny_models
 from train.scoring.quality import Quality
 
@@ -55,7 +56,7 @@ def test_a_model_is_shown_training_images_with_the_lungs_that_were_outlined(qual
     assert len(images) == 5
     assert len(list(quality.training_images(100))) == len(quality.training) == 12
     for image, lungs in images:
-        assert (image.shape, image.dtype, lungs.shape, lungs.dtype) == ((128, 128), np.float32, (128, 128), bool)
+        assert (image.shape, image.dtype, lungs.shape, lungs.dtype) == ((128, 128), np.float32, (SIDE, SIDE), bool)
         assert lungs.mean() > 0.5
     ((again, _),) = quality.training_images(1)
     np.testing.assert_array_equal(again, images[0][0])

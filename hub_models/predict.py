@@ -31,6 +31,7 @@ from typing import TextIO
 from tqdm.auto import tqdm
 
 from hub_models.batch.archives import Item, NamedPath, find
+from hub_models.batch.count import Count
 from hub_models.batch.earlier import REPORT_FILE, Earlier, line_of, match, whole_rows
 from hub_models.batch.folder import RUN_FILE, CannotGoOn, begin, request, reserve, whole_folder
 from hub_models.batch.interrupts import Interrupts
@@ -109,34 +110,6 @@ def _parser() -> argparse.ArgumentParser:
 
 class WrongUse(ValueError):
     """A command line that cannot be carried out; the message is one sentence."""
-
-
-@dataclass
-class Count:
-    """The number of images so far.
-
-    Attributes:
-        total: all images; None until they are counted.
-        answered: those that were answered.
-        refused: those that were refused.
-        earlier: those that were answered or refused before this command.
-    """
-
-    total: int | None = None
-    answered: int = 0
-    refused: int = 0
-    earlier: int = 0
-
-    def __str__(self) -> str:
-        """Say how many were answered and refused."""
-        if self.total is None:
-            return "No image answered"
-        return f"{self.answered} of {self.total} images answered" + f", {self.refused} refused" * (self.refused > 0)
-
-    def add(self, status: str) -> None:
-        """Count an image by its status in the table."""
-        self.refused += status == "refused"
-        self.answered += status != "refused"
 
 
 @dataclass

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 
@@ -19,49 +18,13 @@ from hub_models.models.fusion import NotJoined
 from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
+from hub_models.models.report import Answers, Headers, Outlines, Report, Sentences
 from hub_models.models.stability import VIEWS, harmless_views
-from hub_models.models.unet import Masks, Segmenter
+from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.xray.images import Xray
-from hub_models.xray.masks import NOT_MEASURED, Involvement, measure_involvement
+from hub_models.xray.masks import NOT_MEASURED, Masks, measure_involvement
 from hub_models.xray.verdict import reasons_against
-
-Outlines = tuple[Masks, Involvement]
-"""The masks of an X-ray, and the infected share of each lung."""
-Answers = dict[str, dict[str, float]]
-"""Role -> class -> probability."""
-Sentences = list[dict[str, str | float]]
-Headers = Sequence[Sequence[str]]
-"""Of each X-ray, the reasons against it in its file's header, as `Xray.reasons` holds them."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything about one X-ray.
-
-    Attributes:
-        image: float32 (H, W) in 0..1.
-        masks: the outlines, at the size that models see.
-        involvement: infected share of each lung.
-        classifiers: role -> class -> probability; a role that could not answer is missing.
-        notes: one sentence for each role that could not answer, in plain words.
-        engines: role -> the engine that ran its networks, in words.
-        reasons: why the picture is refused as a frontal chest X-ray, each in a sentence; empty if it may be read. A
-            picture that is refused has no shares and no classes, unless they were asked for anyway.
-    """
-
-    image: np.ndarray
-    masks: Masks
-    involvement: Involvement
-    classifiers: dict[str, dict[str, float]]
-    notes: list[str]
-    engines: dict[str, str] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def refused(self) -> bool:
-        """Whether the picture is refused as a frontal chest X-ray."""
-        return bool(self.reasons)
 
 
 class XrayPipeline:
@@ -209,24 +172,12 @@ class XrayPipeline:
         questions = {role: prompts for role, prompts in questions.items() if role in self.classifiers}
         with cores_for([engine for role, engine in self.engines.items() if role in questions]):
             for role, prompts in questions.items():
-                answers, refusals = self._answers(role, prompts, features)
+                answers, reasons = self.classifiers[role].answer_features(features, prompts)
                 for position, answer in answers.items():
                     results[position][0][role] = answer
-                for position, refused in refusals.items():
-                    results[position][1].append(str(refused))
+                for position, reason in reasons.items():
+                    results[position][1].append(str(Refused(role, reason)))
         return results
-
-    def _answers(
-        self, role: str, prompts: Prompts | None, features: SharedFeatures
-    ) -> tuple[dict[int, dict[str, float]], dict[int, Refused]]:
-        """One classifier's probabilities, position of an X-ray -> class -> probability; and of the others a refusal."""
-        classifier = self.classifiers[role]
-        refusals = {position: Refused(role, reason) for position, reason in classifier.refusals(features).items()}
-        positions = [position for position in range(len(features.images)) if position not in refusals]
-        if not positions:
-            return {}, refusals
-        vectors = (features.stacked(encoder, positions) for encoder in classifier.encoders)
-        return dict(zip(positions, classifier.answer(*vectors, prompts=prompts), strict=True)), refusals
 
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         """Explain each classifier's most probable class by the places that speak for it; one X-ray at a time.

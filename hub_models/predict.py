@@ -8,11 +8,9 @@ An image is a file, a folder with all below it, or a zip archive. OUTPUT_DIR get
 each image a folder with overlay.png, lungs.png, infection.png and report.json, and report.pdf with --pdf. The
 checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship with the project.
 
-Each image is complete on the disk before the next one. After Ctrl-C, a kill or a full disk the same command goes on:
-images with a row in summary.csv are passed over, new ones among the files are answered, and the table becomes what it
-would have been. run.json keeps what was asked; with other prompts, checkpoints or engines, with or without --pdf or
---anyway, or if an image that was answered is gone or has changed (by its SHA-256), the command refuses to go on. A file
-that was refused stays refused; once it is put right, give it a new folder.
+After Ctrl-C, a kill or a full disk the same command goes on after the last row of summary.csv. It refuses to if
+anything else is asked (run.json keeps what was), or if an image that was answered is gone or has changed. A file that
+was refused stays refused; once it is put right, give it a new folder.
 
 Exit code 0: all images were answered; 1: some were refused, each is named on stderr, and the others are done;
 2: nothing, or nothing more, could be done; 130: Ctrl-C or SIGTERM.
@@ -97,11 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output_dir", required=True, type=Path, help="a new or empty folder, or that of the same command"
     )
-    parser.add_argument(
-        "--json",
-        action="store_true",
-        help="print a JSON object an image, and nothing else, to stdout; first those of all that were answered earlier",
+    json_help = (
+        "print a JSON object an image, and nothing else, to stdout; first those of all that were answered earlier"
     )
+    parser.add_argument("--json", action="store_true", help=json_help)
     parser.add_argument("--prompts", type=Path, help='"class: sentence" lines for the zero-shot CLIP')
     parser.add_argument("--pdf", action="store_true", help="write report.pdf, too")
     parser.add_argument("--anyway", action="store_true", help="name classes and shares also of what is refused")

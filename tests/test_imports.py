@@ -39,7 +39,7 @@ BENEATH = {
 train, and whatever is in train above all of hub_models but the page and the doors."""
 
 TYPES = {
-    "hub_models.reports": "models pipeline",
+    "hub_models.reports": "models",
     "hub_models.batch": "models pipeline",
 }
 """Room -> the rooms of which it may, besides, name the types: while it runs, it does not import them."""
@@ -110,8 +110,8 @@ def rooms(path: Path, types: bool = False) -> set[str]:
 def test_the_modules_are_found_and_their_imports_are_read():
     assert {*MODELS, *SCRIPTS, Path("app.py"), Path("hub_models/xray/images.py")} <= set(MODULES)
     assert {"hub_models.models.unet", "hub_models.models.features", "numpy"} <= imported(Path("hub_models/pipeline.py"))
-    assert "hub_models.pipeline" in imported(Path("hub_models/reports/description.py"), types=True)
-    assert "hub_models.pipeline" not in imported(Path("hub_models/reports/description.py"))
+    assert "hub_models.models.report" in imported(Path("hub_models/reports/description.py"), types=True)
+    assert "hub_models.models.report" not in imported(Path("hub_models/reports/description.py"))
     assert "hub_models.page.startup" in imported(Path("hub_models/page/server.py"))  # in a function
     assert "hub_models.page.layout" in imported(Path("app.py"))
     assert room_of("hub_models.models.unet") == "hub_models.models"

@@ -72,11 +72,11 @@ def request(
         role: {"name": checkpoint.name, "sha256": answers_digest(checkpoint.folder), "engine": engines.get(role)}
         for role, checkpoint in checkpoints.items()
     }
-    asked = None if prompts is None else {label: list(texts) for label, texts in prompts.items()}
-    return {"prompts": asked, "pdf": pdf, "anyway": anyway, "models": models, "columns": columns}
+    sentences = None if prompts is None else {label: list(texts) for label, texts in prompts.items()}
+    return {"prompts": sentences, "pdf": pdf, "anyway": anyway, "models": models, "columns": columns}
 
 
-def begin(path: Path, asked: Mapping[str, Any]) -> None:
+def begin(path: Path, wanted: Mapping[str, Any]) -> None:
     """Write what is asked, from `request`, into a new folder of results, or make sure that it is what was asked before.
 
     Raises:
@@ -86,10 +86,10 @@ def begin(path: Path, asked: Mapping[str, Any]) -> None:
     try:
         if not record.exists():
             aside = path / UNFINISHED
-            aside.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
+            aside.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
             aside.replace(record)
         before = json.loads(record.read_text(encoding="utf-8"))
-        differences = _differences(before, asked)
+        differences = _differences(before, wanted)
     except OSError as error:
         raise CannotGoOn(
             f"{record} cannot be written ({error.strerror}); see to that, or name a new folder."

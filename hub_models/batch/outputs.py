@@ -19,7 +19,7 @@ from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.masks import grade_extent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
-    from hub_models.pipeline import Report
+    from hub_models.models.report import Report
 
 MAX_FOLDER_NAME_BYTES = 200  # file systems take 255
 CSV_FILE = "summary.csv"

@@ -108,6 +108,21 @@ class Classifier(ABC):
             reasons = features.refusals(encoder) | reasons
         return reasons
 
+    def answer_features(
+        self, features: SharedFeatures, prompts: Prompts | None = None
+    ) -> tuple[dict[int, dict[str, float]], dict[int, str]]:
+        """Classify those X-rays that it can answer about; prompts and errors are those of `classify`.
+
+        Returns:
+            Position of an X-ray -> class -> probability; of each other X-ray the reason in one sentence.
+        """
+        reasons = self.refusals(features)
+        positions = [position for position in range(len(features.images)) if position not in reasons]
+        if not positions:
+            return {}, reasons
+        vectors = (features.stacked(encoder, positions) for encoder in self.encoders)
+        return dict(zip(positions, self.answer(*vectors, prompts=prompts), strict=True)), reasons
+
     def classify(
         self, images: Sequence[np.ndarray], lungs: Sequence[np.ndarray | None], prompts: Prompts | None = None
     ) -> list[dict[str, float]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
     from hub_models.models.classifier import Classifier
     from hub_models.models.labels import Prompts
-    from hub_models.pipeline import Report
+    from hub_models.models.report import Report
 
 PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own window shows it), and the greys from the
 {PERCENTILES[0]} to the {PERCENTILES[1]} percentile stretched to 0..1. Each model then resizes and normalises as its own

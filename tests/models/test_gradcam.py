@@ -249,9 +249,9 @@ def test_frozen_weights_give_the_same_heat(build):
 def test_the_most_probable_class_is_explained_when_none_is_named(build):
     classifier = build()
     answer = classifier(IMAGE, LUNGS)
-    explained = explain(classifier, IMAGE, LUNGS)
+    explained = classifier.explain(IMAGE, LUNGS)
     assert explained.label == max(answer, key=answer.get)
-    assert np.array_equal(explained.heat, explain(classifier, IMAGE, LUNGS, explained.label).heat)
+    assert np.array_equal(explained.heat, classifier.explain(IMAGE, LUNGS, explained.label).heat)
 
 
 @pytest.mark.parametrize("build", [resnet, tiny_models.clip])

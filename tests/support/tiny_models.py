@@ -28,9 +28,12 @@ OPACITIES = {"COVID-19": 3, "Non-COVID": 1, "Normal": 0}
 
 
 def draw_xray(seed: int, size: int = 128, opacities: int = 0) -> Phantom:
-    """A phantom with mottle of its own: bare phantoms share their ribs and are more alike than people are."""
+    """A phantom with mottle of its own: bare phantoms share their ribs and are more alike than people are.
+
+    The mottle is coarse: with fine mottle the UNet that ships takes some for other pictures than X-rays.
+    """
     phantom = draw_phantom(seed, size=size, opacities=opacities)
-    mottle = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), size * 3 / 256)
+    mottle = gaussian_filter(np.random.default_rng(seed).normal(size=(size, size)), size * 8 / 256)
     image = (phantom.image + 12 * mottle / mottle.std()).clip(0, 255).astype(np.uint8)
     return replace(phantom, image=image)
 

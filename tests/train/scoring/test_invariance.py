@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import binomtest
 
 from hub_models.models.labels import LABELS
+from hub_models.models.report import Report
 from hub_models.models.unet import Masks
-from hub_models.pipeline import Report
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import measure_involvement
 from tests.support.datasets import dataset, rectangle

@@ -19,6 +19,7 @@ from hub_models.models.fusion import NotJoined
 from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
+from hub_models.models.orientation import Suggestion, suggest
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.xray.images import Xray
@@ -155,6 +156,11 @@ class XrayPipeline:
         with cores_for([self.segmenter.engine]):
             outlined = self.segmenter.segment(images)
         return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in outlined]
+
+    def suggest(self, image: np.ndarray) -> Suggestion | None:
+        """Suggest how to turn, invert or mirror a picture, float32 (H, W) in 0..1, as `orientation.suggest` does."""
+        with cores_for([self.segmenter.engine]):
+            return suggest(self.segmenter, image)
 
     def classify(
         self,

@@ -23,6 +23,14 @@ LYING = {
 }
 """Turn that puts a picture upright -> how the picture lies."""
 
+TURNED = {
+    0: "",
+    90: "turned by 90 degrees counter-clockwise",
+    180: "turned by 180 degrees",
+    270: "turned by 90 degrees clockwise",
+}
+"""Turn -> what was done, in words."""
+
 NEGATIVE = "a negative, with bones black and air white"
 MIRRORED = """The heart seems to be on the wrong side: this may be a mirror image, or the patient's heart lies on the
 right (dextrocardia). "Right" and "left" would then be exchanged."""
@@ -48,6 +56,14 @@ class Suggestion:
         """Change a picture, float32 (H, W) in 0..1; a turn by 90 or 270 degrees exchanges H and W."""
         changed = correct(image, self.turn_degrees, self.invert)
         return np.ascontiguousarray(changed[:, ::-1]) if self.mirror else changed
+
+    @property
+    def note(self) -> str:
+        """The sentence that stands beside every answer about the changed picture."""
+        inverted = "inverted (dark and light exchanged)" if self.invert else ""
+        mirrored = "mirrored (left and right exchanged)" if self.mirror else ""
+        done = " and ".join(filter(None, (TURNED[self.turn_degrees], inverted, mirrored)))
+        return f"The picture was {done} before it was read, as the visitor asked."
 
 
 def correct(image: np.ndarray, turn_degrees: int, invert: bool) -> np.ndarray:

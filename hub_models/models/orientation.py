@@ -17,9 +17,9 @@ CORRECTIONS = tuple((turn, invert) for invert in (False, True) for turn in TURNS
 
 LYING = {
     0: "",
-    90: "on its side, with the head to the right",
+    90: "on its side (with the head to the right)",
     180: "upside down",
-    270: "on its side, with the head to the left",
+    270: "on its side (with the head to the left)",
 }
 """Turn that puts a picture upright -> how the picture lies."""
 

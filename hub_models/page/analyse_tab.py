@@ -54,7 +54,7 @@ class AnalyseTab(Tab):
         self._lay_out_files()
 
     def _lay_out_outlines(self) -> None:
-        self.refusal = gr.HTML(elem_id="refusal", padding=False, visible=False)
+        self.refusal = gr.HTML(elem_id="refusal", padding=False)
         self.correction = Correction(self.state, self.visit)
         self.overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", height="min(440px, 90vw)", **VIEWER)
         keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
@@ -167,11 +167,11 @@ class AnalyseTab(Tab):
                 yield empty | {self.shares: texts.LOADING}
             image, outlined = self.state.outline(xray, key if anyway else None)
         except gr.Error as error:
-            yield empty | {self.refusal: gr.update(value=refusal_html(error.message), visible=True)}
+            yield empty | {self.refusal: refusal_html(error.message)}
             return
         masks, key, reasons = outlined.masks.unpack(), self.state.memory.keep(outlined), outlined.reasons
         if reasons:
-            empty = empty | {self.refusal: gr.update(value=refusal_html(*reasons, MEANINGLESS), visible=True)}
+            empty = empty | {self.refusal: refusal_html(*reasons, MEANINGLESS)}
         if reasons and not anyway:
             yield empty
             found = self.correction.look(xray, outlined.source, image)
@@ -195,16 +195,17 @@ class AnalyseTab(Tab):
 
     def _empty(self, anyway: bool) -> Shown:
         """The tab without any result; a correction stays on offer if the visitor wants answers `anyway`."""
-        hidden = gr.update(visible=False)
         nothing = {
             self.overlay: None,
+            self.refusal: "",
             self.shares: "",
             self.masks: None,
             self.visit.key: None,
             self.visit.insisted: False,
+            self.anyway: gr.update(visible=False),
         }
         offered = {} if anyway else self.correction.hidden()
-        return self._classified({}, []) | nothing | {self.anyway: hidden, self.refusal: hidden} | offered
+        return self._classified({}, []) | nothing | offered
 
     @staticmethod
     def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:

@@ -41,10 +41,11 @@ class Correction:
     def __init__(self, state: PageState, visit: Visit) -> None:
         self.state, self.visit = state, visit
         self.offer = gr.State()
-        with gr.Row(visible=False, elem_id="correction") as self.row:
+        with gr.Row(elem_id="correction"):
             self.sentence = gr.HTML(padding=False, elem_id="suggestion")
-            self.button = gr.Button("Turn it upright", variant="primary", scale=0, min_width=260, elem_id="correct")
-        self.parts = [self.offer, self.row, self.sentence, self.button]
+            look = {"variant": "primary", "scale": 0, "min_width": 260, "elem_id": "correct"}
+            self.button = gr.Button("Turn it upright", visible=False, **look)
+        self.parts = [self.offer, self.sentence, self.button]
 
     def connect(self) -> None:
         """Connect the button; the event of another X-ray in the field then analyses the corrected picture."""
@@ -54,7 +55,7 @@ class Correction:
 
     def hidden(self) -> dict[Any, Any]:
         """Return the components without any offer."""
-        return {self.offer: None, self.row: gr.update(visible=False), self.sentence: ""}
+        return {self.offer: None, self.sentence: "", self.button: gr.update(visible=False)}
 
     def look(self, xray: FileData, source: Source, image: np.ndarray) -> dict[Any, Any]:
         """Ask the UNet for a correction, and offer it; nothing changes if there is none.
@@ -70,9 +71,8 @@ class Correction:
             return {}
         return {
             self.offer: Offer(xray["path"], source, suggestion),
-            self.row: gr.update(visible=True),
             self.sentence: suggestion_html(suggestion.sentence),
-            self.button: gr.update(value=button_text(suggestion)),
+            self.button: gr.update(value=button_text(suggestion), visible=True),
         }
 
     def correct(self, xray: FileData | None, offer: Offer | None) -> dict[Component, str]:

@@ -37,6 +37,7 @@ class LyingPipeline(FakePipeline):
         self.upright = upright
 
     def segment(self, images: list[np.ndarray]) -> list:
+        """The refusal and the suggestion come in one breath."""
         self.strangeness = 2.0 if self.suggest(images[0]) else 0.5
         return super().segment(images)
 

@@ -20,6 +20,7 @@ from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
 from hub_models.models.orientation import Suggestion, suggest
+from hub_models.models.stability import VIEWS, harmless_views
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.xray.images import Xray
@@ -152,10 +153,19 @@ class XrayPipeline:
             engine.release_memory()
 
     def segment(self, images: Sequence[np.ndarray]) -> list[Outlines]:
-        """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares."""
+        """Outline lungs and infection on X-rays, float32 (H, W) in 0..1, and measure the infected shares.
+
+        Harmless views of each X-ray go through the network with it: the shares come with their ranges over them.
+        """
+        views = [view for image in images for view in harmless_views(image)]
         with cores_for([self.segmenter.engine]):
-            outlined = self.segmenter.segment(images)
-        return [(masks, measure_involvement(masks.lungs, masks.infection)) for masks in outlined]
+            outlined = self.segmenter.segment([*images, *views])
+        shares = [measure_involvement(masks.lungs, masks.infection) for masks in outlined]
+        found: list[Outlines] = []
+        for i in range(len(images)):
+            first = len(images) + VIEWS * i
+            found.append((outlined[i], shares[i].with_views(shares[first : first + VIEWS])))
+        return found
 
     def suggest(self, image: np.ndarray) -> Suggestion | None:
         """Suggest how to turn, invert or mirror a picture, float32 (H, W) in 0..1, as `orientation.suggest` does."""

@@ -6,14 +6,23 @@
 
 An image is a file, a folder with all below it, or a zip archive. OUTPUT_DIR gets summary.csv, a row an image, and for
 each image a folder with overlay.png, lungs.png, infection.png and report.json, and report.pdf with --pdf. The
-checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship with the project. Exit code 0: all
-images were answered; 1: some were refused, each is named on stderr, and the others are done; 2: nothing could be done.
+checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship with the project.
+
+Each image is complete on the disk before the next one. After Ctrl-C, a kill or a full disk the same command goes on:
+images with a row in summary.csv are passed over, new ones among the files are answered, and the table becomes what it
+would have been. run.json keeps what was asked; with other prompts, checkpoints or engines, with or without --pdf or
+--anyway, or if an image that was answered is gone or has changed (by its SHA-256), the command refuses to go on. A file
+that was refused stays refused; once it is put right, give it a new folder.
+
+Exit code 0: all images were answered; 1: some were refused, each is named on stderr, and the others are done;
+2: nothing, or nothing more, could be done; 130: Ctrl-C or SIGTERM.
 """
 
 import argparse
 import json
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +30,13 @@ from typing import TextIO
 
 from tqdm.auto import tqdm
 
-from hub_models.batch.archives import NamedPath, find
-from hub_models.batch.outputs import CSV_FILE, folder_name, pictures, table_csv, table_row
-from hub_models.batch.run import Result, run
+from hub_models.batch.archives import Item, NamedPath, find
+from hub_models.batch.earlier import REPORT_FILE, Earlier, line_of, match, whole_rows
+from hub_models.batch.folder import RUN_FILE, CannotGoOn, begin, request, reserve, whole_folder
+from hub_models.batch.interrupts import Interrupts
+from hub_models.batch.outputs import CSV_FILE, folder_name, pictures, table_row
+from hub_models.batch.run import Result, answer
+from hub_models.batch.table import GrowingTable, OtherTable, columns_for
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.labels import Prompts, read_prompts
@@ -34,34 +47,45 @@ from hub_models.reports.pdf import write_pdf
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Answer about the images on the command line; returns 0 if all were answered, else 1.
+    """Answer about the images on the command line.
+
+    Returns:
+        0 if all were answered, 1 if some were refused, 130 if it was interrupted.
 
     Raises:
-        SystemExit: With code 2 and one sentence when nothing could be done.
+        SystemExit: With code 2 and one sentence when nothing, or nothing more, could be done.
     """
     no_telemetry()
     parser = _parser()
     args = parser.parse_args(argv)
-    paths = [(name, Path(name)) for name in args.images]
-    lines = sys.stdout if args.json else None
-    with redirect_stdout(sys.stderr if args.json else sys.stdout):
+    out, lines, count = args.output_dir, sys.stdout if args.json else None, Count()
+    with redirect_stdout(sys.stderr if args.json else sys.stdout), Interrupts() as interrupts:
         try:
             # 1. The images, the prompts and the output folder
-            total = _count(paths)
+            paths = [(name, Path(name)) for name in args.images]
+            _check_images(paths, out)
             prompts = _read_prompts(args.prompts) if args.prompts else None
-            _make_folder(args.output_dir)
-            # 2. The models
-            pipeline = XrayPipeline.from_pretrained()
-        except (WrongUse, CheckpointError) as error:
+            with reserve(out):
+                # 2. The models; all results of a folder have them, and the prompts, in common
+                pipeline = XrayPipeline.from_pretrained()
+                table = GrowingTable(out / CSV_FILE, columns_for(pipeline.classifiers, prompts))
+                options = prompts, args.pdf, args.anyway
+                begin(out, request(pipeline.checkpoints, pipeline.engine_names, table.columns, *options))
+                # 3. The images that were answered before the command was stopped
+                writer = ImageWriter(table, pipeline, prompts, args.pdf, lines, count, interrupts)
+                earlier = writer.take_up(find(paths, out))
+                # 4. Each other image, and its files
+                if len(earlier.names) < earlier.total:
+                    results = answer(pipeline, earlier.left(find(paths, out)), prompts, anyway=args.anyway)
+                    writer.write_all(earlier.new(results))
+        except (WrongUse, CannotGoOn, CheckpointError) as error:
             parser.exit(2, f"{error}\n")
-        # 3. Each image, and its files
-        writer = ImageWriter(args.output_dir, pipeline, prompts, args.pdf, lines)
-        rows = list(tqdm(map(writer.write, run(pipeline, paths, prompts)), total=total, unit="image"))
-        # 4. All images
-        (args.output_dir / CSV_FILE).write_bytes(table_csv(rows))
-        refused = sum(row["status"] == "refused" for row in rows)
-        print(f"{len(rows) - refused} of {len(rows)} images answered: {args.output_dir / CSV_FILE}")
-    return int(refused > 0)
+        except KeyboardInterrupt:
+            print(f"{count} so far; the same command goes on.", file=sys.stderr)
+            return 130
+        # 5. All images
+        print(f"{count}{' earlier, and nothing was left to do' * (count.earlier == count.total)}: {table.path}")
+    return int(count.refused > 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,10 +93,17 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, a folder or a zip archive")
-    parser.add_argument("--output_dir", required=True, type=Path, help="a new or empty folder")
-    parser.add_argument("--json", action="store_true", help="print a JSON object an image, and nothing else, to stdout")
+    parser.add_argument(
+        "--output_dir", required=True, type=Path, help="a new or empty folder, or that of the same command"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print a JSON object an image, and nothing else, to stdout; first those of all that were answered earlier",
+    )
     parser.add_argument("--prompts", type=Path, help='"class: sentence" lines for the zero-shot CLIP')
     parser.add_argument("--pdf", action="store_true", help="write report.pdf, too")
+    parser.add_argument("--anyway", action="store_true", help="name classes and shares also of what is refused")
     return parser
 
 
@@ -81,39 +112,118 @@ class WrongUse(ValueError):
 
 
 @dataclass
-class ImageWriter:
-    """The writer of an image's files.
+class Count:
+    """The number of images so far.
 
     Attributes:
-        output_dir: the folder that gets a folder for each image.
+        total: all images; None until they are counted.
+        answered: those that were answered.
+        refused: those that were refused.
+        earlier: those that were answered or refused before this command.
+    """
+
+    total: int | None = None
+    answered: int = 0
+    refused: int = 0
+    earlier: int = 0
+
+    def __str__(self) -> str:
+        """Say how many were answered and refused."""
+        if self.total is None:
+            return "No image answered"
+        return f"{self.answered} of {self.total} images answered" + f", {self.refused} refused" * (self.refused > 0)
+
+    def add(self, status: str) -> None:
+        """Count an image by its status in the table."""
+        self.refused += status == "refused"
+        self.answered += status != "refused"
+
+
+@dataclass
+class ImageWriter:
+    """The writer of an image's files and its row of the table, which leaves no image half written.
+
+    Attributes:
+        table: the table; its folder gets a folder for each image.
         pipeline: the models that answer.
         prompts: sentences of each class for the zero-shot CLIP; None for its own.
         pdf: whether a report.pdf is written.
         lines: the stream that gets a JSON object an image; None for no stream.
-        taken: names of the folders so far.
+        count: counts the images.
+        interrupts: waits with an interrupt until an image is written.
+        taken: names of the folders so far, casefolded.
     """
 
-    output_dir: Path
+    table: GrowingTable
     pipeline: XrayPipeline
     prompts: Prompts | None
     pdf: bool
     lines: TextIO | None
-    taken: set[str] = field(default_factory=lambda: {CSV_FILE})
+    count: Count
+    interrupts: Interrupts
+    taken: set[str] = field(default_factory=lambda: {CSV_FILE, RUN_FILE})
 
-    def write(self, result: Result) -> dict:
-        """Write the files of an image, or name it on stderr if it was refused; returns its row of the table."""
-        folder = ""
-        if result.report is None:
-            tqdm.write(f"{result.name}: {result.refusal}", file=sys.stderr)
-            description = {"notes": [result.refusal]}
-        else:
-            folder = folder_name(result.name, self.taken)
-            description = self._describe(result)
-            self._write_files(self.output_dir / folder, result.report, description)
+    @property
+    def folder(self) -> Path:
+        """The folder of all results."""
+        return self.table.path.parent
+
+    def take_up(self, items: Iterable[Item]) -> Earlier:
+        """Find what was answered earlier among all images, print it as if it were answered now, and count it.
+
+        Raises:
+            CannotGoOn: if the table, or an image in it, was changed.
+        """
+        with self._explained():
+            rows = whole_rows(self.table.read_rows(), self.folder)
+            earlier = match(rows, items, self.folder)
+            self.table.keep(rows)
+            self.count.total, self.count.earlier = earlier.total, len(rows)
+            self.taken |= {row["folder"].casefold() for row in rows}
+            for row in rows:
+                self._finish(line_of(row, self.folder))
+        return earlier
+
+    def write_all(self, results: Iterator[Result]) -> None:
+        """Write the files of each image as soon as it is answered, and show how far it is.
+
+        Raises:
+            CannotGoOn: if the disk is full or the folder cannot be written to; all images so far stay.
+        """
+        with tqdm(total=self.count.total, initial=self.count.earlier, unit="image") as bar, self._explained():
+            for _ in map(self._write, results):  # a loop variable would keep a result while the next one is made
+                bar.update()
+
+    def _write(self, result: Result) -> None:
+        with self.interrupts.held():
+            folder, description = "", {"notes": [result.refusal]}
+            if result.report is not None:
+                folder, description = folder_name(result.name, self.taken), self._describe(result)
+                with whole_folder(self.folder / folder) as unfinished:
+                    self._write_files(unfinished, result.report, description)
+            self.table.append(table_row(result, folder))
+            self._finish({"file": result.name, "folder": folder, "status": result.status, **description})
+
+    def _finish(self, line: dict) -> None:
+        """Count an image, name it on stderr if it was refused, and print its line."""
+        self.count.add(line["status"])
+        if line["status"] == "refused":
+            tqdm.write(f"{line['file']}: {' '.join(line['notes'])}", file=sys.stderr)
         if self.lines is not None:
-            line = {"file": result.name, "folder": folder, "status": result.status, **description}
             print(json.dumps(line), file=self.lines, flush=True)
-        return table_row(result, folder)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in one sentence why something cannot be written or read, and what is done so far."""
+        try:
+            yield
+        except OtherTable as error:
+            raise CannotGoOn(str(error)) from error
+        except OSError as error:
+            reason = f"no more can be written to {self.folder} ({error.strerror})"
+            raise CannotGoOn(
+                f"{self.count} so far, and {reason}; see to that, and the same command goes on."
+            ) from error
 
     def _describe(self, result: Result) -> dict:
         calibrations = fitting_calibrations(self.pipeline.classifiers, self.prompts)
@@ -121,21 +231,22 @@ class ImageWriter:
         return describe(result.report, origins, calibrations, result.source, datetime.now(UTC), self.prompts)
 
     def _write_files(self, folder: Path, report: Report, description: dict) -> None:
-        folder.mkdir()
         drawn = pictures(report)
         for name, picture in drawn.items():
             (folder / name).write_bytes(encode_png(picture))
-        (folder / "report.json").write_text(json.dumps(description) + "\n", encoding="utf-8")
         if self.pdf:
             write_pdf(folder / "report.pdf", description, drawn["overlay.png"])
+        (folder / REPORT_FILE).write_text(json.dumps(description) + "\n", encoding="utf-8")
 
 
-def _count(paths: list[NamedPath]) -> int:
-    """Count the results that there will be; WrongUse if not one file is there."""
-    items = list(find(paths))
-    if all(item.problem for item in items):
-        raise WrongUse(f"There is nothing to read in {items[0].name}: {items[0].problem}")
-    return len(items)
+def _check_images(paths: list[NamedPath], results: Path) -> None:
+    """Raise WrongUse if not one file is there."""
+    problems = []
+    for item in find(paths, results):
+        if not item.problem:
+            return
+        problems.append(f"There is nothing to read in {item.name}: {item.problem}")
+    raise WrongUse(problems[0])
 
 
 def _read_prompts(path: Path) -> dict[str, list[str]]:
@@ -147,15 +258,6 @@ def _read_prompts(path: Path) -> dict[str, list[str]]:
         raise WrongUse(f"The prompts in {path} cannot be read ({error.strerror}); name a text file.") from error
     except ValueError as error:
         raise WrongUse(f"The prompts in {path} are not as they should be: {error}") from error
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
-            raise WrongUse(f"The folder {path} is not empty, and nothing in it is overwritten; name a new one.")
-    except OSError as error:
-        raise WrongUse(f"{path} cannot be the folder of the results ({error.strerror}); name another.") from error
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def test_a_report_holds_what_the_single_models_say(overrides):
     assert np.array_equal(report.image, IMAGE)
     assert np.array_equal(report.masks.lungs, masks.lungs)
     assert np.array_equal(report.masks.infection, masks.infection)
-    assert report.involvement == measure_involvement(masks.lungs, masks.infection)
+    assert report.involvement.shares == measure_involvement(masks.lungs, masks.infection).shares
     expected = {
         "resnet": ResnetClassifier.from_pretrained(overrides["resnet"])(IMAGE, masks.lungs),
         "clip-zero-shot": ClipClassifier.from_pretrained(overrides["clip-zero-shot"])(IMAGE, masks.lungs),

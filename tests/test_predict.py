@@ -60,6 +60,10 @@ def table(out: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((out / "summary.csv").read_text(encoding="utf-8-sig"))))
 
 
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def ending(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """What the command says on stderr when it can do nothing; its exit code is 2 and its stdout empty."""
     with pytest.raises(SystemExit) as end:
@@ -71,7 +75,7 @@ def ending(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 def test_an_image_gets_a_folder_with_what_the_pipeline_says_of_it(pipeline, xrays, out):
     assert main([str(xrays / "a.png"), "--output_dir", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["a", "summary.csv"]
+    assert visible(out) == ["a", "run.json", "summary.csv"]
     assert sorted(path.name for path in (out / "a").iterdir()) == WITHOUT_PDF
     expected = pipeline(read_image(xrays / "a.png"))
     told = json.loads((out / "a" / "report.json").read_text())
@@ -92,7 +96,7 @@ def test_some_that_are_refused_are_named_and_the_others_done(pipeline, xrays, ou
     said = capsys.readouterr()
     assert f"{xrays}/b.png: The image is not an image that can be read" in said.err
     assert f"{xrays}/missing.png: There is no such file or folder; check its name." in said.err
-    assert said.out.splitlines()[-1] == f"2 of 4 images answered: {out / 'summary.csv'}"
+    assert said.out.splitlines()[-1] == f"2 of 4 images answered, 2 refused: {out / 'summary.csv'}"
     rows = table(out)
     assert [Path(row["file"]).name for row in rows] == ["a.png", "b.png", "c 肺.png", "missing.png"]
     assert [row["folder"] for row in rows] == ["a", "", "c_肺", ""]
@@ -147,7 +151,7 @@ def test_images_of_one_name_and_of_archives_get_folders_of_their_own(xrays, out,
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         archive.write(xrays / "a.png", "../../../a.png")
     assert main([str(xrays / "a.png"), str(tmp_path / "more.zip"), str(xrays / "a.png"), "--output_dir", str(out)]) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["a", "a-2", "a-3", "summary.csv"]
+    assert visible(out) == ["a", "a-2", "a-3", "run.json", "summary.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["more.zip", "out", "xrays"]
     rows = table(out)
     assert rows[1]["file"] == f"{tmp_path}/more.zip/../../../a.png"

@@ -18,6 +18,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, Tr
 
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.resnet import DEPTHS, ResnetClassifier
+from hub_models.xray.geometry import DETAIL
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
@@ -72,7 +73,7 @@ def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
         ignore_mismatched_sizes=True,
         dtype=torch.float32,
     )
-    model.config.view = arguments.view
+    model.config.view, model.config.detail = arguments.view, DETAIL
     return ResnetClassifier(model, AutoImageProcessor.from_pretrained(arguments.model_name_or_path))
 
 

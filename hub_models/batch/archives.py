@@ -39,15 +39,19 @@ class Item:
     problem: str | None = None
 
 
-def find(paths: Iterable[NamedPath]) -> Iterator[Item]:
+def find(paths: Iterable[NamedPath], results: Path | None = None) -> Iterator[Item]:
     """Find the files in files, folders (with all below them) and zip archives, in order of name inside a folder.
 
     Names that begin with a dot, and what macOS adds to archives, are left out. An archive is refused as a whole if it
     is damaged, or holds more than `MAX_ARCHIVE_FILES` files or `MAX_ARCHIVE_BYTES`; nothing is unpacked to the disk.
     An item can be loaded until the iterator is advanced.
+
+    Args:
+        paths: files, folders and archives.
+        results: a folder of results; where it lies below one of the folders, it is left out.
     """
     # All folders are listed first: results that are then written into one of them are not read as X-rays.
-    files = [file for name, path in paths for file in _list(name, path)]
+    files = [file for name, path in paths for file in _list(name, path, results)]
     for name, path in files:
         printed = printable(name)
         if os.path.isdir(path):
@@ -60,10 +64,13 @@ def find(paths: Iterable[NamedPath]) -> Iterator[Item]:
             yield Item(printed, partial(_read_file, path))
 
 
-def _list(name: str, path: Path) -> list[NamedPath]:
+def _list(name: str, path: Path, results: Path | None) -> list[NamedPath]:
     """List the files below a folder, in order of name; of a file or an empty folder, the path itself."""
     below = [file.relative_to(path) for file in path.rglob("*") if file.is_file()] if os.path.isdir(path) else []
     visible = sorted(file for file in below if not _hidden(file.parts))
+    if results is not None and path.resolve() in results.resolve().parents:
+        inner = results.resolve().relative_to(path.resolve())
+        visible = [file for file in visible if inner not in file.parents]
     return [(PurePath(name, file).as_posix(), path / file) for file in visible] or [(name, path)]
 
 

@@ -38,6 +38,11 @@ _LAST_COLUMNS = ("strangeness", "note")
 _RESERVED_NAMES = re.compile(r"con|prn|aux|nul|(com|lpt)\d", re.IGNORECASE)  # Windows refuses these names
 
 
+def table_columns(answers: Iterable[str]) -> list[str]:
+    """List the columns of the table, in order; `answers` are those of the classifiers."""
+    return [*_FIRST_COLUMNS, *answers, *_LAST_COLUMNS]
+
+
 def pictures(report: "Report") -> dict[str, np.ndarray]:
     """Draw the pictures of a report.
 
@@ -106,7 +111,7 @@ def table_row(result: Result, folder: str = "") -> dict[str, str | float | int |
 def table_csv(rows: Sequence[dict]) -> bytes:
     """Write rows of `table_row` as CSV for spreadsheets: UTF-8 with a byte order mark, no text is a formula."""
     answers = dict.fromkeys(column for row in rows for column in row if column not in (*_FIRST_COLUMNS, *_LAST_COLUMNS))
-    columns = [*_FIRST_COLUMNS, *answers, *_LAST_COLUMNS]
+    columns = table_columns(answers)
     stream = io.StringIO()
     writer = csv.writer(stream)
     writer.writerow(map(as_cell, columns))

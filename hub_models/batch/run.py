@@ -58,11 +58,25 @@ def run(
 ) -> Iterator[Result]:
     """Answer about every file that `find` finds, in its order; a refused file does not stop the others.
 
+    Arguments and errors are those of `answer`, but that `paths` are files, folders and zip archives.
+    """
+    return answer(pipeline, find(paths), prompts, turn, anyway)
+
+
+def answer(
+    pipeline: "XrayPipeline",
+    items: Iterator[Item],
+    prompts: "Prompts | None" = None,
+    turn: AbstractContextManager = NOBODY_ELSE,
+    anyway: bool = False,
+) -> Iterator[Result]:
+    """Answer about files, in their order; a refused file does not stop the others.
+
     Files are read, and the models run, in threads of their own, a little ahead of the caller.
 
     Args:
         pipeline: the models.
-        paths: files, folders and zip archives.
+        items: files that `find` found, each of which can be loaded until the next one is taken.
         prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
         turn: held while the models run, for `SHARED_GROUP_IMAGES` images at most, where others use them, too.
         anyway: whether to name classes and shares also of what is refused as a frontal chest X-ray.
@@ -71,7 +85,7 @@ def run(
         ValueError: if a class has no prompt.
     """
     most = MAX_GROUP_IMAGES if turn is NOBODY_ELSE else SHARED_GROUP_IMAGES
-    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, find(paths))), most), prompts, turn, anyway))
+    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, items)), most), prompts, turn, anyway))
 
 
 def _answer(
@@ -113,11 +127,14 @@ def map_parallel(function: Callable[[Any], Any], items: Iterable[Any], workers: 
 
 
 def groups(files: Iterable["Result | Opened"], most: int = MAX_GROUP_IMAGES) -> Iterator[list["Result | Opened"]]:
-    """Yield lists of at most `most` files, and `MAX_GROUP_PIXELS` pixels where there are several images."""
+    """Yield lists of at most `most` files, and `MAX_GROUP_PIXELS` pixels where there are several images.
+
+    A list begins at every multiple of `most`: a batch that goes on from there has the same lists, and the same digits.
+    """
     group, pixels = [], 0
-    for file in files:
+    for position, file in enumerate(files):
         size = file.image.size if isinstance(file, Opened) else 0
-        if group and (len(group) == most or pixels + size > MAX_GROUP_PIXELS):
+        if group and (position % most == 0 or pixels + size > MAX_GROUP_PIXELS):
             yield group
             group, pixels = [], 0
         group.append(file)

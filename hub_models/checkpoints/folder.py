@@ -11,6 +11,9 @@ PICKLE = "pytorch_model.bin"
 PICKLED = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
 """Well-known repositories that offer their weights as a pickle only; it is read as tensors alone (`weights_only`)."""
 
+ANSWER_FILES = (".safetensors", ".bin", ".onnx", ".json", ".txt")
+"""Endings of files with weights, exported networks, settings and tokenizers."""
+
 
 def weights_digest(folder: Path) -> str | None:
     """SHA-256, in hexadecimal, of the `WEIGHTS_FILE` in a checkpoint's folder; None if there is none.
@@ -28,6 +31,16 @@ def weights_digest(folder: Path) -> str | None:
 def _digest(weights: Path, changed: int, size: int) -> str:
     with weights.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def answers_digest(folder: Path) -> str:
+    """SHA-256, in hexadecimal, of all files in a checkpoint's folder that may decide its answers, `ANSWER_FILES`."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in ANSWER_FILES:
+            status = file.stat()
+            digest.update(f"{file.name} {_digest(file, status.st_mtime_ns, status.st_size)}\n".encode())
+    return digest.hexdigest()
 
 
 class CheckpointError(RuntimeError):

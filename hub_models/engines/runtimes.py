@@ -90,4 +90,5 @@ def _core() -> Any:
 
     core = openvino.Core()
     core.set_property({"ENABLE_MMAP": False})  # the file may be deleted after it was read
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data  # two threads that are the first to read one wait forever
     return core

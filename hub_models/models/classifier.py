@@ -16,7 +16,7 @@ from hub_models.models.features import Encoder, SharedFeatures
 from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.labels import Prompts
 from hub_models.models.views import View, classifier_pixels, make_view
-from hub_models.xray.geometry import mask_to_square, to_square
+from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Classifier(ABC):
     def view(self) -> View:
         """The part of the X-ray that the model sees; the whole image for a model that does not say."""
         return getattr(self.model.config, "view", "full")
+
+    @property
+    def detail(self) -> int | None:
+        """Side of the square whose detail the model sees, in pixels; None for all."""
+        return getattr(self.model.config, "detail", None)
 
     @property
     def calibration(self) -> Calibration:
@@ -122,7 +127,8 @@ class Classifier(ABC):
         """
         vectors = []
         for encoder in self.encoders:
-            views = [make_view(image, outline, encoder.view) for image, outline in zip(images, lungs, strict=True)]
+            shown = encoder.view, encoder.detail
+            views = [make_view(image, outline, *shown) for image, outline in zip(images, lungs, strict=True)]
             vectors.append(encoder.embed(encoder.pixel_values(views)))
         return self.answer(*vectors, prompts=prompts)
 
@@ -180,7 +186,7 @@ class NetworkClassifier(Classifier):
 
     def network_input(self, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
         """Network input, float32 (1, 3, S, S), of one X-ray, float32 (H, W) in 0..1, and its lungs, bool (H, W)."""
-        return self.pixel_values([make_view(image, lungs, self.view)])
+        return self.pixel_values([make_view(image, lungs, self.view, self.detail)])
 
     def explain(
         self, image: np.ndarray, lungs: np.ndarray, label: str | None = None, prompts: Prompts | None = None
@@ -189,4 +195,4 @@ class NetworkClassifier(Classifier):
 
         The heat is float32 (SIDE, SIDE): it lies over the X-ray as the model sees it.
         """
-        return explain(self, to_square(image), mask_to_square(lungs), label, prompts)
+        return explain(self, keep_detail(to_square(image), self.detail), mask_to_square(lungs), label, prompts)

@@ -16,6 +16,7 @@ from hub_models.models.classifier import NetworkClassifier
 from hub_models.models.labels import LABELS, Prompts, prompts_for
 from hub_models.models.networks import ImageTower, TextTower
 from hub_models.models.views import View
+from hub_models.xray.geometry import DETAIL
 
 MAX_KNOWN_PROMPTS = 256  # classes whose vectors are remembered
 
@@ -47,7 +48,7 @@ class ClipClassifier(NetworkClassifier):
         model.config.id2label = dict(enumerate(labels))
         model.config.prompts = prompts_for(labels)
         model.config.class_vectors = None
-        model.config.view = view
+        model.config.view, model.config.detail = view, DETAIL
         return cls(model, processor)
 
     @classmethod

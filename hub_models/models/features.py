@@ -8,13 +8,14 @@ import torch
 from transformers import BaseImageProcessor
 
 from hub_models.models.views import NoLungs, View, apply_view
-from hub_models.xray.geometry import mask_to_square, to_square
+from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
 class Encoder(Protocol):
     """A network that makes a vector of a view of an X-ray: a ResNet without its last layer, or a CLIP's image tower."""
 
     view: View
+    detail: int | None
     pixel_processor: BaseImageProcessor
 
     def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
@@ -28,7 +29,7 @@ class SharedFeatures:
     """Some X-rays with their lungs, and the vectors that encoders have made of them so far.
 
     Attributes:
-        images: N X-rays, float32 (SIDE, SIDE) in 0..1 each, as all models see them.
+        images: N X-rays, float32 (SIDE, SIDE) in 0..1 each.
         lungs: their outlines, bool (SIDE, SIDE) each.
     """
 
@@ -36,15 +37,15 @@ class SharedFeatures:
         """Take N X-rays, float32 (H, W) in 0..1, and their lungs, bool, each of any size."""
         self.images = [to_square(image) for image in images]
         self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
-        self._views: dict[View, dict[int, np.ndarray]] = {}
-        self._refusals: dict[View, dict[int, str]] = {}
+        self._views: dict[tuple[View, int | None], dict[int, np.ndarray]] = {}
+        self._refusals: dict[tuple[View, int | None], dict[int, str]] = {}
         self._pixels: dict[Hashable, torch.Tensor] = {}
         self._vectors: dict[int, dict[int, torch.Tensor]] = {}
 
     def vectors(self, encoder: Encoder) -> dict[int, torch.Tensor]:
         """Position of an X-ray -> its vector, float32 (D,); those that `refusals` names are missing."""
         if id(encoder) not in self._vectors:
-            views = self._views_of(encoder.view)
+            views = self._views_of(encoder)
             vectors = encoder.embed(self._pixel_values(encoder)) if views else []
             self._vectors[id(encoder)] = dict(zip(views, vectors, strict=True))
         return self._vectors[id(encoder)]
@@ -56,21 +57,22 @@ class SharedFeatures:
 
     def refusals(self, encoder: Encoder) -> dict[int, str]:
         """Position of an X-ray that the encoder's view cannot be made of -> the reason in one sentence."""
-        self._views_of(encoder.view)
-        return self._refusals[encoder.view]
+        self._views_of(encoder)
+        return self._refusals[encoder.view, encoder.detail]
 
-    def _views_of(self, view: View) -> dict[int, np.ndarray]:
-        if view not in self._views:
-            views, refusals = self._views.setdefault(view, {}), self._refusals.setdefault(view, {})
+    def _views_of(self, encoder: Encoder) -> dict[int, np.ndarray]:
+        shown = encoder.view, encoder.detail
+        if shown not in self._views:
+            views, refusals = self._views.setdefault(shown, {}), self._refusals.setdefault(shown, {})
             for position, (image, lungs) in enumerate(zip(self.images, self.lungs, strict=True)):
                 try:
-                    views[position] = apply_view(image, lungs, view)
+                    views[position] = apply_view(keep_detail(image, encoder.detail), lungs, encoder.view)
                 except NoLungs as error:
                     refusals[position] = str(error)
-        return self._views[view]
+        return self._views[shown]
 
     def _pixel_values(self, encoder: Encoder) -> torch.Tensor:
-        key = encoder.view, type(encoder), encoder.pixel_processor.to_json_string()
+        key = encoder.view, encoder.detail, type(encoder), encoder.pixel_processor.to_json_string()
         if key not in self._pixels:
-            self._pixels[key] = encoder.pixel_values(list(self._views_of(encoder.view).values()))
+            self._pixels[key] = encoder.pixel_values(list(self._views_of(encoder).values()))
         return self._pixels[key]

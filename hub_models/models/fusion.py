@@ -131,6 +131,11 @@ class FusionClassifier(Classifier):
         self._parts, self.problem = (resnet, clip), None
 
     @property
+    def labels(self) -> list[str]:
+        """Classes in the order of the probabilities: those of its CLIP, once it is joined to it."""
+        return super().labels if self._parts is None else self._parts[1].labels
+
+    @property
     def encoders(self) -> tuple[Encoder, DualEncoder]:
         """The ResNet and the CLIP.
 

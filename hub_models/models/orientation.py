@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hub_models.xray.geometry import to_square
+
 if TYPE_CHECKING:
     from hub_models.models.unet import Segmenter
 
@@ -95,6 +97,7 @@ def suggest(segmenter: "Segmenter", image: np.ndarray) -> Suggestion | None:
     plausibility = segmenter.plausibility
     if plausibility is None:
         return None
+    image = to_square(image)  # a large picture is reduced once, and not in every position
     features = segmenter.probabilities_and_features([image])[1][0]
     if (first := plausibility.strangeness(features)) < 1:
         mirrored = plausibility.mirrored is not None and plausibility.mirrored(plausibility.whiten(features)) >= 1

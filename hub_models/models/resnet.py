@@ -21,6 +21,7 @@ from hub_models.models.classifier import NetworkClassifier
 from hub_models.models.labels import Prompts
 from hub_models.models.networks import ResnetBackbone
 from hub_models.models.views import View
+from hub_models.xray.geometry import DETAIL
 
 DEPTHS = {
     10: ("basic", (1, 1, 1, 1)),
@@ -66,6 +67,7 @@ class ResnetClassifier(NetworkClassifier):
             id2label=dict(enumerate(labels)),
             label2id={label: i for i, label in enumerate(labels)},
             view=view,
+            detail=DETAIL,
         )
         processor = ViTImageProcessor(
             size={"height": image_size, "width": image_size},

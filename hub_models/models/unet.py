@@ -16,20 +16,24 @@ from hub_models.models.networks import UnetNetwork
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
 from hub_models.models.plausibility import MAP_FEATURES, Plausibility, mask_features
 from hub_models.models.weights import to_float16
-from hub_models.xray.geometry import SIDE, to_square
+from hub_models.xray.geometry import DETAIL, SIDE, keep_detail, to_square
 from hub_models.xray.masks import MASKS, Masks
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 
 
-def new_processor(image_size: int) -> ViTImageProcessor:
-    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half."""
+def new_processor(image_size: int, detail: int | None = DETAIL) -> ViTImageProcessor:
+    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half.
+
+    `detail` is what `hub_models.xray.geometry.keep_detail` leaves of an X-ray.
+    """
     return ViTImageProcessor(
         size={"height": image_size, "width": image_size},
         image_mean=[0.5],
         image_std=[0.5],
         thresholds=dict.fromkeys(MASKS, 0.5),
         mirror=False,
+        detail=detail,
     )
 
 
@@ -112,13 +116,22 @@ class Segmenter:
         return self.processor.size["height"]
 
     @property
+    def detail(self) -> int | None:
+        """Side of the square whose detail the network sees, in pixels; None for all."""
+        return getattr(self.processor, "detail", None)
+
+    def square(self, image: np.ndarray) -> np.ndarray:
+        """Bring an X-ray, float32 (H, W) in 0..1, to float32 (SIDE, SIDE), with the detail that the network sees."""
+        return keep_detail(to_square(image), self.detail)
+
+    @property
     def thresholds(self) -> dict[str, float]:
         """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
         return self.processor.thresholds
 
     def network_input(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
         """Network input, float32 (1, 1, S, S), of one X-ray, float32 (H, W) in 0..1; outlined lungs are not needed."""
-        return self.pixel_values([torch.from_numpy(to_square(image))[None]])
+        return self.pixel_values([torch.from_numpy(self.square(image))[None]])
 
     def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
         """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
@@ -137,7 +150,7 @@ class Segmenter:
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
-        pixels = self.pixel_values([torch.from_numpy(to_square(image))[None] for image in images])
+        pixels = self.pixel_values([torch.from_numpy(self.square(image))[None] for image in images])
         logits, means = self._run(pixels)
         maps = logits.sigmoid()
         if getattr(self.processor, "mirror", False):

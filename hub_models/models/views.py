@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 from transformers import BaseImageProcessor
 
-from hub_models.xray.geometry import mask_to_square, to_square
+from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
@@ -62,13 +62,14 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
     return _OF_LUNGS[view](image, lungs)
 
 
-def make_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.ndarray:
+def make_view(image: np.ndarray, lungs: np.ndarray | None, view: View, detail: int | None = None) -> np.ndarray:
     """Make a view of an X-ray of any size, float32 (H, W) in 0..1: `apply_view` at the size that all models see.
 
-    The lungs may be of any size, too: bool, or None for a view that needs none. Returns and raises what `apply_view`
-    does.
+    The lungs may be of any size, too: bool, or None for a view that needs none. `detail` is as in `keep_detail`.
+    Returns and raises what `apply_view` does.
     """
-    return apply_view(to_square(image), None if lungs is None else mask_to_square(lungs), view)
+    square = keep_detail(to_square(image), detail)
+    return apply_view(square, None if lungs is None else mask_to_square(lungs), view)
 
 
 def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:

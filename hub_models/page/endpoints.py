@@ -1,6 +1,5 @@
 """The endpoints that scripts and assistants call: events that no button starts."""
 
-from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -73,7 +72,7 @@ class Endpoints:
         shares = NOT_MEASURED if outlined.reasons and not anyway else outlined.involvement
         described = describe_verdict(outlined.reasons)
         described |= describe_masks(outlined.masks.unpack(), shares, outlined.unet)
-        return serve_picture(draw_overlay(outlined.sketch)), asdict(shares), described
+        return serve_picture(draw_overlay(outlined.sketch)), shares.shares, described
 
     def classify(
         self, xray: FileData | None, prompts: dict[str, list[str]] | None = None, anyway: bool = False

@@ -3,7 +3,6 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -12,8 +11,8 @@ from markdown_it.renderer import RendererHTML
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import one_line, printable
-from hub_models.reports.sentences import GRADE, SIDES, percent
-from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
+from hub_models.reports.sentences import GRADE, RANGE, SIDES, grade_range, percent, share_range
+from hub_models.xray.masks import Involvement, Masks, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines.engine import Engine
@@ -58,13 +57,13 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
     names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
     areas = dict(zip(names, (*split_lungs(masks.lungs), masks.lungs), strict=True))
     cells = []
-    for side, share in asdict(involvement).items():
+    for side, share in involvement.shares.items():
+        ends = involvement.ranges.get(side)
         marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
-        graded = "" if share is None or side == "both" else f"grade {grade_extent(share)} of 4, "
-        cells.append(
-            f"<div><b>{percent(share)}</b>{names[side]}<small>{graded}{marked:,} of {area:,} pixels</small></div>"
-        )
-    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {SIDES} {GRADE}</p>"
+        graded = "" if share is None or side == "both" else f"grade {grade_range(share, ends)} of 4, "
+        pixels = f"{marked:,} of {area:,} pixels"
+        cells.append(f"<div><b>{share_range(share, ends)}</b>{names[side]}<small>{graded}{pixels}</small></div>")
+    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {RANGE} {SIDES} {GRADE}</p>"
 
 
 def likely_text(likely: Sequence[str], level: float) -> str:

@@ -19,6 +19,7 @@ from hub_models.page.events import zero_gpu
 from hub_models.page.exchange import Exchange
 from hub_models.page.folder import PageFolder, keep_swept
 from hub_models.page.guard import Guard
+from hub_models.page.heap import use_few_arenas
 from hub_models.page.imports import no_garbage_collection
 from hub_models.page.layout import build_demo
 
@@ -151,6 +152,7 @@ def serve(folder: PageFolder, listen: tuple[str, int], mcp: bool, exchange: Exch
     Raises:
         CheckpointError: an embedded checkpoint does not load.
     """
+    use_few_arenas()
     lent, models, ended = zero_gpu(), Future(), threading.Event()
     if lent:  # a card is lent to copies of this process, which have the models if it had them before
         models.set_result(load())

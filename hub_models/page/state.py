@@ -1,9 +1,7 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
-import ctypes
 import gc
 import secrets
-import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hub_models.page.exchange import Exchange
+from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import CHOOSE_FIRST, admit, read_kept, read_upload, refusal, serve_picture, serve_xray
@@ -30,6 +29,7 @@ FileData = Mapping[str, Any]
 """Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
+LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
 FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
 Prompts = Mapping[str, Sequence[str]]
 
@@ -93,7 +93,10 @@ class PageState:
             image: the X-ray.
             source: the visitor's own file, with what was done to its picture.
         """
-        return self.stand_in(serve_xray(image), reduced(image), source)
+        shown = self.stand_in(serve_xray(image), reduced(image), source)
+        if image.size > LARGE_PIXELS:
+            give_back()
+        return shown
 
     def stand_in(self, path: str, picture: np.ndarray, source: Source | None = None) -> str:
         """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path.
@@ -130,7 +133,10 @@ class PageState:
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])
-        return read.image, Outlined.of(xray["path"], source, unet, read.image, *found)
+        outlined = Outlined.of(xray["path"], source, unet, read.image, *found)
+        if read.image.size > LARGE_PIXELS:
+            give_back()
+        return read.image, outlined
 
     def outline_readable(
         self, xray: FileData | None, key: str | None = None, anyway: bool = False
@@ -150,8 +156,7 @@ class PageState:
         with self.turns.single:
             self.pipeline.release_memory()
         gc.collect()
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
-            trim(0)  # glibc keeps freed memory for each thread that ever asked for some
+        give_back()
 
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +36,20 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
 
     Returns:
         "masks": name -> "pixels" (area) and "rle" (`run_lengths`), of lungs, right_lung, left_lung and infection;
-        "infected_share" (0..1) and "extent_grade" (0..4, `grade_extent`) of right, left and both lungs, null where no
-        lung was found; "strangeness" (from 1 up it does not look like a frontal chest X-ray; null if nothing
-        measures it); "checkpoint": that of the UNet; "disclaimer".
+        "infected_share" (0..1), its lowest and highest value over several views, "infected_share_range", and
+        "extent_grade" (0..4, `grade_extent`) of right, left and both lungs, null where no lung was found;
+        "strangeness" (from 1 up it does not look like a frontal chest X-ray; null if nothing measures it);
+        "checkpoint": that of the UNet; "disclaimer".
     """
     right, left = split_lungs(masks.lungs)
     regions = {"lungs": masks.lungs, "right_lung": right, "left_lung": left, "infection": masks.infection}
-    shares = asdict(involvement)
+    shares = involvement.shares
     return {
         "masks": {
             name: {"pixels": int(np.count_nonzero(mask)), "rle": run_lengths(mask)} for name, mask in regions.items()
         },
         "infected_share": shares,
+        "infected_share_range": {side: list(involvement.ranges.get(side, ())) or None for side in shares},
         "extent_grade": {side: grade_extent(share) for side, share in shares.items() if side != "both"},
         "strangeness": masks.strangeness,
         "checkpoint": {"origin": checkpoint.origin, "name": checkpoint.name, "revision": checkpoint.revision},

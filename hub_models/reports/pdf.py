@@ -11,7 +11,7 @@ from PIL import Image
 
 from hub_models.reports.description import one_line, printable
 from hub_models.reports.overlay import COLOURS
-from hub_models.reports.sentences import GRADE, NOT_A_RISK, SIDES, percent
+from hub_models.reports.sentences import GRADE, NOT_A_RISK, RANGE, SIDES, grade_range, percent, share_range
 from hub_models.xray.masks import MASKS
 
 TITLE = "Chest X-ray: lungs, infection, classes"
@@ -99,15 +99,15 @@ def _write_legend(pdf: FPDF) -> None:
 
 
 def _write_shares(pdf: FPDF, description: dict) -> None:
-    shares, grades = description["infected_share"], description["extent_grade"]
-    grade_cells = {side: "-" if grades.get(side) is None else f"{grades[side]} of 4" for side in shares}
+    shares, ranges = description["infected_share"], description["infected_share_range"]
+    grades = {side: "-" if side == "both" else grade_range(share, ranges[side]) for side, share in shares.items()}
     rows = [
         ["", *({"right": "patient's right lung", "left": "patient's left lung"}.get(side, side) for side in shares)],
-        ["share outlined as infected", *map(percent, shares.values())],
-        ["grade of extent", *grade_cells.values()],
+        ["share outlined as infected", *(share_range(share, ranges[side]) for side, share in shares.items())],
+        ["grade of extent, 0 to 4", *grades.values()],
     ]
     _write_table(pdf, rows, 8, [2, 2, 2, 2])
-    _write(pdf, f"{SIDES} {GRADE}", 6.5)
+    _write(pdf, f"{RANGE} {SIDES} {GRADE}", 6.5)
     pdf.ln(1)
 
 

@@ -7,8 +7,9 @@ SIDE = 256
 """Side of the square that models, masks and shares are made in, in pixels."""
 
 DETAIL = 192
-"""Side of the square whose detail is kept, in pixels. Finer detail is the first to change when the same X-ray is stored
-in another size or compressed, and a model that sees it answers otherwise; so none sees it."""
+"""Side of the square whose detail newly trained models see, in pixels. Finer detail is the first to change when the
+same X-ray is stored in another size or compressed, and a model that sees it then answers otherwise. A checkpoint holds
+the `detail` that it was trained with; one that holds none sees the whole square."""
 
 
 INSIDE = 128
@@ -22,12 +23,26 @@ def to_square(image: np.ndarray) -> np.ndarray:
         image: float32 (H, W) in 0..1, of any size.
 
     Returns:
-        float32 (SIDE, SIDE) in 0..1: reduced to `DETAIL`, antialiased, and enlarged again (both bicubic). The whole
+        float32 (SIDE, SIDE) in 0..1, bicubic and antialiased; an image of that size is returned as it is. The whole
         picture is kept, its proportions are not.
     """
+    return _resized(image, SIDE)
+
+
+def keep_detail(square: np.ndarray, detail: int | None) -> np.ndarray:
+    """Take out of a square, float32 (SIDE, SIDE) in 0..1, the detail that `detail` x `detail` pixels do not hold.
+
+    Returns:
+        float32 (SIDE, SIDE) in 0..1; the square itself without a `detail`.
+    """
+    return square if detail is None else _resized(_resized(square, detail), SIDE)
+
+
+def _resized(image: np.ndarray, side: int) -> np.ndarray:
+    if image.shape == (side, side):
+        return image
     picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
-    small = picture.resize((DETAIL, DETAIL), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).clip(0, 1)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)).clip(0, 1)
 
 
 def mask_to_square(mask: np.ndarray) -> np.ndarray:

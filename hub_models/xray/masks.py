@@ -1,6 +1,7 @@
 """The masks of a chest X-ray: cleaned, the lungs split into right and left, the infected shares measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import ndimage
@@ -64,13 +65,34 @@ class Masks:
         return self.strangeness is not None and self.strangeness >= 1
 
 
+SIDES = ("right", "left", "both")
+
+
 @dataclass(frozen=True)
 class Involvement:
-    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found."""
+    """Infected share, 0..1, of the patient's right lung, left lung and both; None where no such lung was found.
+
+    Attributes:
+        ranges: side -> lowest and highest share on several views of the same X-ray, that of the X-ray itself among
+            them; empty where it was measured once.
+    """
 
     right: float | None
     left: float | None
     both: float | None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> dict[str, float | None]:
+        """Side -> share."""
+        return {side: getattr(self, side) for side in SIDES}
+
+    def with_views(self, views: Sequence["Involvement"]) -> "Involvement":
+        """Add the ranges over this and other views; a side that is not found on a view is left out of it."""
+        several = {side: [getattr(each, side) for each in (self, *views)] for side in SIDES}
+        found = {side: [share for share in shares if share is not None] for side, shares in several.items()}
+        ranges = {side: (min(shares), max(shares)) for side, shares in found.items() if getattr(self, side) is not None}
+        return replace(self, ranges=ranges)
 
 
 NOT_MEASURED = Involvement(None, None, None)

@@ -119,6 +119,13 @@ def test_what_is_written_into_a_folder_meanwhile_is_not_read(tmp_path):
     assert names == ["first/a.png", "first/b.png", "again/a.png", "again/b.png"]
 
 
+def test_a_folder_of_results_below_the_images_is_left_out(tmp_path):
+    folder = write(tmp_path / "xrays", {"a.png": b"", "results/a/overlay.png": b"", "results.png": b""})
+    archive = pack(tmp_path / "xrays" / "results" / "more.zip", {"z.png": b"z"})
+    names = [item.name for item in find([("xrays", folder), ("more.zip", archive)], folder / "a" / ".." / "results")]
+    assert names == ["xrays/a.png", "xrays/results.png", "more.zip/z.png"]
+
+
 def test_an_empty_folder_an_empty_archive_and_a_missing_file_are_told(tmp_path):
     (tmp_path / "empty").mkdir()
     archive = pack(tmp_path / "empty.zip", {"folder/": b""})
@@ -155,6 +162,15 @@ def test_files_go_through_the_models_a_few_together_and_a_large_one_alone():
     files = [opened(100), refused, *[opened(100)] * 3, opened(2000), opened(2001), refused, opened(4000)]
     found = [[one if isinstance(one, Result) else one.image.shape[0] for one in group] for group in groups(files)]
     assert found == [[100, refused, 100, 100], [100, 2000], [2001, refused], [4000]]
+
+
+def test_files_that_are_left_go_through_the_models_in_the_groups_of_a_whole_batch():
+    files = [Opened(str(side), Source("", ""), np.zeros((side, side), np.float32)) for side in (9, 2800, 9, 9, 2000, 9)]
+    files += [*files, Result("b.png", refusal="No.")]
+    whole = list(groups(files))
+    assert [len(group) for group in whole] == [4, 3, 1, 4, 1]
+    for first in (4, 8, 12):
+        assert list(groups(files[first:])) == whole[-len(list(groups(files[first:]))) :]
 
 
 def test_others_have_their_turn_between_the_passes_of_a_batch(pipeline, tmp_path):

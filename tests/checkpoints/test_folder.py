@@ -3,7 +3,7 @@
 import hashlib
 
 from hub_models.checkpoints import folder
-from hub_models.checkpoints.folder import weights_digest
+from hub_models.checkpoints.folder import answers_digest, weights_digest
 
 
 def test_weights_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
@@ -22,3 +22,16 @@ def test_weights_are_read_once_and_again_when_they_change(tmp_path, monkeypatch)
 
 def test_a_folder_without_weights_has_no_digest(tmp_path):
     assert weights_digest(tmp_path) is None
+
+
+def test_any_file_that_may_decide_answers_changes_the_digest_of_answers(tmp_path):
+    digests = {answers_digest(tmp_path)}
+    for name in ("model.safetensors", "config.json", "network.int8.onnx", "merges.txt", "pytorch_model.bin"):
+        (tmp_path / name).write_bytes(b"here")
+        digests.add(answers_digest(tmp_path))
+    (tmp_path / "config.json").write_bytes(b"others")
+    digests.add(answers_digest(tmp_path))
+    assert len(digests) == 7
+    (tmp_path / "README.md").write_bytes(b"card")
+    (tmp_path / "more").mkdir()
+    assert answers_digest(tmp_path) in digests

@@ -11,7 +11,7 @@ from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier, NotJoined
 from hub_models.models.gradcam import explain
 from hub_models.models.views import NoLungs, make_view
-from hub_models.xray.geometry import mask_to_square, to_square
+from hub_models.xray.geometry import DETAIL, keep_detail, mask_to_square, to_square
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -90,7 +90,7 @@ def test_a_classifier_explains_itself_and_a_fusion_has_nothing_to_look_into():
     clip = tiny_models.clip()
     explanation, expected = (
         clip.explain(IMAGES[0], LUNGS[0]),
-        explain(clip, to_square(IMAGES[0]), mask_to_square(LUNGS[0])),
+        explain(clip, keep_detail(to_square(IMAGES[0]), DETAIL), mask_to_square(LUNGS[0])),
     )
     assert (explanation.label, explanation.inside_lungs) == (expected.label, expected.inside_lungs)
     assert np.array_equal(explanation.heat, expected.heat)
@@ -99,9 +99,11 @@ def test_a_classifier_explains_itself_and_a_fusion_has_nothing_to_look_into():
 
 def test_the_network_input_of_one_xray_is_that_of_its_view():
     resnet, unet = tiny_models.resnet(), tiny_models.unet()
-    view = make_view(IMAGES[0], LUNGS[0], "lungs")
+    view = make_view(IMAGES[0], LUNGS[0], "lungs", DETAIL)
     assert torch.equal(resnet.network_input(IMAGES[0], LUNGS[0]), resnet.pixel_values([view]))
-    assert torch.equal(unet.network_input(IMAGES[0]), unet.pixel_values([torch.from_numpy(to_square(IMAGES[0]))[None]]))
+    assert torch.equal(
+        unet.network_input(IMAGES[0]), unet.pixel_values([torch.from_numpy(unet.square(IMAGES[0]))[None]])
+    )
 
 
 def test_a_refusal_is_one_sentence_with_its_role():

@@ -72,6 +72,8 @@ def test_saved_and_joined_again_it_gives_the_same_answer(fusion, parts, tmp_path
         again(IMAGE, LUNGS)
     again.join(*parts, PARTS)
     assert again.labels == list(LABELS)
+    again.model.config.id2label = {0: "x", 1: "y", 2: "z"}  # the classes that it answers about are those of its CLIP
+    assert again.labels == list(again(IMAGE, LUNGS))
     assert again(IMAGE, LUNGS) == pytest.approx(fusion(IMAGE, LUNGS), abs=2e-3)
 
 

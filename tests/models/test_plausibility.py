@@ -12,7 +12,6 @@ from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.models.plausibility import FILE, MAP_FEATURES, Plausibility, Scale, mask_features
 from hub_models.models.unet import Segmenter
-from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -75,7 +74,7 @@ def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
     found, features = segmenter.probabilities_and_features(images)
     assert np.array_equal(found, segmenter.probabilities(images))
     with torch.inference_mode():
-        pixels = segmenter.pixel_values([torch.from_numpy(to_square(image))[None] for image in images])
+        pixels = segmenter.pixel_values([torch.from_numpy(segmenter.square(image))[None] for image in images])
         means = segmenter.network.encoder(pixels)[-1].mean(dim=(2, 3)).numpy()
     assert features[:, :-MAP_FEATURES] == pytest.approx(means, abs=1e-6)
     assert np.array_equal(features[1, -MAP_FEATURES:], mask_features(found[1]))

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoImageProcessor
 
 from hub_models.models.unet import Segmenter
-from hub_models.xray.geometry import SIDE, to_square
+from hub_models.xray.geometry import SIDE
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -80,9 +80,9 @@ def test_a_mirroring_checkpoint_answers_the_mean_of_both_sides(tmp_path):
 def test_the_folder_loads_with_plain_smp_and_transformers(tmp_path):
     tiny_models.unet().save_pretrained(tmp_path)
     network, processor = smp.from_pretrained(tmp_path), AutoImageProcessor.from_pretrained(tmp_path)
-    pixels = processor([torch.from_numpy(to_square(IMAGE))[None]], do_rescale=False, return_tensors="pt")[
-        "pixel_values"
-    ]
+    pixels = processor(
+        [torch.from_numpy(tiny_models.unet().square(IMAGE))[None]], do_rescale=False, return_tensors="pt"
+    )["pixel_values"]
     with torch.inference_mode():
         logits = network(pixels).numpy()
     ours = Segmenter.from_pretrained(tmp_path).probabilities([IMAGE])

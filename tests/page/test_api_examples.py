@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -45,7 +44,7 @@ def test_the_python_example_runs(page, desk):
     found = {}
     exec(example("python", page), found)
     assert Path(found["overlay"]).suffix == ".png"
-    assert found["described"]["infected_share"] == asdict(INVOLVEMENT)
+    assert found["described"]["infected_share"] == INVOLVEMENT.shares
     headers, data = found["rows"]["headers"], found["rows"]["data"]
     assert [row[headers.index("Status")] for row in data] == ["answered", "answered"]
     assert [Path(found[name]).name for name in ("table", "archive")] == ["summary.csv", "results.zip"]
@@ -58,5 +57,5 @@ def test_the_curl_example_runs(page, desk):
     ).stdout
     assert told.splitlines()[-3:-2] == ["event: complete"]
     _, described = json.loads(told[told.index("event: complete") :].split("data: ", 1)[1])
-    assert described["infected_share"] == asdict(INVOLVEMENT)
+    assert described["infected_share"] == INVOLVEMENT.shares
     assert {role: answer["probabilities"] for role, answer in described["classifiers"].items()} == PROBABILITIES

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +33,7 @@ from hub_models.page.uploads import serve_picture
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
-from hub_models.reports.sentences import percent
+from hub_models.reports.sentences import grade_range, share_range
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from hub_models.xray.phantom import draw_phantom
@@ -82,7 +82,7 @@ def client(pipeline: FakePipeline) -> Iterator[Client]:
 
 def test_segment_gives_the_pipelines_shares_and_outlines(client, xray):
     overlay, shares, kept = client.predict(handle_file(xray), api_name="/segment")
-    assert shares == asdict(INVOLVEMENT)
+    assert shares == INVOLVEMENT.shares
     assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
     assert kept["masks"]["lungs"]["pixels"] == 128 * 128
     assert kept["extent_grade"] == {"right": 1, "left": None}
@@ -124,7 +124,7 @@ def test_a_text_file_named_png_is_refused_in_a_sentence_and_the_server_goes_on(c
     with pytest.raises(AppError, match=r'^"letter\.png" is not an image that can be read; .*\.$'):
         client.predict(handle_file(tmp_path / "letter.png"), api_name=endpoint)
     assert "Traceback" not in capfd.readouterr().err
-    assert client.predict(handle_file(xray), api_name="/segment")[1] == asdict(INVOLVEMENT)
+    assert client.predict(handle_file(xray), api_name="/segment")[1] == INVOLVEMENT.shares
 
 
 def test_no_upload_is_answered_with_what_to_do(client):
@@ -162,7 +162,7 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     outlined = next(steps)
     files = outlined[tab.masks]
     assert np.array_equal(pixels(outlined[tab.overlay]), overlay_of(xray))
-    assert "12.3 %" in outlined[tab.shares]
+    assert "12 %" in outlined[tab.shares]
     assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
     assert {outlined[label] for label in tab.classes.values()} == {None}
@@ -218,7 +218,7 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
     for step in (outlined, classified):  # the warning stays beside every number
         assert step[tab.refusal] == refused[tab.refusal]
         assert step[tab.visit.insisted] is True
-    assert "12.3 %" in outlined[tab.shares]
+    assert "12 %" in outlined[tab.shares]
     assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
     assert demo.layout.endpoints.segment(given)[2]["strangeness"] == 2.34
 
@@ -256,7 +256,7 @@ def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs
 def test_analyse_gives_the_overlay_and_the_whole_description(client, pipeline, xray):
     overlay, told = client.predict(handle_file(xray), {"Ill": ["a cough"], "Well": ["fine"]}, api_name="/analyse")
     assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
-    assert told["infected_share"] == asdict(INVOLVEMENT)
+    assert told["infected_share"] == INVOLVEMENT.shares
     assert {role: found["probabilities"] for role, found in told["classifiers"].items()} == PROBABILITIES
     assert told["classifiers"]["resnet"]["likely"] == ["Well"]
     assert told["classifiers"]["clip-zero-shot"]["likely"] is None  # a set holds for its own sentences only
@@ -285,7 +285,7 @@ def test_a_report_holds_what_the_page_shows(pipeline, xray):
     assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
     steps = tab_of(pipeline).keep(uploaded(xray))
     pdf, told, overlay = next(steps)
-    assert json.loads(Path(told).read_text())["infected_share"] == asdict(INVOLVEMENT)
+    assert json.loads(Path(told).read_text())["infected_share"] == INVOLVEMENT.shares
     assert Path(pdf).read_bytes().startswith(b"%PDF")
     assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
 
@@ -352,19 +352,28 @@ def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empt
 
 
 @pytest.mark.parametrize(
-    ("share", "written"),
-    [(0.0, "0.0 %"), (0.12345, "12.3 %"), (0.0006, "0.1 %"), (1.0, "100.0 %"), (None, "not found")],
+    ("share", "ends", "written", "grade"),
+    [
+        (0.0, (0.0, 0.0), "0 %", "0"),
+        (0.0, None, "0 %", "0"),
+        (0.12345, (0.119, 0.1241), "12 %", "1"),
+        (0.24, (0.2, 0.354), "20 to 35 %", "1 to 2"),
+        (0.004, (0.0, 0.012), "0 to 1 %", "0 to 1"),
+        (1.0, (0.951, 1.0), "95 to 100 %", "4"),
+        (None, None, "not found", "-"),
+    ],
 )
-def test_shares_are_written_in_percent_with_one_decimal(share, written):
-    assert percent(share) == written
+def test_shares_and_grades_are_written_as_exactly_as_they_are_known(share, ends, written, grade):
+    assert share_range(share, ends) == written
+    assert grade_range(share, ends) == grade
 
 
 def test_each_share_stands_beside_its_own_lung():
     html = shares_html(masks_for((64, 64)), Involvement(right=0.1, left=0.25, both=0.2))
     for cell in (
-        "10.0 %</b>patient's right lung<small>grade 1 of 4, 0 of 512 pixels",
-        "25.0 %</b>patient's left lung<small>grade 2 of 4, 64 of 512 pixels",
-        "20.0 %</b>both lungs<small>64 of 1,024 pixels",
+        "10 %</b>patient's right lung<small>grade 1 of 4, 0 of 512 pixels",
+        "25 %</b>patient's left lung<small>grade 2 of 4, 64 of 512 pixels",
+        "20 %</b>both lungs<small>64 of 1,024 pixels",
     ):
         assert cell in html
 
@@ -481,7 +490,7 @@ def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_
     next(steps)
     assert "still being loaded" in next(steps)[tab.shares]
     models.set_result(pipeline)
-    assert "12.3 %" in next(steps)[tab.shares]
+    assert "12 %" in next(steps)[tab.shares]
 
 
 def test_no_two_answers_share_a_file_that_one_may_fetch_while_the_other_is_written_or_deleted():

@@ -5,7 +5,6 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def test_segment_gives_the_pipelines_shares_masks_and_overlay(tools_address, pip
     ((masks, involvement),) = pipeline.segment([image])
     result = call(tools_address, "segment", xray=data_url(xray.read_bytes()))
     shares, kept = values(result)
-    assert shares == asdict(involvement)
+    assert shares == involvement.shares
     assert kept["masks"]["lungs"]["pixels"] == masks.lungs.sum()
     assert np.array_equal(picture(result), draw_overlay(sketch(image, masks)))
 
@@ -110,7 +109,7 @@ def test_analyse_tells_what_the_models_answered_to_which_file(tools_address, pip
     result = call(tools_address, "analyse", xray=data_url(xray.read_bytes()))
     (described,) = values(result)
     report = pipeline(read_image(xray))
-    assert described["infected_share"] == asdict(report.involvement)
+    assert described["infected_share"] == report.involvement.shares
     assert described["source"]["sha256"] == hashlib.sha256(xray.read_bytes()).hexdigest()
     for role, answer in report.classifiers.items():
         assert described["classifiers"][role]["probabilities"] == pytest.approx(answer, abs=1e-6)

@@ -176,10 +176,10 @@ def test_the_page_holds_the_figures_as_text(origins, tmp_path):
     description = told(origins)
     pages, text = page(tmp_path, description)
     assert pages == 1
-    right, left, both = (f"{100 * share:.1f} %" for share in description["infected_share"].values())
+    right, left, both = (f"{100 * share:.0f} %" for share in description["infected_share"].values())
     assert f"share outlined as infected {right} {left} {both}" in text
     grades = description["extent_grade"]
-    assert f"grade of extent {grades['right']} of 4 {grades['left']} of 4 -" in text
+    assert f"grade of extent, 0 to 4 {grades['right']} {grades['left']} -" in text
     assert "class resnet another Ill 67.9 % 25.0 % Well 32.1 % 75.0 % not told apart Ill or Well (90%) -" in text
     assert "What a probability here is not: the chance that this person is ill." in text
     assert f"resnet someone/resnet hub {COMMIT} -" in text
@@ -205,7 +205,7 @@ def test_the_page_warns_of_a_strange_picture_and_tells_missing_lungs(origins, tm
     assert "This does not look like a frontal chest X-ray" in text
     assert "No lungs were found" in text
     assert silent[0] in text
-    assert "share outlined as infected not found not found not found grade of extent - - -" in text
+    assert "share outlined as infected not found not found not found grade of extent, 0 to 4 - - -" in text
 
 
 def test_the_page_is_the_same_for_the_same_description(origins, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_models.xray.geometry import DETAIL, SIDE, mask_to_shape, mask_to_square, to_square
+from hub_models.xray.geometry import DETAIL, SIDE, keep_detail, mask_to_shape, mask_to_square, to_square
 from hub_models.xray.masks import Masks
 from hub_models.xray.phantom import draw_phantom
 
@@ -16,9 +16,11 @@ IMAGE = PHANTOM.image.astype(np.float32) / 255
 @pytest.mark.parametrize("window", [Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
 def test_an_enlarged_x_ray_is_the_same_square(factor, window):
     larger = np.asarray(Image.fromarray(IMAGE).resize((factor * 256, factor * 256), window)).clip(0, 1)
-    assert np.abs(to_square(larger) - to_square(IMAGE)).mean() < 0.002
-    plain = np.asarray(Image.fromarray(larger).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
-    assert np.abs(plain - IMAGE).mean() > 3 * np.abs(to_square(larger) - to_square(IMAGE)).mean()
+    square = to_square(larger)
+    assert to_square(IMAGE) is IMAGE
+    assert np.abs(square - IMAGE).mean() < 0.006
+    coarse = np.abs(keep_detail(square, DETAIL) - keep_detail(IMAGE, DETAIL)).mean()
+    assert coarse < np.abs(square - IMAGE).mean() / 2
 
 
 def test_the_square_keeps_greys_in_range_and_the_whole_picture_in_place():
@@ -33,9 +35,10 @@ def test_the_square_keeps_greys_in_range_and_the_whole_picture_in_place():
 
 
 def test_detail_that_is_finer_than_is_kept_vanishes():
-    stripes = np.tile(np.float32([0, 1]), (512, 256))
-    assert 2 * DETAIL < 512
-    np.testing.assert_allclose(to_square(stripes)[8:-8, 8:-8], 0.5, atol=0.02)
+    stripes = np.tile(np.float32([0, 1]), (SIDE, SIDE // 2))
+    assert keep_detail(stripes, None) is stripes
+    assert np.abs(keep_detail(stripes, DETAIL)[8:-8, 8:-8] - 0.5).max() < 0.13
+    np.testing.assert_allclose(to_square(np.tile(np.float32([0, 1]), (512, 256)))[8:-8, 8:-8], 0.5, atol=0.02)
 
 
 def test_masks_keep_their_place_at_any_size():

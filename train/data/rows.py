@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from hub_models.models.labels import HEALTHY
-from hub_models.xray.geometry import to_square
+from hub_models.xray.geometry import keep_detail, to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 
@@ -134,9 +134,12 @@ def _unreadable(row: dict) -> str | None:
     return None
 
 
-def image_tensor(image: Image.Image, size: int) -> torch.Tensor:
-    """Return an X-ray as float32 (1, size, size) in 0..1: the square that models see, resized to a network's size."""
-    grey = torch.from_numpy(to_square(read_image(image)))[None, None]
+def image_tensor(image: Image.Image, size: int, detail: int | None = None) -> torch.Tensor:
+    """Return an X-ray as float32 (1, size, size) in 0..1: the square that models see, resized to a network's size.
+
+    `detail` is as in `keep_detail`.
+    """
+    grey = torch.from_numpy(keep_detail(to_square(read_image(image)), detail))[None, None]
     return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 

@@ -8,7 +8,7 @@ from transformers import EvalPrediction
 
 from hub_models.models.loading import Classifier
 from hub_models.models.views import NoLungs, apply_view
-from hub_models.xray.geometry import mask_to_square, to_square
+from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 from hub_models.xray.images import read_image
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation
@@ -52,7 +52,8 @@ class ViewRows:
         }
 
     def _view(self, image, lungs) -> np.ndarray:
-        grey, mask = to_square(read_image(image)), mask_to_square(read_mask(lungs))
+        grey = keep_detail(to_square(read_image(image)), self.classifier.detail)
+        mask = mask_to_square(read_mask(lungs))
         if self.augmentation is None:
             return apply_view(grey, mask, self.classifier.view)
         pixels, moved = self.augmentation(torch.from_numpy(grey)[None], torch.from_numpy(mask)[None].to(torch.int8))

@@ -53,7 +53,7 @@ class Rows:
 
     def _tensors(self, row: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         size, shape = self.segmenter.image_size, row["image"].size[::-1]
-        image = image_tensor(row["image"], size)
+        image = image_tensor(row["image"], size, self.segmenter.detail)
         masks = torch.cat([mask_tensor(row[column], size) for column in MASK_COLUMNS.values()])
         boxes = torch.stack([box_tensor(row[column], shape, size) for column in BOX_COLUMNS.values()])
         kinds = torch.tensor([_kind(row, name) for name in MASKS])

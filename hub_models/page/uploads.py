@@ -89,7 +89,8 @@ def read_kept(path: Path) -> np.ndarray:
 
 def serve_xray(image: np.ndarray) -> str:
     """Write an X-ray, float32 (H, W) in 0..1, for `read_kept`, so that a grey is off by at most a half of 1/65535."""
-    return serve_picture((image * np.float32(GREYS)).round().astype(np.uint16), "xray.png")
+    greys = image * np.float32(GREYS)
+    return serve_picture(np.rint(greys, out=greys).astype(np.uint16), "xray.png")
 
 
 def served_folder() -> Path:

@@ -18,12 +18,13 @@ from hub_models.models.fusion import NotJoined
 from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
+from hub_models.models.orientation import Suggestion, suggest
 from hub_models.models.report import Answers, Headers, Outlines, Report, Sentences
-from hub_models.models.stability import VIEWS, harmless_views
+from hub_models.models.stability import harmless_views, shares_with_ranges
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.xray.images import Xray
-from hub_models.xray.masks import NOT_MEASURED, Masks, measure_involvement
+from hub_models.xray.masks import NOT_MEASURED, Masks
 from hub_models.xray.verdict import reasons_against
 
 
@@ -122,12 +123,12 @@ class XrayPipeline:
         views = [view for image in images for view in harmless_views(image)]
         with cores_for([self.segmenter.engine]):
             outlined = self.segmenter.segment([*images, *views])
-        shares = [measure_involvement(masks.lungs, masks.infection) for masks in outlined]
-        found: list[Outlines] = []
-        for i in range(len(images)):
-            first = len(images) + VIEWS * i
-            found.append((outlined[i], shares[i].with_views(shares[first : first + VIEWS])))
-        return found
+        return list(zip(outlined, shares_with_ranges(outlined, len(images)), strict=False))
+
+    def suggest(self, image: np.ndarray) -> Suggestion | None:
+        """Suggest how to turn, invert or mirror a picture, float32 (H, W) in 0..1, as `orientation.suggest` does."""
+        with cores_for([self.segmenter.engine]):
+            return suggest(self.segmenter, image)
 
     def classify(
         self,

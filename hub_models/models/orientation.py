@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hub_models.xray.geometry import to_square
+
 if TYPE_CHECKING:
     from hub_models.models.unet import Segmenter
 
@@ -17,11 +19,19 @@ CORRECTIONS = tuple((turn, invert) for invert in (False, True) for turn in TURNS
 
 LYING = {
     0: "",
-    90: "on its side, with the head to the right",
+    90: "on its side (with the head to the right)",
     180: "upside down",
-    270: "on its side, with the head to the left",
+    270: "on its side (with the head to the left)",
 }
 """Turn that puts a picture upright -> how the picture lies."""
+
+TURNED = {
+    0: "",
+    90: "turned by 90 degrees counter-clockwise",
+    180: "turned by 180 degrees",
+    270: "turned by 90 degrees clockwise",
+}
+"""Turn -> what was done, in words."""
 
 NEGATIVE = "a negative, with bones black and air white"
 MIRRORED = """The heart seems to be on the wrong side: this may be a mirror image, or the patient's heart lies on the
@@ -48,6 +58,14 @@ class Suggestion:
         """Change a picture, float32 (H, W) in 0..1; a turn by 90 or 270 degrees exchanges H and W."""
         changed = correct(image, self.turn_degrees, self.invert)
         return np.ascontiguousarray(changed[:, ::-1]) if self.mirror else changed
+
+    @property
+    def note(self) -> str:
+        """The sentence that stands beside every answer about the changed picture."""
+        inverted = "inverted (dark and light exchanged)" if self.invert else ""
+        mirrored = "mirrored (left and right exchanged)" if self.mirror else ""
+        done = " and ".join(filter(None, (TURNED[self.turn_degrees], inverted, mirrored)))
+        return f"The picture was {done} before it was read, as the visitor asked."
 
 
 def correct(image: np.ndarray, turn_degrees: int, invert: bool) -> np.ndarray:
@@ -79,6 +97,7 @@ def suggest(segmenter: "Segmenter", image: np.ndarray) -> Suggestion | None:
     plausibility = segmenter.plausibility
     if plausibility is None:
         return None
+    image = to_square(image)  # a large picture is reduced once, and not in every position
     features = segmenter.probabilities_and_features([image])[1][0]
     if (first := plausibility.strangeness(features)) < 1:
         mirrored = plausibility.mirrored is not None and plausibility.mirrored(plausibility.whiten(features)) >= 1

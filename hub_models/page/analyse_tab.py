@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.components import Component
 
 from hub_models.page import texts
+from hub_models.page.correction import Correction
 from hub_models.page.events import DRAWING, MODELS, PRIVATE, on_gpu
 from hub_models.page.memory import Outlined
 from hub_models.page.results import (
@@ -20,7 +21,7 @@ from hub_models.page.results import (
     refusal_html,
     shares_html,
 )
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import FORGOTTEN, FileData, PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal, serve_picture, served_folder
 from hub_models.reports.description import fitting_calibrations
@@ -35,7 +36,6 @@ if TYPE_CHECKING:  # the page opens while torch and the models are still being l
     from hub_models.pipeline import XrayPipeline
 
 VIEWER = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
-FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
 
 Shown = dict[Component, Any]
 """The changes that an event makes, by component."""
@@ -54,7 +54,8 @@ class AnalyseTab(Tab):
         self._lay_out_files()
 
     def _lay_out_outlines(self) -> None:
-        self.refusal = gr.HTML(elem_id="refusal", padding=False, visible=False)
+        self.refusal = gr.HTML(elem_id="refusal", padding=False)
+        self.correction = Correction(self.state, self.visit)
         self.overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", height="min(440px, 90vw)", **VIEWER)
         keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
         gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
@@ -106,7 +107,7 @@ class AnalyseTab(Tab):
         xray, key = self.visit.xray, self.visit.key
         how = [self.drawn, self.style, self.opacity]
         filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, self.anyway]
-        filled += [key, self.visit.insisted, *self.classes.values(), *self.sets.values()]
+        filled += [key, self.visit.insisted, *self.classes.values(), *self.sets.values(), *self.correction.parts]
         show = on_gpu(self.show)
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.overlay}
         gr.on([xray.change], show, [xray, *how], filled, **ask)
@@ -118,6 +119,7 @@ class AnalyseTab(Tab):
         ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
         about = [xray, key, self.visit.insisted]
         gr.on([self.ask_where.click], on_gpu(self.explain), about, found, **ask)
+        self.correction.connect()
         gr.on([self.ask_report.click], on_gpu(self.keep), about, self.report, **PRIVATE, **MODELS)
 
     @property
@@ -144,6 +146,8 @@ class AnalyseTab(Tab):
         """Fill the tab, the outlines first; no old result stays beside a new picture, even one that is refused.
 
         The last step repeats what those before it brought: a browser may leave out one of several that come at once.
+        A correction is looked for last, since it takes longest. Only then can the visitor insist, so that no step comes
+        after those of the answer to that.
 
         Args:
             xray: the file.
@@ -153,7 +157,7 @@ class AnalyseTab(Tab):
             key: what an X-ray that was refused is remembered by.
             anyway: whether to answer to a picture that is refused as a frontal chest X-ray, too.
         """
-        empty = self._empty()
+        empty = self._empty(anyway)
         yield empty
         if xray is None:
             return
@@ -163,13 +167,15 @@ class AnalyseTab(Tab):
                 yield empty | {self.shares: texts.LOADING}
             image, outlined = self.state.outline(xray, key if anyway else None)
         except gr.Error as error:
-            yield empty | {self.refusal: gr.update(value=refusal_html(error.message), visible=True)}
+            yield empty | {self.refusal: refusal_html(error.message)}
             return
         masks, key, reasons = outlined.masks.unpack(), self.state.memory.keep(outlined), outlined.reasons
         if reasons:
-            empty = empty | {self.refusal: gr.update(value=refusal_html(*reasons, MEANINGLESS), visible=True)}
+            empty = empty | {self.refusal: refusal_html(*reasons, MEANINGLESS)}
         if reasons and not anyway:
-            yield empty | {self.visit.key: key, self.anyway: gr.update(visible=True)}
+            yield empty
+            found = self.correction.look(xray, outlined.source, image)
+            yield empty | {self.visit.key: key, self.anyway: gr.update(visible=True)} | found
             return
         outlines = {
             self.visit.insisted: anyway,
@@ -182,20 +188,24 @@ class AnalyseTab(Tab):
         with self.state.turns.single:
             headers = [outlined.source.reasons]
             ((answers, notes),) = self.state.pipeline.classify([image], [masks], headers=headers, anyway=anyway)
-        turned = [outlined.source.turned] if outlined.source.turned else []
-        yield empty | outlines | self._classified(answers, turned + notes[len(reasons) :])
+        answered = empty | outlines | self._classified(answers, outlined.turned + notes[len(reasons) :])
+        yield answered
+        if not reasons and (found := self.correction.look(xray, outlined.source, image)):
+            yield answered | found
 
-    def _empty(self) -> Shown:
-        """The tab without any result."""
-        hidden = gr.update(visible=False)
+    def _empty(self, anyway: bool) -> Shown:
+        """The tab without any result; a correction stays on offer if the visitor wants answers `anyway`."""
         nothing = {
             self.overlay: None,
+            self.refusal: "",
             self.shares: "",
             self.masks: None,
             self.visit.key: None,
             self.visit.insisted: False,
+            self.anyway: gr.update(visible=False),
         }
-        return self._classified({}, []) | nothing | {self.anyway: hidden, self.refusal: hidden}
+        offered = {} if anyway else self.correction.hidden()
+        return self._classified({}, []) | nothing | offered
 
     @staticmethod
     def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:

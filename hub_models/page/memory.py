@@ -99,6 +99,11 @@ class Outlined:
         return reasons_against(self.masks.unpack(), self.source.reasons)
 
     @property
+    def turned(self) -> list[str]:
+        """The note that its picture was turned, inverted or mirrored; empty if it was not."""
+        return [self.source.turned] if self.source.turned else []
+
+    @property
     def sketch(self) -> Sketch:
         """The small picture and masks that an overlay is drawn from."""
         return Sketch(self.grey, self.masks.unpack().at(self.grey.shape))

@@ -75,6 +75,6 @@ class PromptsTab(Tab):
         answers, notes, sentences = found
         names = {**texts.TITLES, "class": "Class", "sentence": "Sentence"}
         return {label: answers.get(role) for role, label in self.classes.items()} | {
-            self.notes: bullets([*outlined.reasons, *notes]),
+            self.notes: bullets([*outlined.reasons, *outlined.turned, *notes]),
             self.similarity: pd.DataFrame(sentences).rename(columns=names).round(3),
         }

@@ -47,6 +47,11 @@ def refusal_html(*sentences: str) -> str:
     return f"<div class='problem' role='alert'>{' '.join(map(plain_html, sentences))}</div>"
 
 
+def suggestion_html(sentence: str) -> str:
+    """Write how a picture seems to lie, beside the button that puts it right."""
+    return f"<div class='problem' role='status'>{plain_html(sentence)}</div>"
+
+
 def shares_html(masks: Masks, involvement: Involvement) -> str:
     """Write the infected share of each lung for the visitor."""
     names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}

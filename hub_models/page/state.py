@@ -5,6 +5,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ from hub_models.page.exchange import Exchange
 from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
-from hub_models.page.uploads import CHOOSE_FIRST, admit, read_upload, refusal, serve_picture
+from hub_models.page.uploads import CHOOSE_FIRST, admit, read_kept, read_upload, refusal, serve_picture, serve_xray
 from hub_models.reports.description import Source, describe, fitting_calibrations
-from hub_models.reports.overlay import draw_overlay
+from hub_models.reports.overlay import draw_overlay, reduced
 from hub_models.xray.images import Xray
 from hub_models.xray.verdict import MEANINGLESS
 
@@ -29,7 +30,22 @@ FileData = Mapping[str, Any]
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
 LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
+FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
 Prompts = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Original:
+    """The file behind a picture that the field for an X-ray shows.
+
+    Attributes:
+        path: the file; the questions about the picture are answered from it.
+        source: None if `path` is the visitor's own file; if the page corrected its picture and wrote that there, the
+            visitor's own file, with what was done.
+    """
+
+    path: str
+    source: Source | None = None
 
 
 class PageState:
@@ -46,7 +62,7 @@ class PageState:
         self.models, self.exchange = models, exchange
         self.turns = Turns()
         self.memory = Memory()
-        self._originals: OrderedDict[str, str] = OrderedDict()
+        self._originals: OrderedDict[str, Original] = OrderedDict()
 
     @property
     def pipeline(self) -> "XrayPipeline":
@@ -59,17 +75,38 @@ class PageState:
         Raises:
             gr.Error: there is none, it is not admitted, or it cannot be read.
         """
+        path, source = self._find(xray)
+        return path, read_upload(path) if source is None else Xray(read_kept(path), source.reasons, source.turned)
+
+    def _find(self, xray: FileData | None) -> tuple[Path, Source | None]:
+        """Find the file of an X-ray, as `Original` tells of it."""
         if xray is None or not xray.get("path"):
             raise refusal(CHOOSE_FIRST)
         path = admit(xray)
-        if original := self._originals.get(path.stem):
-            path = admit(original)
-        return path, read_upload(path)
+        original = self._originals.get(path.stem)
+        return (admit(original.path), original.source) if original else (path, None)
 
-    def stand_in(self, original: str, picture: np.ndarray) -> str:
-        """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path."""
+    def keep_corrected(self, image: np.ndarray, source: Source) -> str:
+        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload, and a picture to show of it; returns the path.
+
+        Args:
+            image: the X-ray.
+            source: the visitor's own file, with what was done to its picture.
+        """
+        shown = self.stand_in(serve_xray(image), reduced(image), source)
+        if image.size > LARGE_PIXELS:
+            give_back()
+        return shown
+
+    def stand_in(self, path: str, picture: np.ndarray, source: Source | None = None) -> str:
+        """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path.
+
+        Args:
+            path, source: the file, as `Original` tells of it.
+            picture: what is shown.
+        """
         token = secrets.token_hex(16)
-        self._originals[token] = original
+        self._originals[token] = Original(path, source)
         if len(self._originals) > MAX_STAND_INS:
             self._originals.popitem(last=False)
         return serve_picture(picture, f"{token}.png")
@@ -92,10 +129,10 @@ class PageState:
         path, read = self.read(xray)
         if outlined := self.remembered(xray, key):
             return read.image, outlined
+        source = self._find(xray)[1] or Source.of(path.name, path.read_bytes(), read)
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])
-        source = Source.of(path.name, path.read_bytes(), read)
         outlined = Outlined.of(xray["path"], source, unet, read.image, *found)
         if read.image.size > LARGE_PIXELS:
             give_back()

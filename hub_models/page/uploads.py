@@ -9,12 +9,15 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from hub_models.reports.overlay import encode_png
 from hub_models.xray.images import ImageRefused, Xray, read_xray
 
 NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
 """The sentence for every path that is not admitted, whatever is there."""
+GREYS = 65535
+"""The lightest grey of an X-ray that the page keeps in 16 bits."""
 CHOOSE_FIRST = "Drop a chest X-ray first, or choose one of the examples."
 
 
@@ -71,6 +74,25 @@ def read_upload(path: Path) -> Xray:
         raise refusal(str(refused).replace(str(path), path.name)) from None
 
 
+def read_kept(path: Path) -> np.ndarray:
+    """Read an X-ray that the page itself wrote in 16 bits, float32 (H, W) in 0..1; its contrast is not stretched again.
+
+    Raises:
+        gr.Error: the file is gone, or not whole.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return np.asarray(picture, np.float32) / np.float32(GREYS)
+    except (OSError, SyntaxError):
+        raise refusal(NOT_HERE) from None
+
+
+def serve_xray(image: np.ndarray) -> str:
+    """Write an X-ray, float32 (H, W) in 0..1, for `read_kept`, so that a grey is off by at most a half of 1/65535."""
+    greys = image * np.float32(GREYS)
+    return serve_picture(np.rint(greys, out=greys).astype(np.uint16), "xray.png")
+
+
 def served_folder() -> Path:
     """Make a folder whose files gradio serves to those who know its name, which cannot be guessed."""
     uploads = Path(get_upload_folder())
@@ -79,7 +101,7 @@ def served_folder() -> Path:
 
 
 def serve_picture(picture: np.ndarray, name: str = "image.png") -> str:
-    """Write a picture, uint8 (h, w, 3) or (h, w), as a file that gradio serves; gradio's own writing is slower.
+    """Write a picture, uint8 (h, w, 3) or (h, w), or uint16 (h, w), as a PNG file that gradio serves, and quickly.
 
     Each has a folder of its own: others may be fetching, or deleting, one that looks the same.
     """

@@ -41,7 +41,8 @@ class Source:
         sha256: the SHA-256 of its bytes, in hexadecimal.
         extension: one of `EXTENSIONS`, or "" for any other.
         reasons: why its header says that it is not a frontal chest X-ray for reading, as `Xray.reasons` holds them.
-        turned: a sentence if the picture was turned or mirrored as its header says, as `Xray.turned` holds it.
+        turned: in a sentence or two, that the picture was turned, inverted or mirrored: as its header says
+            (`Xray.turned`), as the visitor asked, or both; None if it was not.
     """
 
     sha256: str
@@ -118,7 +119,7 @@ def fitting_calibrations(
 def remarks(report: "Report", source: Source | None = None) -> list[str]:
     """List the sentences that a reader must see first.
 
-    They are why the picture is refused, that it was turned as its header says, and the report's notes.
+    They are why the picture is refused, how it was turned, inverted or mirrored, and the report's notes.
     """
     refused = [*report.reasons, MEANINGLESS] if report.refused else []
     turned = [source.turned] if source is not None and source.turned else []

@@ -66,7 +66,9 @@ def draw_overlay(
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """Encode a picture, uint8 (h, w, 3) or (h, w), as a PNG file, many times faster than usual and a tenth larger.
+    """Encode a picture as a PNG file, many times faster than usual and a tenth larger.
+
+    It is uint8 (h, w, 3), uint8 (h, w) or uint16 (h, w).
 
     Every row is stored as its difference from the row above. Most encoders try five filters for each row, which takes
     longer than everything else.

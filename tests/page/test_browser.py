@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
@@ -15,13 +17,33 @@ from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.checkpoints.roles import ROLES
+from hub_models.models.orientation import Suggestion
 from hub_models.page import limits, texts
+from hub_models.xray.images import read_image
+from hub_models.xray.phantom import draw_phantom
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 TABLE = "virtual-table-viewport"  # of gradio: scrolls with the arrow keys while the grid around it has the focus
 expect.set_options(timeout=20_000)  # the first answer of a fresh server takes seconds on a slow machine
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
+
+
+class LyingPipeline(FakePipeline):
+    """Accepts one picture alone, and says of any other that it lies upside down."""
+
+    def __init__(self, folder: Path, upright: np.ndarray) -> None:
+        super().__init__(folder)
+        self.upright = upright
+
+    def segment(self, images: list[np.ndarray]) -> list:
+        """The refusal and the suggestion come in one breath."""
+        self.strangeness = 2.0 if self.suggest(images[0]) else 0.5
+        return super().segment(images)
+
+    def suggest(self, image: np.ndarray) -> Suggestion | None:
+        upright = np.allclose(image, self.upright, atol=1e-4)
+        return None if upright else Suggestion(180, False, False, "The picture seems to be upside down.")
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +282,34 @@ def test_nothing_keeps_people_out(browser, url, xray, theme, width):
                 found += [(tab, finding["id"], node["html"][:200], node["failureSummary"]) for node in nodes]
         page.close()
     assert found == []
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_picture_that_lies_upside_down_is_refused_and_one_button_turns_and_analyses_it(browser, tmp_path, width):
+    Image.fromarray(draw_phantom(1, size=256).image).rotate(180).save(tmp_path / "lying.tif")
+    upright = read_image(tmp_path / "lying.tif")[::-1, ::-1]
+    with serve(LyingPipeline(tmp_path, upright)) as url:
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        errors = []
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.goto(url)
+        expect(page.locator("#correct")).not_to_be_visible()
+        page.locator("#xray input[type=file]").set_input_files(tmp_path / "lying.tif")
+        expect(page.locator("#refusal")).to_contain_text("does not look like a frontal chest X-ray")
+        expect(page.locator("#suggestion")).to_contain_text("The picture seems to be upside down.")
+        expect(page.locator("#anyway")).to_be_visible()
+        assert_no_sideways_scrolling(page)
+        before = page.locator("#xray img").get_attribute("src")
+        page.get_by_role("button", name="Turn it upright").click()
+        expect(page.locator("#overlay img")).to_be_visible()
+        expect(page.locator("#resnet")).to_contain_text("75%")
+        expect(page.locator("#notes")).to_contain_text("turned by 180 degrees before it was read, as the visitor asked")
+        expect(page.locator("#xray img")).not_to_have_attribute("src", before)
+        for gone in ("#refusal", "#suggestion", "#correct", "#anyway"):
+            expect(page.locator(gone)).not_to_be_visible()
+        assert_no_sideways_scrolling(page)
+        page.close()
+    assert errors == []
 
 
 def test_more_visitors_than_the_page_can_take_are_told_that_it_is_busy(browser, pipeline, monkeypatch):

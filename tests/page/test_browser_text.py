@@ -76,7 +76,7 @@ class HostilePipeline(FakePipeline):
         self.checkpoints["resnet"] = named
         self.engines["resnet"] = Engine(problem=PICTURE.format("engine"))
 
-    def classify(self, images: list, *_) -> list[tuple[dict, list[str]]]:
+    def classify(self, images: list, *_, **__) -> list[tuple[dict, list[str]]]:
         answer = {NAME: 0.6, "Well\n\n# a head": 0.4}
         return [(dict.fromkeys(self.classifiers, answer), [PICTURE.format("note")]) for _ in images]
 

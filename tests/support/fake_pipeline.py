@@ -19,6 +19,7 @@ from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
 from hub_models.models.calibration import Calibration
 from hub_models.models.gradcam import Explanation
+from hub_models.models.orientation import Suggestion
 from hub_models.models.unet import Masks
 from hub_models.page.exchange import Exchange
 from hub_models.page.server import launch
@@ -52,6 +53,7 @@ class FakePipeline:
         self.checkpoints = bare | {"resnet": resnet}
         (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
         self.lungs, self.strangeness = lungs, strangeness
+        self.suggestion: Suggestion | None = None  # for every picture
         self.engines = {"unet": Engine("openvino", "int8"), "resnet": Engine(problem="network.onnx is torn.")}
         self.images: list[np.ndarray] = []
         self.prompts: list[dict | None] = []
@@ -64,6 +66,9 @@ class FakePipeline:
         self.images += images
         outlined = (replace(masks_for(image.shape, self.lungs), strangeness=self.strangeness) for image in images)
         return [(masks, INVOLVEMENT if self.lungs else Involvement(None, None, None)) for masks in outlined]
+
+    def suggest(self, image: np.ndarray) -> Suggestion | None:
+        return self.suggestion
 
     def classify(
         self,

@@ -80,7 +80,7 @@ class XrayPipeline:
         self._join(changed=checkpoint.role)
 
     def _join(self, changed: str | None = None) -> None:
-        """Join classifiers to their parts after a change of one role or of all; one that does not fit stops answering."""
+        """Join classifiers to their parts after a change of one role, or of all; one that does not fit is silent."""
         for role, row in ROLES.items():
             if row.parts and role in self.classifiers and changed in (None, role, *row.parts):
                 with suppress(NotJoined):

@@ -245,6 +245,7 @@ def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
         "labels": list(MASKS),
         "image_size": training.model_args.image_size,
         "view": None,
+        "detail": segmenter.detail,
         "procedure": procedure(training.model_args, training.trainer) | thresholds,
     }
 

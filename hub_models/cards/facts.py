@@ -36,6 +36,7 @@ class CardFacts:
             level); "invariance", if `train.invariance` measured it: "split", "images", "patients" and "changes" (name
             of a harmless change of the file -> figures). A figure that is not finite counts as not measured.
         notes: Plain sentences to read beside the figures.
+        detail: Side of the square whose detail the model sees, in pixels; None for all.
     """
 
     role: str
@@ -51,6 +52,7 @@ class CardFacts:
     hardware: str
     results: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    detail: int | None = None
 
     def __post_init__(self) -> None:
         """Turn NumPy numbers into plain ones and figures that are not finite into None.

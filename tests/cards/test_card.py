@@ -17,6 +17,7 @@ from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.roles import ROLES
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
+from hub_models.xray.geometry import DETAIL
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -277,6 +278,7 @@ def run(code: str) -> str:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_examples_of_a_card_run_and_agree(role, tmp_path, monkeypatch):
     recorded = facts(role) if role == "unet" else replace(facts(role), view="full")
+    recorded = replace(recorded, detail=None if role == "fusion" else DETAIL)
     segmenter = tmp_path / "unet"
     Segmenter.new("resnet18", 32).save_pretrained(segmenter)
     folder = tmp_path / role

@@ -51,6 +51,7 @@ def release(training: ClassifierTraining) -> dict:
         labels=classifier.labels,
         image_size=classifier.pixel_values([np.zeros((64, 64), np.float32)]).shape[-1],
         view=classifier.view,
+        detail=classifier.detail,
         procedure=procedure(training.model_args, training.trainer),
         results=results,
     )

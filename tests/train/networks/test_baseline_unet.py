@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hub_models.models.unet import Segmenter, new_processor
+from hub_models.xray.geometry import SIDE
 from hub_models.xray.masks import MASKS
 from tests.support import tiny_models
 from train.data.arguments import DataArguments
@@ -53,7 +54,7 @@ def test_a_new_one_is_told_its_size_and_answers_with_probabilities():
     assert segmenter.image_size == 32
     assert segmenter.thresholds == {"lungs": 0.5, "infection": 0.5}
     (maps,) = segmenter.probability_maps([tiny_models.draw_xray(1, 48).image.astype(np.float32) / 255])
-    assert maps.shape == (2, 48, 48)
+    assert maps.shape == (2, SIDE, SIDE)
     assert (maps > 0).all()
     assert (maps < 1).all()
 

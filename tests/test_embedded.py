@@ -16,7 +16,7 @@ from hub_models.checkpoints.roles import ROLES
 from hub_models.models.labels import LABELS
 from hub_models.pipeline import XrayPipeline
 from hub_models.publish.check import check_folder
-from hub_models.reports.mask_files import describe_masks
+from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from hub_models.xray.phantom import draw_phantom
@@ -124,5 +124,6 @@ def test_the_page_with_them_answers_as_the_pipeline_does(pipeline, xray):
     assert probabilities == expected.classifiers
     assert notes == []
     assert Image.open(overlay).size == (256, 256)
-    described = describe_masks(expected.masks, expected.involvement, pipeline.checkpoints["unet"])
+    described = describe_verdict(expected.reasons)
+    described |= describe_masks(expected.masks, expected.involvement, pipeline.checkpoints["unet"])
     assert masks == json.loads(json.dumps(described))

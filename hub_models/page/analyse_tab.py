@@ -18,17 +18,18 @@ from hub_models.page.results import (
     control_text,
     heat_text,
     likely_text,
+    loading_html,
     refusal_html,
     shares_html,
 )
-from hub_models.page.state import FORGOTTEN, FileData, PageState
+from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal, serve_picture, served_folder
 from hub_models.reports.description import fitting_calibrations
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.mask_files import write_masks
 from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
-from hub_models.reports.sentences import NOT_A_RISK
+from hub_models.reports.sentences import NOT_A_RISK, PROBABILITY_IS_NOT
 from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
 
@@ -56,17 +57,20 @@ class AnalyseTab(Tab):
     def _lay_out_outlines(self) -> None:
         self.refusal = gr.HTML(elem_id="refusal", padding=False)
         self.correction = Correction(self.state, self.visit)
-        self.overlay = gr.Image(label="Outlines", format="png", elem_id="overlay", height="min(440px, 90vw)", **VIEWER)
-        keys = "".join(f"<span style='border-color: {colour}'>{name}</span>" for name, colour in COLOURS.items())
-        gr.HTML(f"<div class='legend'>{keys}</div>", padding=False)
+        look = {"format": "png", "height": "min(440px, 90vw)", **VIEWER}
+        self.overlay = gr.Image(label=texts.OUTLINES, elem_id="overlay", **look)
+        keys = [f"<span style='border-color: {colour}'>{texts.MASKS[name]}</span>" for name, colour in COLOURS.items()]
+        gr.HTML(f"<div class='legend'>{''.join(keys)}</div>", padding=False)
         with gr.Row():
-            self.drawn = gr.CheckboxGroup(list(COLOURS), value=list(COLOURS), label="Show", min_width=150)
-            self.style = gr.Radio(["fill", "contour"], value="fill", label="Draw as", min_width=150)
+            masks = [(texts.MASKS[name], name) for name in COLOURS]
+            self.drawn = gr.CheckboxGroup(masks, value=list(COLOURS), label=texts.SHOWN_MASKS, min_width=150)
+            styles = [(title, style) for style, title in texts.STYLES.items()]
+            self.style = gr.Radio(styles, value="fill", label=texts.STYLE, min_width=150)
             self.opacity = gr.Slider(
-                0, 1, OPACITY, step=0.05, label="Opacity", buttons=[], min_width=150, elem_id="opacity"
+                0, 1, OPACITY, step=0.05, label=texts.OPACITY, buttons=[], min_width=150, elem_id="opacity"
             )
         self.shares = gr.HTML(elem_id="shares", padding=False)
-        self.anyway = gr.Button("Show what the models say anyway", visible=False, elem_id="anyway")
+        self.anyway = gr.Button(texts.ANYWAY_BUTTON, visible=False, elem_id="anyway")
 
     def _lay_out_classes(self) -> None:
         self.classes, self.sets, self.views = {}, {}, {}
@@ -77,13 +81,13 @@ class AnalyseTab(Tab):
                     self.sets[role] = gr.Markdown(elem_id=f"set-{role}")
                     self.views[role] = gr.Markdown(elem_classes="view")
         self.notes = gr.Markdown(elem_id="notes")
-        gr.Markdown(f"**What a probability here is not:** {NOT_A_RISK}")
+        gr.Markdown(f"**{PROBABILITY_IS_NOT}** {NOT_A_RISK}")
 
     def _lay_out_heat(self) -> None:
         self.heat, self.heat_sentences = {}, {}
-        with gr.Accordion("Where the classifiers look", open=False, elem_id="heat"):
+        with gr.Accordion(texts.HEAT_TITLE, open=False, elem_id="heat"):
             gr.Markdown(texts.HEAT)
-            self.ask_where = gr.Button("Show where")
+            self.ask_where = gr.Button(texts.HEAT_BUTTON)
             with gr.Row():
                 for role, title in texts.LOOKING.items():
                     with gr.Column(min_width=220):
@@ -92,10 +96,10 @@ class AnalyseTab(Tab):
 
     def _lay_out_files(self) -> None:
         many = {"file_count": "multiple", "height": 130}
-        with gr.Accordion("Keep the result", open=False, elem_id="keep"):
-            self.masks = gr.File(label="Masks (PNG; JSON with run lengths and areas)", elem_id="masks", **many)
-            self.ask_report = gr.Button("Write a report")
-            self.report = gr.File(label="Report (PDF, JSON) and overlay", elem_id="report", **many)
+        with gr.Accordion(texts.KEEP_TITLE, open=False, elem_id="keep"):
+            self.masks = gr.File(label=texts.MASK_FILES, elem_id="masks", **many)
+            self.ask_report = gr.Button(texts.REPORT_BUTTON)
+            self.report = gr.File(label=texts.REPORT_FILES, elem_id="report", **many)
 
     @property
     def answers(self) -> list[Component]:
@@ -164,7 +168,7 @@ class AnalyseTab(Tab):
         try:
             if not self.state.models.done():
                 self.state.read(xray)  # a file that is refused is refused at once
-                yield empty | {self.shares: texts.LOADING}
+                yield empty | {self.shares: loading_html()}
             image, outlined = self.state.outline(xray, key if anyway else None)
         except gr.Error as error:
             yield empty | {self.refusal: refusal_html(error.message)}
@@ -221,7 +225,7 @@ class AnalyseTab(Tab):
         if xray is None or key is None:
             return None
         if (outlined := self.state.remembered(xray, key)) is None:
-            raise refusal(FORGOTTEN)
+            raise refusal(texts.FORGOTTEN)
         return serve_picture(draw_overlay(outlined.sketch, drawn, style, opacity))
 
     def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:

@@ -25,12 +25,12 @@ class BatchTab(Tab):
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         super().__init__(state, visit, opened)
         gr.Markdown(texts.BATCH)
-        self.files = gr.File(label="X-rays", file_count="multiple", height=160, elem_id="batch-files")
-        self.ask = gr.Button("Outline and classify all", variant="primary")
+        self.files = gr.File(label=texts.BATCH_FIELD, file_count="multiple", height=160, elem_id="batch-files")
+        self.ask = gr.Button(texts.BATCH_BUTTON, variant="primary")
         widths = [150, *[110] * (7 + len(texts.TITLES)), 300]
         look = {"buttons": ["copy", "fullscreen"], "column_widths": widths, "wrap": True}
-        self.table = gr.Dataframe(label="Results", elem_id="batch-table", **look)
-        self.kept = gr.File(label="Table and archive", file_count="multiple", height=110, elem_id="batch-kept")
+        self.table = gr.Dataframe(label=texts.BATCH_TABLE, elem_id="batch-table", **look)
+        self.kept = gr.File(label=texts.BATCH_FILES, file_count="multiple", height=110, elem_id="batch-kept")
         show = {**PRIVATE, "api_name": "show_batch", "show_progress": "full"}  # "batch" is for scripts
         gr.on([self.ask.click], on_gpu(self.batch), self.files, [self.table, self.kept], **show, **MANY)
 
@@ -51,7 +51,7 @@ class BatchTab(Tab):
             summary.csv, the same as a table with all columns, and results.zip, with the outlines and masks of each.
         """
         if not files:
-            raise refusal("Choose some files first, or a zip archive of them.")
+            raise refusal(texts.CHOOSE_FILES_FIRST)
         given = [(Path(file).name, admit(file)) for file in files]
         total, rows = sum(1 for _ in find(given)), []
         if problem := limits.files_problem(len(given)) or limits.images_problem(total):
@@ -60,7 +60,7 @@ class BatchTab(Tab):
             table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
             for row in write_zip(archive, run(self.state.pipeline, given, turn=self.state.turns.batch, anyway=anyway)):
                 rows.append(row)
-                progress((len(rows), total), unit="images")
+                progress((len(rows), total), unit=texts.BATCH_UNIT)
                 yield shown_table(rows), gr.skip()
             table.write_bytes(table_csv(rows))
             yield shown_table(rows), [str(table), str(archive)]

@@ -26,24 +26,23 @@ class CompareTab(Tab):
         gr.Markdown(texts.FIGURES)
         look = {"buttons": ["copy"], "wrap": True}
         widths = [130, 80, *[150] * len(comparison.CLASSES)]
-        self.scores = gr.Dataframe(label="Classifiers", elem_id="scores", column_widths=widths, **look)
+        self.scores = gr.Dataframe(label=texts.SCORES_TABLE, elem_id="scores", column_widths=widths, **look)
         gr.Markdown(texts.CONTROLS)
         widths = [130, 240, 80, 120, 120]
-        self.controls = gr.Dataframe(label="Controls", elem_id="controls", column_widths=widths, **look)
+        self.controls = gr.Dataframe(label=texts.CONTROLS_TABLE, elem_id="controls", column_widths=widths, **look)
         widths = [90, 220, 80, *[150] * len(OVERLAPS)]
-        outlines = {"label": "Outlines of the UNet", "elem_id": "outline-scores"}
+        outlines = {"label": texts.OUTLINES_TABLE, "elem_id": "outline-scores"}
         self.outlines = gr.Dataframe(column_widths=widths, **outlines, **look)
         with gr.Row():
             with gr.Column(min_width=400):
-                self.label = gr.Dropdown([], label="ROC curve of the class")
-                axes = {"x": "False positives", "y": "True positives", "x_lim": [0, 1]}
-                self.roc = gr.LinePlot(title="ROC", **axes, **CURVES)
+                self.label = gr.Dropdown([], label=texts.ROC_CLASS)
+                axes = {"x": "False positives", "y": "True positives", "x_lim": [0, 1], **texts.ROC_AXES}
+                self.roc = gr.LinePlot(title=texts.ROC_TITLE, **axes, **CURVES)
             with gr.Column(min_width=400):
-                axes = {"x": "Probability", "y": "Right", "x_lim": [0.3, 1]}
-                title = "How often right, by how sure it says it is"
-                self.reliability = gr.LinePlot(title=title, **axes, **CURVES)
-        self.role = gr.Dropdown([], label="Confusion matrix of")
-        self.confusion = gr.Dataframe(label="Images", elem_id="confusion", **look)
+                axes = {"x": "Probability", "y": "Right", "x_lim": [0.3, 1], **texts.RELIABILITY_AXES}
+                self.reliability = gr.LinePlot(title=texts.RELIABILITY_TITLE, **axes, **CURVES)
+        self.role = gr.Dropdown([], label=texts.CONFUSION_OF)
+        self.confusion = gr.Dataframe(label=texts.CONFUSION_TABLE, elem_id="confusion", **look)
         shown = [self.scores, self.controls, self.outlines, self.label, self.roc, self.reliability]
         shown += [self.role, self.confusion]
         changes = [opened.select, self.label.input, self.role.input]

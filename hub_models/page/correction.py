@@ -8,9 +8,10 @@ import numpy as np
 from gradio.components import Component
 
 from hub_models.models.orientation import Suggestion
+from hub_models.page import texts
 from hub_models.page.events import DRAWING, PRIVATE
 from hub_models.page.results import suggestion_html
-from hub_models.page.state import FORGOTTEN, FileData, PageState
+from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Visit
 from hub_models.page.uploads import refusal
 from hub_models.reports.description import Source
@@ -44,7 +45,7 @@ class Correction:
         with gr.Row(elem_id="correction"):
             self.sentence = gr.HTML(padding=False, elem_id="suggestion")
             look = {"variant": "primary", "scale": 0, "min_width": 260, "elem_id": "correct"}
-            self.button = gr.Button("Turn it upright", visible=False, **look)
+            self.button = gr.Button(texts.TURN_BUTTON, visible=False, **look)
         self.parts = [self.offer, self.sentence, self.button]
 
     def connect(self) -> None:
@@ -79,7 +80,7 @@ class Correction:
         """Make the corrected picture the visitor's X-ray; what its file said against it still holds."""
         _, read = self.state.read(xray)
         if offer is None or offer.path != xray["path"]:
-            raise refusal(FORGOTTEN)
+            raise refusal(texts.FORGOTTEN)
         turned = " ".join(filter(None, (offer.source.turned, offer.suggestion.note)))
         source = replace(offer.source, turned=turned)
         return {self.visit.xray: self.state.keep_corrected(offer.suggestion.apply(read.image), source)}
@@ -88,7 +89,7 @@ class Correction:
 def button_text(suggestion: Suggestion) -> str:
     """Say what a correction does, on its button."""
     if suggestion.mirror:
-        return "Exchange left and right"
+        return texts.MIRROR_BUTTON
     if suggestion.turn_degrees and suggestion.invert:
-        return "Turn it and exchange dark and light"
-    return "Exchange dark and light" if suggestion.invert else "Turn it upright"
+        return texts.TURN_AND_INVERT_BUTTON
+    return texts.INVERT_BUTTON if suggestion.invert else texts.TURN_BUTTON

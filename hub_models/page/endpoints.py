@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from hub_models.page import texts
 from hub_models.page.batch_tab import BatchTab
 from hub_models.page.events import MANY, MODELS, on_gpu
 from hub_models.page.limits import CLASSES, prompts_problem
@@ -102,10 +103,10 @@ def checked(prompts: Any) -> dict[str, list[str]]:
         gr.Error: they have another shape, leave a class with no sentence, or are more than is asked at once.
     """
     if not isinstance(prompts, dict) or not all(isinstance(lines, list) for lines in prompts.values()):
-        raise refusal('Give a list of sentences for each class, as in {"Normal": ["clear lungs"]}.')
+        raise refusal(texts.NO_PROMPTS)
     prompts = {label: [line.strip() for line in map(str, lines) if line.strip()] for label, lines in prompts.items()}
     if empty := [label for label, lines in prompts.items() if not lines]:
-        raise refusal(f"Write at least one sentence for {' and '.join(empty[:CLASSES])}.")
+        raise refusal(texts.NO_SENTENCE.format(texts.NO_SENTENCE_AND.join(empty[:CLASSES])))
     if problem := prompts_problem(prompts):
         raise refusal(problem)
     return prompts

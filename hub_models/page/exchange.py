@@ -11,6 +11,7 @@ from hub_models.cards.facts import CARD_FILE
 from hub_models.checkpoints.download import Progress
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.resolve import resolve
+from hub_models.page import texts
 from hub_models.page.results import card_html, control_text
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
@@ -58,7 +59,7 @@ class Exchange:
             checkpoint = resolve(role, wish, progress)
         elif self.named:
             allowed = ", ".join(("embedded", *self.named))
-            raise CheckpointError(f"This checkpoint is not on the list of this page's owner; choose one of {allowed}.")
+            raise CheckpointError(texts.NOT_ON_THE_LIST.format(allowed))
         else:
             checkpoint = resolve(role, wish, progress, hub_only=True, max_bytes=MAX_BYTES)
         read_record(checkpoint)
@@ -77,7 +78,7 @@ class Exchange:
         except Exception as error:  # every kind: whatever a strange network does, the page must go on
             put_back()
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
-            raise CheckpointError(f"{checkpoint.name} does not answer to an X-ray ({reason}).") from error
+            raise CheckpointError(texts.NO_ANSWER.format(checkpoint.name, reason)) from error
 
 
 def read_record(checkpoint: Checkpoint) -> None:
@@ -90,7 +91,7 @@ def read_record(checkpoint: Checkpoint) -> None:
     card = checkpoint.folder / CARD_FILE
     try:
         if card.is_file() and card.stat().st_size > MAX_CARD_BYTES:
-            raise ValueError(f"its card has more than {MAX_CARD_BYTES / 1e6:.0f} MB")
+            raise ValueError(texts.CARD_TOO_LARGE.format(MAX_CARD_BYTES / 1e6))
         card_html(checkpoint)
         control_text(checkpoint)
         facts = comparison.recorded(one)
@@ -104,4 +105,4 @@ def read_record(checkpoint: Checkpoint) -> None:
                 roc_curves(facts, one, label)
     except (ValueError, TypeError, KeyError, LookupError, AttributeError, OSError) as error:
         reason = " ".join(str(error).replace(str(checkpoint.folder), checkpoint.name).split()).rstrip(".")
-        raise CheckpointError(f"The card or the record of {checkpoint.name} is damaged: {reason}.") from error
+        raise CheckpointError(texts.CARD_DAMAGED.format(checkpoint.name, reason)) from error

@@ -13,8 +13,8 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 
-from hub_models.page import limits
-from hub_models.page.uploads import NOT_HERE, admit
+from hub_models.page import limits, texts
+from hub_models.page.uploads import admit
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class _Exchange:
 
     def _check(self) -> None:
         if self._arrived > self.bound:
-            raise Refused(413, limits.TOO_LARGE.format(self.bound // 1_000_000))
+            raise Refused(413, texts.TOO_LARGE.format(self.bound // 1_000_000))
 
 
 class Guard:
@@ -103,16 +103,16 @@ class Guard:
             if path.startswith(FILE):
                 _check_file(path.removeprefix(FILE))
             elif not READ.fullmatch(path):
-                raise Refused(404, "There is nothing here.")
+                raise Refused(404, texts.NO_ADDRESS)
             return _at_most(declared, limits.MAX_REQUEST_BYTES)
         if method == "OPTIONS":
             return 0
         if method != "POST" or not WRITE.fullmatch(path):
-            raise Refused(404, "There is nothing here.")
+            raise Refused(404, texts.NO_ADDRESS)
         if path.startswith(UPLOAD):
             free = shutil.disk_usage(_existing(Path(get_upload_folder()))).free
             if free - (declared or 0) < limits.FREE_DISK_BYTES:
-                raise Refused(507, limits.DISK_FULL)
+                raise Refused(507, texts.DISK_FULL)
             return _at_most(declared, limits.MAX_UPLOADS_BYTES)  # each file is bounded by gradio
         return _at_most(declared, limits.MAX_REQUEST_BYTES)
 
@@ -131,7 +131,7 @@ def _declared_bytes(scope: Scope) -> int | None:
 
 def _at_most(declared: int | None, bound: int) -> int:
     if declared is not None and declared > bound:
-        raise Refused(413, limits.TOO_LARGE.format(bound // 1_000_000))
+        raise Refused(413, texts.TOO_LARGE.format(bound // 1_000_000))
     return bound
 
 
@@ -139,7 +139,7 @@ def _check_file(name: str) -> None:
     try:
         admit(name)
     except gr.Error:
-        raise Refused(404, NOT_HERE) from None
+        raise Refused(404, texts.NOT_HERE) from None
 
 
 def _existing(folder: Path) -> Path:
@@ -151,10 +151,10 @@ def _refused(error: Exception) -> Refused:
         case Refused():
             return error
         case ClientDisconnect():
-            return Refused(499, "The visitor left.")
+            return Refused(499, texts.VISITOR_LEFT)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return Refused(507, limits.DISK_FULL)
-    return Refused(400, "The request is not one that the page understands.")
+            return Refused(507, texts.DISK_FULL)
+    return Refused(400, texts.REQUEST_NOT_UNDERSTOOD)
 
 
 async def _answer(send: Send, refused: Refused) -> None:

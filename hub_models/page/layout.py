@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.components import Component
 
+from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.page import texts
 from hub_models.page.analyse_tab import AnalyseTab
 from hub_models.page.batch_tab import BatchTab
@@ -20,7 +21,7 @@ from hub_models.page.results import problems_html
 from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.visitors import Page
-from hub_models.page.xray_field import EXAMPLES, XrayField
+from hub_models.page.xray_field import XrayField
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -34,7 +35,7 @@ class StandIns:
 
     def __init__(self) -> None:
         self.problems = gr.HTML(elem_id="problems", padding=False)
-        self.retry = gr.Button("Try again", size="sm", visible=False)
+        self.retry = gr.Button(texts.TRY_AGAIN_BUTTON, size="sm", visible=False)
 
     def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
         """Name them, with the reason."""
@@ -82,8 +83,7 @@ class Layout:
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
-        names = json.dumps([f"Example: {name}" for name in EXAMPLES])
-        demo.load(None, None, None, js=f"() => {{xrayPage.name({names}); xrayPage.take()}}")
+        demo.load(None, None, None, js=f"() => {{xrayPage.name({json.dumps(spoken_names())}); xrayPage.take()}}")
         for name, tab in self.tabs.items():
             first = json.dumps(name == TABS[0].name)
             tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}', {first})")
@@ -98,7 +98,7 @@ class Layout:
         model_parts = self.stand_ins.about_models(pipeline)
         for tab in self.tabs.values():
             model_parts |= tab.about_models(pipeline)
-        if role not in (None, "clip-zero-shot"):
+        if role not in (None, *ZERO_SHOT):
             del model_parts[self.tabs["prompts"].prompts]
         return model_parts
 
@@ -117,10 +117,20 @@ def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None)
         models: the pipeline.
         exchange: what visitors may put in place of a checkpoint; None for nothing.
     """
-    with Page(title="Chest X-ray", analytics_enabled=False) as demo:
+    with Page(title=texts.PAGE_TITLE, analytics_enabled=False) as demo:
         demo.layout = Layout(PageState(models, exchange))
         demo.layout.connect(demo)
     return demo.queue()
+
+
+def spoken_names() -> dict[str, str | list[str]]:
+    """Return what `xrayPage.name` in page_head.html calls the parts that gradio leaves without a name."""
+    return {
+        "examples": [texts.EXAMPLE_NAME.format(name) for name in texts.EXAMPLES],
+        "picture": texts.PICTURE_NAME,
+        "empty": texts.EMPTY_NAME,
+        "plot": texts.PLOT_NAME,
+    }
 
 
 def open_tab(request: gr.Request) -> dict:

@@ -29,7 +29,7 @@ class ModelsTab(Tab):
         self.table = gr.Markdown(elem_id="checkpoints")
         self.cards = {}
         for role in ROLES:
-            with gr.Accordion(f"Model card: {role}", open=False):
+            with gr.Accordion(texts.CARD_TITLE.format(role), open=False):
                 self.cards[role] = gr.HTML(padding=False)
         self.chooser = Chooser(state, state.exchange) if state.exchange is not None else None
 
@@ -55,26 +55,26 @@ class Chooser:
     def __init__(self, state: PageState, exchange: Exchange) -> None:
         self.state, self.exchange = state, exchange
         known = dict.fromkeys(["embedded", *filter(None, map(chosen_checkpoint, ROLES)), *exchange.named])
-        with gr.Accordion("Use another checkpoint", open=False):
+        with gr.Accordion(texts.CHOOSE_TITLE, open=False):
             gr.Markdown(texts.CHOOSE)
             with gr.Row():
-                self.role = gr.Dropdown(list(ROLES), label="Role", min_width=160)
+                self.role = gr.Dropdown(list(ROLES), label=texts.CHOOSE_ROLE, min_width=160)
                 look = {"value": "embedded", "allow_custom_value": True, "scale": 3}
-                self.checkpoint = gr.Dropdown(list(known), label="Checkpoint", **look)
-            self.load = gr.Button("Load")
+                self.checkpoint = gr.Dropdown(list(known), label=texts.CHOOSE_CHECKPOINT, **look)
+            self.load = gr.Button(texts.CHOOSE_BUTTON)
 
     def put_in_place(self, role: str, name: str | None, progress: gr.Progress = gr.Progress()) -> None:  # noqa: B008
         """Use another checkpoint for a role, and say how far it is; the one in use stays if that fails."""
 
         def arrived(n: int, total: int) -> None:
-            progress((n, total), desc=f"Downloading {total / 1e6:.0f} MB", unit="bytes")
+            progress((n, total), desc=texts.CHOOSE_DOWNLOADING.format(total / 1e6), unit=texts.CHOOSE_UNIT)
 
         pipeline = self.state.pipeline
         try:
             checkpoint = self.exchange.find(role, (name or "").strip() or "embedded", arrived)
-            progress(1.0, desc="Loading")
+            progress(1.0, desc=texts.CHOOSE_LOADING)
             with self.state.turns.single:
                 self.exchange.put_in_place(pipeline, checkpoint)
         except CheckpointError as error:
-            raise refusal(f"{plain_html(str(error))} The {role} in use stays.") from None
-        gr.Info(f"{role} is now {plain_html(pipeline.checkpoints[role].name)}.")
+            raise refusal(texts.NOT_EXCHANGED.format(plain_html(str(error)), role)) from None
+        gr.Info(texts.CHOOSE_DONE.format(role, plain_html(pipeline.checkpoints[role].name)))

@@ -6,6 +6,7 @@ import gradio as gr
 import pandas as pd
 from gradio.components import Component
 
+from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.models.labels import read_prompts, write_prompts
 from hub_models.page import texts
 from hub_models.page.events import MODELS, PRIVATE, on_gpu
@@ -27,8 +28,8 @@ class PromptsTab(Tab):
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         super().__init__(state, visit, opened)
         gr.Markdown(texts.PROMPTS)
-        self.prompts = gr.Textbox(label="class: sentence", lines=6, max_lines=20, elem_id="prompts")
-        self.ask = gr.Button("Compare the X-ray with these sentences", variant="primary")
+        self.prompts = gr.Textbox(label=texts.PROMPTS_FIELD, lines=6, max_lines=20, elem_id="prompts")
+        self.ask = gr.Button(texts.PROMPTS_BUTTON, variant="primary")
         with gr.Row():
             self.classes = {
                 role: gr.Label(label=title, min_width=220, elem_id=f"asked-{role}")
@@ -37,7 +38,7 @@ class PromptsTab(Tab):
         self.notes = gr.Markdown(elem_id="asked-notes")
         gr.Markdown(texts.SIMILARITY)
         look = {"wrap": True, "buttons": ["copy"], "column_widths": [110, 260, 120, 120]}
-        self.similarity = gr.Dataframe(label="Similarity", elem_id="similarity", **look)
+        self.similarity = gr.Dataframe(label=texts.SIMILARITY_TABLE, elem_id="similarity", **look)
 
     @property
     def answers(self) -> list[Component]:
@@ -57,7 +58,7 @@ class PromptsTab(Tab):
 
     def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
         """Write the sentences that the zero-shot CLIP was saved with."""
-        return {self.prompts: write_prompts(pipeline.classifiers["clip-zero-shot"].prompts)}
+        return {self.prompts: write_prompts(pipeline.classifiers[ZERO_SHOT[0]].prompts)}
 
     def compare_prompts(
         self, xray: FileData | None, text: str, key: str | None = None, anyway: bool = False
@@ -73,7 +74,7 @@ class PromptsTab(Tab):
         with self.state.turns.single:
             found = self.state.pipeline.compare_prompts(image, outlined.masks.unpack(), prompts)
         answers, notes, sentences = found
-        names = {**texts.TITLES, "class": "Class", "sentence": "Sentence"}
+        names = texts.TITLES | texts.SIMILARITY_COLUMNS
         return {label: answers.get(role) for role, label in self.classes.items()} | {
             self.notes: bullets([*outlined.reasons, *outlined.turned, *notes]),
             self.similarity: pd.DataFrame(sentences).rename(columns=names).round(3),

@@ -10,6 +10,7 @@ from markdown_it.renderer import RendererHTML
 
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.page import texts
 from hub_models.reports.description import one_line, printable
 from hub_models.reports.sentences import GRADE, RANGE, SIDES, grade_range, percent, share_range
 from hub_models.xray.masks import Involvement, Masks, split_lungs
@@ -17,8 +18,6 @@ from hub_models.xray.masks import Involvement, Masks, split_lungs
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines.engine import Engine
     from hub_models.models.gradcam import Explanation
-
-SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
 
 _MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that Markdown, HTML, or whatever makes links of addresses reads as more than themselves."""
@@ -52,24 +51,28 @@ def suggestion_html(sentence: str) -> str:
     return f"<div class='problem' role='status'>{plain_html(sentence)}</div>"
 
 
+def loading_html() -> str:
+    """Write that the models are not there yet, where the shares will stand."""
+    return f"<p role='status'>{texts.LOADING}</p>"
+
+
 def shares_html(masks: Masks, involvement: Involvement) -> str:
     """Write the infected share of each lung for the visitor."""
-    names = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
-    areas = dict(zip(names, (*split_lungs(masks.lungs), masks.lungs), strict=True))
+    areas = dict(zip(texts.SIDES, (*split_lungs(masks.lungs), masks.lungs), strict=True))
     cells = []
     for side, share in involvement.shares.items():
         ends = involvement.ranges.get(side)
         marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
-        graded = "" if share is None or side == "both" else f"grade {grade_range(share, ends)} of 4, "
-        pixels = f"{marked:,} of {area:,} pixels"
-        cells.append(f"<div><b>{share_range(share, ends)}</b>{names[side]}<small>{graded}{pixels}</small></div>")
-    return f"<div class='shares'>{''.join(cells)}</div><p>{SHARE} {RANGE} {SIDES} {GRADE}</p>"
+        graded = "" if share is None or side == "both" else texts.SHARE_GRADE.format(grade_range(share, ends))
+        pixels = texts.SHARE_PIXELS.format(marked, area)
+        name = texts.SIDES[side]
+        cells.append(f"<div><b>{share_range(share, ends)}</b>{name}<small>{graded}{pixels}</small></div>")
+    return f"<div class='shares'>{''.join(cells)}</div><p>{texts.SHARE} {RANGE} {SIDES} {GRADE}</p>"
 
 
 def likely_text(likely: Sequence[str], level: float) -> str:
     """Write a prediction set: the classes that a classifier does not tell apart."""
-    classes = " or ".join(map(plain, likely))
-    return f"**{classes}**: sets like this one held the true class of {level:.0%} of X-rays like its own."
+    return texts.LIKELY.format(texts.LIKELY_OR.join(map(plain, likely)), level)
 
 
 def control_text(checkpoint: Checkpoint | None) -> str:
@@ -83,28 +86,24 @@ def control_text(checkpoint: Checkpoint | None) -> str:
     results = CardFacts.load(checkpoint.folder).results
     shown = results.get("controls", {})
     if not {"shown its own view", "shown lungs hidden"} <= shown.keys():
-        return "How much of its score needs the lungs is not measured."
-    own, hidden = (shown[f"shown {what}"] for what in ("its own view", "lungs hidden"))
-    return (
-        f"It named the right class on {own['accuracy']:.0%} of {own['images']} test images, and on "
-        f"{hidden['accuracy']:.0%} of them with the lungs hidden."
-    )
+        return texts.NO_CONTROL_SCORES
+    own, hidden = shown["shown its own view"], shown["shown lungs hidden"]
+    return texts.CONTROL_SCORES.format(own["accuracy"], own["images"], hidden["accuracy"])
 
 
 def heat_text(explanation: "Explanation | None") -> str:
     """Write what a heat map explains and how much of it lies in the lungs."""
     if explanation is None:
-        return "No lungs found, so nothing was classified."
+        return texts.HEAT_WITHOUT_LUNGS
     if explanation.inside_lungs is None:
-        return f"Nothing in the picture speaks for {plain(explanation.label)}."
-    share = percent(explanation.inside_lungs)
-    return f"What speaks for **{plain(explanation.label)}**: {share} of the heat lies in the lungs."
+        return texts.HEAT_NOWHERE.format(plain(explanation.label))
+    return texts.HEAT_IN_LUNGS.format(plain(explanation.label), percent(explanation.inside_lungs))
 
 
 def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:
     """Write which embedded checkpoints stand in for those that were asked for, and why."""
     return "".join(
-        f"<div class='problem' role='status'><b>{role}: the embedded checkpoint stands in.</b> "
+        f"<div class='problem' role='status'><b>{texts.STAND_IN_NOTICE.format(role)}</b> "
         f"{plain_html(checkpoint.problem)}</div>"
         for role, checkpoint in checkpoints.items()
         if checkpoint.problem
@@ -113,13 +112,14 @@ def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:
 
 def checkpoints_table(checkpoints: Mapping[str, Checkpoint], engines: "Mapping[str, Engine]") -> str:
     """Write the checkpoints in use, and what runs them, as a Markdown table; below, why it is nothing faster."""
-    rows = [
-        f"| {c.role} | {_code(c.name)}{' (stand-in)' if c.problem else ''} | {c.origin} | {_code(c.revision or '-')} "
-        f"| {engines.get(c.role, '-')} |"
-        for c in checkpoints.values()
-    ]
-    slow = [f"\n{role} runs in PyTorch: {plain(engine.problem)}" for role, engine in engines.items() if engine.problem]
-    return "\n".join(["| Role | Checkpoint | Origin | Revision | Runs in |", "|---|---|---|---|---|", *rows, *slow])
+    rows = []
+    for role, c in checkpoints.items():
+        mark = f" {texts.STAND_IN_MARK}" if c.problem else ""
+        names = f"{role} | {_code(c.name)}{mark} | {c.origin} | {_code(c.revision or '-')}"
+        rows.append(f"| {names} | {engines.get(role, '-')} |")
+    slow = {role: plain(engine.problem) for role, engine in engines.items() if engine.problem}
+    why = ["\n" + texts.RUNS_IN_PYTORCH.format(role, problem) for role, problem in slow.items()]
+    return "\n".join([f"| {' | '.join(texts.CHECKPOINT_COLUMNS)} |", "|---|---|---|---|---|", *rows, *why])
 
 
 def _code(text: str) -> str:
@@ -134,7 +134,7 @@ def card_html(checkpoint: Checkpoint) -> str:
     """
     card = checkpoint.folder / "README.md"
     if not card.is_file():
-        return "<p>This checkpoint has no model card.</p>"
+        return f"<p>{texts.NO_CARD}</p>"
     text = card.read_text(encoding="utf-8", errors="replace")
     return _cards().render(re.sub(r"\A---\s*\n.*?\n---\s*\n", "", text, flags=re.DOTALL))
 
@@ -154,7 +154,7 @@ def _cards() -> "MarkdownIt":
 
 def _picture(renderer: "RendererHTML", tokens: list, i: int, options: dict, env: dict) -> str:
     described = renderer.renderInlineAsText(tokens[i].children, options, env)
-    return f"<em>[picture: {plain_html(described)}]</em>"
+    return f"<em>{texts.CARD_PICTURE.format(plain_html(described))}</em>"
 
 
 def _link(renderer: "RendererHTML", tokens: list, i: int, *_: dict) -> str:

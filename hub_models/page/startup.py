@@ -13,6 +13,7 @@ from hub_models.checkpoints.resolve import embedded, resolve
 from hub_models.checkpoints.roles import ROLES
 from hub_models.models.loading import Classifier, load_model
 from hub_models.models.unet import Segmenter
+from hub_models.page import texts
 from hub_models.pipeline import XrayPipeline
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class _Fetch(threading.Thread):
         super().__init__(daemon=True)
         self.role = role
         self.outcome: Checkpoint | CheckpointError = CheckpointError(
-            f"{chosen_checkpoint(role)} is still being fetched."
+            texts.STILL_FETCHED.format(chosen_checkpoint(role))
         )
         self.start()
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hub_models.page import texts
 from hub_models.page.exchange import Exchange
 from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
-from hub_models.page.uploads import CHOOSE_FIRST, admit, read_kept, read_upload, refusal, serve_picture, serve_xray
+from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
 from hub_models.reports.description import Source, describe, fitting_calibrations
 from hub_models.reports.overlay import draw_overlay, reduced
 from hub_models.xray.images import Xray
@@ -30,7 +31,6 @@ FileData = Mapping[str, Any]
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
 LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
-FORGOTTEN = "The page no longer remembers this X-ray; drop or choose it again."
 Prompts = Mapping[str, Sequence[str]]
 
 
@@ -81,7 +81,7 @@ class PageState:
     def _find(self, xray: FileData | None) -> tuple[Path, Source | None]:
         """Find the file of an X-ray, as `Original` tells of it."""
         if xray is None or not xray.get("path"):
-            raise refusal(CHOOSE_FIRST)
+            raise refusal(texts.CHOOSE_FIRST)
         path = admit(xray)
         original = self._originals.get(path.stem)
         return (admit(original.path), original.source) if original else (path, None)

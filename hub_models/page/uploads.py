@@ -11,19 +11,17 @@ import numpy as np
 from gradio.utils import get_upload_folder
 from PIL import Image
 
+from hub_models.page import texts
 from hub_models.reports.overlay import encode_png
 from hub_models.xray.images import ImageRefused, Xray, read_xray
 
-NOT_HERE = "The page does not have this file, or no longer; drop or choose it again."
-"""The sentence for every path that is not admitted, whatever is there."""
 GREYS = 65535
 """The lightest grey of an X-ray that the page keeps in 16 bits."""
-CHOOSE_FIRST = "Drop a chest X-ray first, or choose one of the examples."
 
 
 def refusal(sentence: str) -> gr.Error:
     """The error that shows a visitor one sentence, and nothing in the log but that."""
-    return gr.Error(sentence, print_exception=False)
+    return gr.Error(sentence, title=texts.REFUSAL_TITLE, print_exception=False)
 
 
 def admit(file: Mapping[str, Any] | str | None) -> Path:
@@ -36,7 +34,7 @@ def admit(file: Mapping[str, Any] | str | None) -> Path:
         The path with all links resolved: a regular file in a folder of its own inside the page's uploads.
 
     Raises:
-        gr.Error: with `NOT_HERE` for anything else, so that nobody learns what else is there.
+        gr.Error: with `texts.NOT_HERE` for anything else, so that nobody learns what else is there.
     """
     path = file.get("path") if isinstance(file, Mapping) else file
     uploads = Path(get_upload_folder())
@@ -46,7 +44,7 @@ def admit(file: Mapping[str, Any] | str | None) -> Path:
     except (OSError, ValueError, TypeError, RuntimeError):  # not there, not inside, not a path, a loop of links
         admitted = False
     if not admitted or found.name.startswith("."):
-        raise refusal(NOT_HERE)
+        raise refusal(texts.NOT_HERE)
     return found
 
 
@@ -84,7 +82,7 @@ def read_kept(path: Path) -> np.ndarray:
         with Image.open(path, formats=("PNG",)) as picture:
             return np.asarray(picture, np.float32) / np.float32(GREYS)
     except (OSError, SyntaxError):
-        raise refusal(NOT_HERE) from None
+        raise refusal(texts.NOT_HERE) from None
 
 
 def serve_xray(image: np.ndarray) -> str:

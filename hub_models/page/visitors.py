@@ -19,15 +19,13 @@ from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import LRUCache, error_payload
 from pydantic import ValidationError
 
-from hub_models.page import limits
-from hub_models.page.uploads import NOT_HERE, admit, named_files, refusal
+from hub_models.page import limits, texts
+from hub_models.page.uploads import admit, named_files, refusal
 
 logger = logging.getLogger(__name__)
 
 BATCHES = "batches"
 """The `concurrency_id` of events that answer many X-rays; they wait in a queue of their own."""
-NOT_UNDERSTOOD = "The inputs are not of the kinds that this event takes; the page's API description tells them."
-FAILED = "Something went wrong on the page's side. Try again; the owner of the page finds the reason in its log."
 
 
 class Page(gr.Blocks):
@@ -74,7 +72,7 @@ class VisitorQueue(queueing.Queue):
         """Let an event wait, or answer it with why not."""
         fn = self.blocks.fns.get(body.fn_index)
         if fn is None:
-            return False, "There is no such event on this page.", "error"
+            return False, texts.NO_EVENT, "error"
         # A script may leave out the last inputs, as an assistant may.
         body.data = [*body.data, *(getattr(part, "value", None) for part in fn.inputs[len(body.data) :])]
         if problem := self._problem(fn.concurrency_id, address_of(request)) or _file_problem(body.data):
@@ -119,12 +117,12 @@ class VisitorQueue(queueing.Queue):
         if concurrency_id == BATCHES:
             count, own = _waiting([queues[BATCHES]] if BATCHES in queues else [], address)
             if own >= limits.WAITING_BATCHES_OF_ONE:
-                return limits.YOUR_BATCHES.format(own)
-            return limits.BATCHES_BUSY.format(count) if count >= limits.WAITING_BATCHES else None
+                return texts.YOUR_BATCHES.format(own)
+            return texts.BATCHES_BUSY.format(count) if count >= limits.WAITING_BATCHES else None
         count, own = _waiting([queue for name, queue in queues.items() if name != BATCHES], address)
         if count >= limits.WAITING_EVENTS:
-            return limits.BUSY.format(count)
-        return limits.BUSY_WITH_YOURS.format(own) if own >= limits.WAITING_EVENTS_OF_ONE else None
+            return texts.BUSY.format(count)
+        return texts.BUSY_WITH_YOURS.format(own) if own >= limits.WAITING_EVENTS_OF_ONE else None
 
     async def _refuse(self, body: PredictBodyInternal, event: queueing.Event, problem: str) -> tuple[bool, str, str]:
         body.session_hash = event.session_hash
@@ -133,7 +131,7 @@ class VisitorQueue(queueing.Queue):
             if event.session_hash not in self.pending_messages_per_session:
                 self.pending_messages_per_session[event.session_hash] = asyncio.Queue()
         output = error_payload(refusal(problem), show_error=True)
-        self.send_message(event, ProcessCompletedMessage(output=output, title="Error", success=False))
+        self.send_message(event, ProcessCompletedMessage(output=output, title=texts.REFUSAL_TITLE, success=False))
         return True, event._id, "success"
 
 
@@ -176,16 +174,16 @@ def told_to_visitor(error: Exception, event: str) -> gr.Error:
             return error
         case ValidationError():
             logger.info("The page refused %s: its inputs are of other kinds.", event)
-            return refusal(NOT_UNDERSTOOD)
+            return refusal(texts.NOT_UNDERSTOOD)
         case InvalidPathError():
-            logger.info("The page refused %s: %s", event, NOT_HERE)
-            return refusal(NOT_HERE)
+            logger.info("The page refused %s: %s", event, texts.NOT_HERE)
+            return refusal(texts.NOT_HERE)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             logger.error("The disk is full: %s was not answered.", event)
-            return refusal(limits.DISK_FULL)
+            return refusal(texts.DISK_FULL)
     where = "".join(traceback.format_tb(error.__traceback__))  # lines of code, no values
     logger.error("%s failed with %s at\n%s", event, type(error).__name__, where)
-    return refusal(FAILED)
+    return refusal(texts.FAILED)
 
 
 def _file_problem(inputs: Any) -> str | None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import gradio as gr
 from PIL import Image
 
+from hub_models.page import texts
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
-from hub_models.page.uploads import CHOOSE_FIRST, refusal
+from hub_models.page.uploads import refusal
 from hub_models.reports.overlay import reduced
 from hub_models.xray.phantom import draw_phantom
 
-EXAMPLES = {"healthy": (3, 0), "two opacities": (5, 2), "four opacities": (8, 4)}  # drawn with (seed, opacities)
+DRAWN = ((3, 0), (5, 2), (8, 4))  # seed and opacities of each of `texts.EXAMPLES`
 
 
 class XrayField:
@@ -27,15 +28,15 @@ class XrayField:
 
     def __init__(self, state: PageState) -> None:
         self.state = state
-        look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer"}
-        self.image = gr.Image(label="X-ray", type="filepath", sources=["upload", "clipboard"], elem_id="xray", **look)
-        other = gr.UploadButton("Choose any file: DICOM, TIFF, PNG, JPEG, ...", size="sm", elem_id="other")
+        look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer", "elem_id": "xray"}
+        self.image = gr.Image(label=texts.XRAY_FIELD, type="filepath", sources=["upload", "clipboard"], **look)
+        other = gr.UploadButton(texts.ANY_FILE_BUTTON, size="sm", elem_id="other")
         gr.on([other.upload], self.open_file, other, self.image, **PRIVATE)
         with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
-            files = [Path(folder, f"{name}.png") for name in EXAMPLES]
-            for file, (seed, opacities) in zip(files, EXAMPLES.values(), strict=True):
+            files = [Path(folder, f"{name}.png") for name in texts.EXAMPLES]
+            for file, (seed, opacities) in zip(files, DRAWN, strict=True):
                 Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(file)
-            label = f"Drawn examples: {', '.join(EXAMPLES)}"
+            label = texts.EXAMPLES_LABEL.format(", ".join(texts.EXAMPLES))
             examples = gr.Dataset(
                 components=[self.image], samples=[[str(file)] for file in files], label=label, type="index"
             )
@@ -46,7 +47,7 @@ class XrayField:
     def choose_example(self, number: int) -> str:
         """Return the path of the example that was clicked, counted from 0."""
         if number not in range(len(self.examples)):
-            raise refusal(CHOOSE_FIRST)
+            raise refusal(texts.CHOOSE_FIRST)
         return self.examples[number]
 
     def open_file(self, file: str) -> str:

@@ -11,7 +11,16 @@ from PIL import Image
 
 from hub_models.reports.description import one_line, printable
 from hub_models.reports.overlay import COLOURS
-from hub_models.reports.sentences import GRADE, NOT_A_RISK, RANGE, SIDES, grade_range, percent, share_range
+from hub_models.reports.sentences import (
+    GRADE,
+    NOT_A_RISK,
+    PROBABILITY_IS_NOT,
+    RANGE,
+    SIDES,
+    grade_range,
+    percent,
+    share_range,
+)
 from hub_models.xray.masks import MASKS
 
 TITLE = "Chest X-ray: lungs, infection, classes"
@@ -119,7 +128,7 @@ def _write_classes(pdf: FPDF, classifiers: dict[str, dict]) -> None:
         rows.append([label, *("-" if p is None else percent(p) for p in cells)])
     sets = [f"{' or '.join(a['likely'])} ({a['level']:.0%})" if a["likely"] else "-" for a in classifiers.values()]
     _write_table(pdf, [*rows, ["not told apart", *sets]], 8, [1] * len(rows[0]))
-    _write(pdf, f"What a probability here is not: {NOT_A_RISK} {LIKELY}", 8)
+    _write(pdf, f"{PROBABILITY_IS_NOT} {NOT_A_RISK} {LIKELY}", 8)
     pdf.ln(1)
 
 

@@ -9,9 +9,10 @@ GRADE = """Grade: how much of a lung is outlined as infected, from 0 (none) to 4
 50 %, 3 is 50 to 75 % and 4 is more, after Wong et al., Radiology 296 (2020), whose readers grade by eye; this grade
 only repeats the share."""
 RANGE = "A share is a range where a slight turn of the film, or a little more or less light, changes it."
+PROBABILITY_IS_NOT = "What a probability here is not:"
 NOT_A_RISK = """the chance that this person is ill. It says how strongly a model prefers one class to the others, and
 adds up to 100 % for any picture, also of a disease outside the list."""
-"""The end of the sentence that begins with "What a probability here is not:"."""
+"""The end of the sentence that `PROBABILITY_IS_NOT` begins."""
 
 
 def percent(share: float) -> str:

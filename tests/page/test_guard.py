@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hub_models.page import guard, limits
+from hub_models.page import guard, limits, texts
 from hub_models.page.guard import Guard
 from tests.support.fake_pipeline import FakePipeline, serve
 
@@ -76,7 +76,7 @@ def test_a_request_that_is_too_large_is_refused_in_a_sentence_whether_it_says_so
 def test_uploads_are_refused_when_the_disk_is_nearly_full(url, monkeypatch, xray):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, limits.FREE_DISK_BYTES - 1))
     answer = httpx.post(f"{url}gradio_api/upload", files={"files": xray.read_bytes()})
-    assert (answer.status_code, answer.json()["detail"]) == (507, limits.DISK_FULL)
+    assert (answer.status_code, answer.json()["detail"]) == (507, texts.DISK_FULL)
     monkeypatch.undo()
     assert httpx.post(f"{url}gradio_api/upload", files={"files": xray.read_bytes()}).status_code == 200
 

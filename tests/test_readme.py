@@ -86,10 +86,11 @@ def test_the_make_targets_that_are_named_exist():
 
 def test_every_file_of_the_tree_exists():
     tree = README.split("## What is where")[1].split("## ")[0]
-    for line in re.findall(r"^ {4}(\s*)(\S.*?)(?: {2,}|$)", tree, re.MULTILINE):
-        indent, names = line
+    folder = ""
+    for indent, names in re.findall(r"^ {4}( {2})?(\S.*?)(?: {2,}|$)", tree, re.MULTILINE):
+        folder = folder if indent else names
         for name in names.split(", "):
-            assert (PROJECT / ("hub_models" if indent else "") / name).exists(), name
+            assert (PROJECT / (folder if indent else "") / name).exists(), name
 
 
 @pytest.mark.parametrize("document", ["README.md", "train/README.md", "train/SEGMENTATION.md"])

@@ -4,8 +4,7 @@
         --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/unet-try
     python -m train.unet --dataset COVID-QU-Ex --encoder_weights lite0 --output_dir runs/unet
 
-An interrupted run goes on from its last checkpoint when the same command is given again. The result is in
-OUTPUT_DIR/release.
+The same command goes on after an interruption. The result is in OUTPUT_DIR/release.
 """
 
 import re

@@ -120,7 +120,7 @@ def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None)
     with Page(title=texts.PAGE_TITLE, analytics_enabled=False) as demo:
         demo.layout = Layout(PageState(models, exchange))
         demo.layout.connect(demo)
-    return demo.queue()
+    return demo
 
 
 def spoken_names() -> dict[str, str | list[str]]:

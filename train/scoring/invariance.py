@@ -56,7 +56,7 @@ def answer_versions(pipeline: XrayPipeline, rows: datasets.Dataset, roles: Seque
     predictions = {role: np.full(shape, NO_ANSWER) for role in roles}
     infected, dice = np.full(shape, np.nan), np.ones(shape)
     for i, row in enumerate(tqdm(undecoded(rows), desc="Answering each X-ray in every version")):
-        reports = pipeline.report(versions(row))
+        reports = pipeline.report(versions(row), anyway=True)  # refusals are measured elsewhere
         for role, found in predictions.items():
             found[i] = [_best_class(report, role, labels) for report in reports]
         infected[i] = [np.nan if report.involvement.both is None else report.involvement.both for report in reports]

@@ -28,7 +28,9 @@ class PromptsTab(Tab):
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         super().__init__(state, visit, opened)
         gr.Markdown(texts.PROMPTS)
-        self.prompts = gr.Textbox(label=texts.PROMPTS_FIELD, lines=6, max_lines=20, elem_id="prompts")
+        # Nothing is typed before the model's own sentences are there, which would overwrite it.
+        look = {"lines": 6, "max_lines": 20, "interactive": False}
+        self.prompts = gr.Textbox(label=texts.PROMPTS_FIELD, elem_id="prompts", **look)
         self.ask = gr.Button(texts.PROMPTS_BUTTON, variant="primary")
         with gr.Row():
             self.classes = {
@@ -58,7 +60,8 @@ class PromptsTab(Tab):
 
     def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
         """Write the sentences that the zero-shot CLIP was saved with."""
-        return {self.prompts: write_prompts(pipeline.classifiers[ZERO_SHOT[0]].prompts)}
+        own = write_prompts(pipeline.classifiers[ZERO_SHOT[0]].prompts)
+        return {self.prompts: gr.update(value=own, interactive=True)}
 
     def compare_prompts(
         self, xray: FileData | None, text: str, key: str | None = None, anyway: bool = False

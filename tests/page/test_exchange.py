@@ -85,7 +85,9 @@ def test_another_zero_shot_checkpoint_brings_its_own_prompts(real, tmp_path):
     tiny_models.clip(["Cat", "Dog"]).save_pretrained(tmp_path)
     layout = page_with(real, str(tmp_path))
     layout.tabs["models"].chooser.put_in_place("clip-zero-shot", str(tmp_path))
-    assert layout.tell("clip-zero-shot")[layout.tabs["prompts"].prompts].startswith("Cat: a chest X-ray of Cat\n")
+    told = layout.tell("clip-zero-shot")[layout.tabs["prompts"].prompts]
+    assert told["value"].startswith("Cat: a chest X-ray of Cat\n")
+    assert told["interactive"] is True
 
 
 def test_a_download_is_told_to_the_visitor(real, monkeypatch):

@@ -19,10 +19,11 @@ from hub_models.models.gradcam import Explanation
 from hub_models.models.labels import Prompts
 from hub_models.models.loading import join, load_model
 from hub_models.models.orientation import Suggestion, suggest
-from hub_models.models.report import Answers, Headers, Outlines, Report, Sentences
+from hub_models.models.report import Answers, Classified, Headers, Outlines, Report, Sentences
 from hub_models.models.stability import harmless_views, shares_with_ranges
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs
+from hub_models.xray.geometry import to_square
 from hub_models.xray.images import Xray
 from hub_models.xray.masks import NOT_MEASURED, Masks
 from hub_models.xray.verdict import reasons_against
@@ -116,9 +117,10 @@ class XrayPipeline:
 
         Harmless views of each X-ray go through the network with it: the shares come with their ranges over them.
         """
-        views = [view for image in images for view in harmless_views(image)]
+        squares = [to_square(image) for image in images]
+        views = [view for square in squares for view in harmless_views(square)]
         with cores_for([self.segmenter.engine]):
-            outlined = self.segmenter.segment([*images, *views])
+            outlined = self.segmenter.segment([*squares, *views])
         return list(zip(outlined, shares_with_ranges(outlined, len(images)), strict=False))
 
     def suggest(self, image: np.ndarray) -> Suggestion | None:
@@ -133,7 +135,7 @@ class XrayPipeline:
         prompts: Prompts | None = None,
         headers: Headers | None = None,
         anyway: bool = False,
-    ) -> list[tuple[Answers, list[str]]]:
+    ) -> list[Classified]:
         """Classify X-rays with every classifier, in one pass of each network.
 
         Args:
@@ -150,22 +152,16 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        questions = {role: prompts if role in ZERO_SHOT else None for role in self.classifiers}
-        reasons = [reasons_against(*judged) for judged in zip(masks, headers or repeat(()), strict=False)]
-        results: list[tuple[Answers, list[str]]] = [({}, list(why)) for why in reasons]
-        positions = [position for position, why in enumerate(reasons) if anyway or not why]
-        if positions:
-            lungs = [masks[position].lungs for position in positions]
-            answered = self._classify(questions, SharedFeatures([images[position] for position in positions], lungs))
-            for position, (answers, notes) in zip(positions, answered, strict=True):
-                results[position] = answers, [*reasons[position], *notes]
-        return results
+        reports = self.report(images, [(outlined, NOT_MEASURED) for outlined in masks], prompts, headers, anyway)
+        return [(report.classifiers, [*report.reasons, *report.notes]) for report in reports]
 
-    def _classify(
-        self, questions: Mapping[str, Prompts | None], features: SharedFeatures
-    ) -> list[tuple[Answers, list[str]]]:
+    def _answer(self, images: list[np.ndarray], masks: list[Masks], prompts: Prompts | None) -> list[Classified]:
+        questions = {role: prompts if role in ZERO_SHOT else None for role in self.classifiers}
+        return self._classify(questions, SharedFeatures(images, [outlines.lungs for outlines in masks]))
+
+    def _classify(self, questions: Mapping[str, Prompts | None], features: SharedFeatures) -> list[Classified]:
         """Classify X-rays with some roles, those that there are: role -> its prompts, None for its own."""
-        results: list[tuple[Answers, list[str]]] = [({}, []) for _ in features.images]
+        results: list[Classified] = [({}, []) for _ in features.images]
         questions = {role: prompts for role, prompts in questions.items() if role in self.classifiers}
         with cores_for([engine for role, engine in self.engines.items() if role in questions]):
             for role, prompts in questions.items():
@@ -239,14 +235,17 @@ class XrayPipeline:
         Raises:
             ValueError: if a class has no prompt.
         """
-        outlines = self.segment(images) if outlines is None else outlines
-        results = self.classify(images, [masks for masks, _ in outlines], prompts, headers, anyway)
+        squares = [to_square(image) for image in images]  # once: a large picture takes a while
+        outlines = self.segment(squares) if outlines is None else outlines
+        masks, shares = [each for each, _ in outlines], [share for _, share in outlines]
+        reasons = [reasons_against(*each) for each in zip(masks, headers or repeat(()), strict=False)]
+        chosen = [position for position, why in enumerate(reasons) if anyway or not why]
+        readable = [squares[position] for position in chosen], [masks[position] for position in chosen]
+        answered = dict(zip(chosen, self._answer(*readable, prompts) if chosen else [], strict=True))
         reports, engines = [], self.engine_names
-        headers = headers or [()] * len(images)
-        for image, (masks, shares), (answers, notes), header in zip(images, outlines, results, headers, strict=True):
-            reasons = reasons_against(masks, header)
-            shares = NOT_MEASURED if reasons and not anyway else shares
-            reports.append(Report(image, masks, shares, answers, notes[len(reasons) :], engines, reasons))
+        for i, image in enumerate(images):
+            share = shares[i] if i in answered else NOT_MEASURED
+            reports.append(Report(image, masks[i], share, *answered.get(i, ({}, [])), engines, reasons[i]))
         return reports
 
     def __call__(self, xray: np.ndarray | Xray, prompts: Prompts | None = None, anyway: bool = False) -> Report:

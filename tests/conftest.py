@@ -15,6 +15,7 @@ from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.quiet import no_telemetry
 from hub_models.export import __main__ as export
+from hub_models.pipeline import XrayPipeline
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -49,6 +50,25 @@ def no_chosen_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees a checkpoint or an engine that the person who runs it has chosen."""
     for name in (*map(variable, ROLES), "XRAY_ENGINE", "XRAY_PRECISION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def chosen_checkpoints(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment chooses the tiny checkpoints."""
+    for role, folder in checkpoints.items():
+        monkeypatch.setenv(variable(role), str(folder))
+
+
+@pytest.fixture(scope="module")
+def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
+    """The tiny checkpoints, loaded."""
+    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
+
+
+@pytest.fixture
+def loaded(pipeline: XrayPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models are not loaded again."""
+    monkeypatch.setattr(XrayPipeline, "from_pretrained", lambda: pipeline)
 
 
 @pytest.fixture(scope="session")

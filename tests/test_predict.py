@@ -12,8 +12,6 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from hub_models.checkpoints.choices import variable
-from hub_models.pipeline import XrayPipeline
 from hub_models.predict import main
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import read_image
@@ -21,23 +19,7 @@ from hub_models.xray.phantom import draw_phantom
 from tests.support.bad_files import dicom
 
 WITHOUT_PDF = ["infection.png", "lungs.png", "overlay.png", "report.json"]
-
-
-@pytest.fixture(autouse=True)
-def tiny_models(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for role, folder in checkpoints.items():
-        monkeypatch.setenv(variable(role), str(folder))
-
-
-@pytest.fixture(scope="module")
-def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
-    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
-
-
-@pytest.fixture
-def loaded(pipeline: XrayPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The models are not loaded again."""
-    monkeypatch.setattr(XrayPipeline, "from_pretrained", lambda: pipeline)
+pytestmark = pytest.mark.usefixtures("chosen_checkpoints")
 
 
 @pytest.fixture

@@ -32,23 +32,7 @@ draw = predict.pictures
 predict.pictures = lambda report: time.sleep(0.1) or draw(report)
 sys.exit(predict.main())
 """
-
-
-@pytest.fixture(autouse=True)
-def tiny_models(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for role, folder in checkpoints.items():
-        monkeypatch.setenv(variable(role), str(folder))
-
-
-@pytest.fixture(scope="module")
-def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
-    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
-
-
-@pytest.fixture
-def loaded(pipeline: XrayPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The models are not loaded again."""
-    monkeypatch.setattr(XrayPipeline, "from_pretrained", lambda: pipeline)
+pytestmark = pytest.mark.usefixtures("chosen_checkpoints")
 
 
 @pytest.fixture

@@ -26,12 +26,7 @@ REASON = "from the side (LL), not a frontal one"
 DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
 
 Answer = tuple[Any, str]
-"""What names classes, and everything in words that came beside it."""
-
-
-@pytest.fixture(scope="module")
-def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
-    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
+"""The part that names classes, and everything in words that came beside it."""
 
 
 @pytest.fixture(scope="module")

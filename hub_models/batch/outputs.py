@@ -1,5 +1,6 @@
 """Files that hold the results of a batch: rows of a table, a CSV file, and a zip archive of pictures."""
 
+import codecs
 import csv
 import io
 import re
@@ -7,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import numpy as np
@@ -112,11 +113,19 @@ def table_csv(rows: Sequence[dict]) -> bytes:
     """Write rows of `table_row` as CSV for spreadsheets: UTF-8 with a byte order mark, no text is a formula."""
     answers = dict.fromkeys(column for row in rows for column in row if column not in (*_FIRST_COLUMNS, *_LAST_COLUMNS))
     columns = table_columns(answers)
+    return csv_head(columns) + b"".join(csv_line(as_cell(row.get(column)) for column in columns) for row in rows)
+
+
+def csv_head(columns: Iterable[str]) -> bytes:
+    """Write the beginning of a CSV file for spreadsheets: a byte order mark, and the names of the columns."""
+    return codecs.BOM_UTF8 + csv_line(map(as_cell, columns))
+
+
+def csv_line(cells: Iterable[Any]) -> bytes:
+    """Write a line of a CSV file in UTF-8; the texts come from `as_cell`."""
     stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(map(as_cell, columns))
-    writer.writerows([as_cell(row.get(column)) for column in columns] for row in rows)
-    return stream.getvalue().encode("utf-8-sig", "backslashreplace")
+    csv.writer(stream).writerow(cells)
+    return stream.getvalue().encode("utf-8", "backslashreplace")
 
 
 def write_zip(path: Path, results: Iterable[Result]) -> Iterator[dict]:

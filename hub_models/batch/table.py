@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hub_models.batch.outputs import table_columns
+from hub_models.batch.outputs import csv_head, csv_line, table_columns
 from hub_models.checkpoints.cells import as_cell
 from hub_models.checkpoints.roles import ZERO_SHOT
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
 
 Cells = dict[str, str]
 """Column -> text in the file, which `from_cell` makes the value's text of."""
-
-BYTE_ORDER_MARK = "\ufeff"
 
 
 def columns_for(classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None) -> list[str]:
@@ -59,7 +57,7 @@ class GrowingTable:
             OtherTable: if the file does not begin with the names of these columns.
         """
         written = self.path.read_bytes() if self.path.exists() else b""
-        head = self._head()
+        head = csv_head(self.columns)
         if not written.startswith(head) and not head.startswith(written):
             raise OtherTable(f"{self.path} was changed by another program; name a new folder.")
         text = written[len(head) : written.rfind(b"\r\n") + 2].decode("utf-8", "replace")
@@ -73,7 +71,7 @@ class GrowingTable:
 
     def keep(self, rows: Iterable[Cells]) -> None:
         """Let the file hold these rows and no others; rows that stand in it already are not written again."""
-        kept = self._head() + b"".join(_csv_line(row.values()) for row in rows)
+        kept = csv_head(self.columns) + b"".join(csv_line(row.values()) for row in rows)
         written = self.path.read_bytes() if self.path.exists() else b""
         if written.startswith(kept):
             os.truncate(self.path, len(kept))
@@ -90,19 +88,10 @@ class GrowingTable:
         """
         if unknown := row.keys() - set(self.columns):
             raise ValueError(f"The table has no column {min(unknown)!r}; its columns are {', '.join(self.columns)}.")
-        line, length = _csv_line(as_cell(row.get(column)) for column in self.columns), self.path.stat().st_size
+        line, length = csv_line(as_cell(row.get(column)) for column in self.columns), self.path.stat().st_size
         try:
             with self.path.open("ab") as stream:
                 stream.write(line)
         except BaseException:
             os.truncate(self.path, length)
             raise
-
-    def _head(self) -> bytes:
-        return BYTE_ORDER_MARK.encode() + _csv_line(map(as_cell, self.columns))
-
-
-def _csv_line(cells: Iterable[Any]) -> bytes:
-    stream = io.StringIO()
-    csv.writer(stream).writerow(cells)
-    return stream.getvalue().encode("utf-8", "backslashreplace")

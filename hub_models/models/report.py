@@ -11,6 +11,8 @@ Outlines = tuple[Masks, Involvement]
 """The masks of an X-ray, and the infected share of each lung."""
 Answers = dict[str, dict[str, float]]
 """Role -> class -> probability."""
+Classified = tuple[Answers, list[str]]
+"""The answers about an X-ray, and its notes."""
 Sentences = list[dict[str, str | float]]
 Headers = Sequence[Sequence[str]]
 """Of each X-ray, the reasons against it in its file's header, as `Xray.reasons` holds them."""

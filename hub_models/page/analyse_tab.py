@@ -190,9 +190,9 @@ class AnalyseTab(Tab):
         }
         yield empty | outlines
         with self.state.turns.single:
-            headers = [outlined.source.reasons]
-            ((answers, notes),) = self.state.pipeline.classify([image], [masks], headers=headers, anyway=anyway)
-        answered = empty | outlines | self._classified(answers, outlined.turned + notes[len(reasons) :])
+            found, headers = [(masks, outlined.involvement)], [outlined.source.reasons]
+            (report,) = self.state.pipeline.report([image], found, headers=headers, anyway=anyway)
+        answered = empty | outlines | self._classified(report.classifiers, outlined.turned + report.notes)
         yield answered
         if not reasons and (found := self.correction.look(xray, outlined.source, image)):
             yield answered | found

@@ -7,6 +7,7 @@ functions do nothing.
 
 import ctypes
 import platform
+from functools import cache
 
 M_ARENA_MAX = -8  # mallopt(3)
 ARENAS = 2
@@ -24,5 +25,6 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
+@cache
 def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None

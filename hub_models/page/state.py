@@ -75,8 +75,15 @@ class PageState:
         Raises:
             gr.Error: there is none, it is not admitted, or it cannot be read.
         """
+        path, _, read = self._read(xray)
+        return path, read
+
+    def _read(self, xray: FileData | None) -> tuple[Path, Source | None, Xray]:
+        """Read an X-ray as `read` does; between both, the visitor's own file if the page corrected its picture."""
         path, source = self._find(xray)
-        return path, read_upload(path) if source is None else Xray(read_kept(path), source.reasons, source.turned)
+        if source is None:
+            return path, None, read_upload(path)
+        return path, source, Xray(read_kept(path), source.reasons, source.turned)
 
     def _find(self, xray: FileData | None) -> tuple[Path, Source | None]:
         """Find the file of an X-ray, as `Original` tells of it."""
@@ -126,10 +133,10 @@ class PageState:
         Raises:
             gr.Error: there is no X-ray, or it cannot be read.
         """
-        path, read = self.read(xray)
+        path, source, read = self._read(xray)
         if outlined := self.remembered(xray, key):
             return read.image, outlined
-        source = self._find(xray)[1] or Source.of(path.name, path.read_bytes(), read)
+        source = source or Source.of(path.name, path.read_bytes(), read)
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([read.image])

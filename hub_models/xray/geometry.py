@@ -11,7 +11,6 @@ DETAIL = 192
 same X-ray is stored in another size or compressed, and a model that sees it then answers otherwise. A checkpoint holds
 the `detail` that it was trained with; one that holds none sees the whole square."""
 
-
 INSIDE = 128
 """The value from which a pixel is inside, of how surely it is, 0..255."""
 

@@ -18,18 +18,13 @@ from hub_models.batch.archives import find
 from hub_models.batch.outputs import folder_name, pictures, table_csv, table_row, write_zip
 from hub_models.batch.run import Opened, Result, groups, map_parallel, read_ahead, run
 from hub_models.models.unet import Masks
-from hub_models.pipeline import Report, XrayPipeline
+from hub_models.pipeline import Report
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, grade_extent
 from hub_models.xray.phantom import draw_phantom
 from hub_models.xray.verdict import reasons_against
-
-
-@pytest.fixture(scope="module")
-def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
-    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
 
 
 def xray(seed: int = 1) -> bytes:

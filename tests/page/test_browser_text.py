@@ -76,12 +76,12 @@ class HostilePipeline(FakePipeline):
         self.checkpoints["resnet"] = named
         self.engines["resnet"] = Engine(problem=PICTURE.format("engine"))
 
-    def classify(self, images: list, *_, **__) -> list[tuple[dict, list[str]]]:
+    def _answer(self, images: list, *_) -> list[tuple[dict, list[str]]]:
         answer = {NAME: 0.6, "Well\n\n# a head": 0.4}
         return [(dict.fromkeys(self.classifiers, answer), [PICTURE.format("note")]) for _ in images]
 
     def compare_prompts(self, image: np.ndarray, masks: object, prompts: dict) -> tuple[dict, list[str], list[dict]]:
-        ((answers, notes),) = self.classify([image])
+        ((answers, notes),) = self._answer([image])
         return answers, notes, super().compare_prompts(image, masks, prompts)[2]
 
     def explain(self, image: np.ndarray, masks: SimpleNamespace) -> dict[str, Explanation]:

@@ -59,7 +59,7 @@ def deep_file(path: Path) -> Path:
 
 
 def corrected(tab: AnalyseTab, given: dict[str, str], step: dict) -> dict[str, str]:
-    """What is in the field once the button of a step was pressed."""
+    """The file in the field once the button of a step was pressed."""
     path = tab.correction.correct(given, step[tab.correction.offer])[tab.visit.xray]
     return uploaded(path)  # as gradio copies it
 

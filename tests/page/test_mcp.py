@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +20,6 @@ from hub_models.xray.images import read_image
 from tests.support.fake_pipeline import serve
 
 PROMPTS = {"Ill": ["COVID-19 lungs"], "Well": ["Normal lungs", "a chest X-ray"]}
-
-
-@pytest.fixture(scope="module")
-def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
-    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
 
 
 @pytest.fixture(scope="module")

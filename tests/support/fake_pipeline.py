@@ -25,7 +25,6 @@ from hub_models.page.exchange import Exchange
 from hub_models.page.server import launch
 from hub_models.pipeline import XrayPipeline
 from hub_models.xray.masks import Involvement
-from hub_models.xray.verdict import reasons_against
 
 PROMPTS = {"Ill": ["an ill chest", "a sick chest"], "Well": ["a well chest"]}
 PROBABILITIES = {
@@ -70,21 +69,12 @@ class FakePipeline:
     def suggest(self, image: np.ndarray) -> Suggestion | None:
         return self.suggestion
 
-    def classify(
-        self,
-        images: list[np.ndarray],
-        masks: list[Masks],
-        prompts: dict | None = None,
-        headers: list | None = None,
-        anyway: bool = False,
+    def _answer(
+        self, images: list[np.ndarray], masks: list[Masks], prompts: dict | None
     ) -> list[tuple[dict, list[str]]]:
         self.prompts += [prompts] * len(images)
-        answers = []
-        for outlined, header in zip(masks, headers or [()] * len(masks), strict=True):
-            reasons = list(reasons_against(outlined, header))
-            named = PROBABILITIES if outlined.lungs.any() else {"resnet": PROBABILITIES["resnet"]}
-            answers.append(({}, reasons) if reasons and not anyway else (named, reasons + NOTES))
-        return answers
+        resnet = {"resnet": PROBABILITIES["resnet"]}
+        return [(PROBABILITIES if outlined.lungs.any() else resnet, NOTES) for outlined in masks]
 
     def compare_prompts(self, image: np.ndarray, masks: Masks, prompts: dict) -> tuple[dict, list[str], list[dict]]:
         self.prompts.append(prompts)
@@ -96,7 +86,7 @@ class FakePipeline:
         return PROBABILITIES, NOTES, sentences
 
     engine_names = ENGINES
-    report, __call__ = XrayPipeline.report, XrayPipeline.__call__
+    classify, report, __call__ = XrayPipeline.classify, XrayPipeline.report, XrayPipeline.__call__
 
     def explain(self, image: np.ndarray, masks: Masks) -> dict[str, Explanation]:
         heat = masks.infection.astype(np.float32)

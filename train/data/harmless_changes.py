@@ -10,10 +10,8 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from scipy import ndimage
 
+from hub_models.xray.geometry import SIDE
 from hub_models.xray.images_grey import grey_of_picture
-
-SIDE = 256
-"""Side of the square, in pixels, on which a move is measured."""
 
 MOVED_PIXELS, TURNED_DEGREES, GAMMA, JPEG_QUALITY = 4, 3, 1.2, 90
 DEPTH_FACTOR = 257

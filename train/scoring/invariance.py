@@ -11,14 +11,14 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-import torch
 from scipy.stats import norm
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from hub_models.pipeline import Report, XrayPipeline
+from hub_models.models.report import Report
+from hub_models.pipeline import XrayPipeline
+from hub_models.xray.geometry import mask_to_square
 from hub_models.xray.images import ImageRefused, read_image
-from train.data.harmless_changes import CHANGES, SIDE, eight_bit_greys
+from train.data.harmless_changes import CHANGES, eight_bit_greys
 from train.data.rows import source, undecoded
 from train.scoring.mask_metrics import overlaps, pixel_counts
 from train.scoring.predictions import INTERVAL_LEVEL, identity, intervals
@@ -93,11 +93,8 @@ def _best_class(report: Report, role: str, labels: Sequence[str]) -> int:
 
 
 def lungs_dice(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the Dice of two masks, bool (H, W) of any sizes, compared at `SIDE` x `SIDE`; 1 if both are blank."""
-    first, second = (
-        (F.interpolate(torch.from_numpy(mask)[None, None].float(), (SIDE, SIDE), mode="area") >= 0.5).numpy()
-        for mask in (one, other)
-    )
+    """Return the Dice of two masks, bool (H, W) of any sizes, at the size that models see; 1 if both are blank."""
+    first, second = mask_to_square(one), mask_to_square(other)
     if not first.any() and not second.any():
         return 1.0
     return float(overlaps(pixel_counts(first, second))[1])

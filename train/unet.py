@@ -67,6 +67,9 @@ class UnetArguments:
         default=None, metadata={"help": "The loss of infection, where it is to be another.", "choices": list(LOSSES)}
     )
     augmentation: float = field(default=1.0, metadata={"help": "Strength of the random changes; 0 makes none."})
+    storage: float = field(
+        default=1.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
+    )
     average_decay: float = field(
         default=0.99, metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none."}
     )
@@ -170,7 +173,9 @@ def make_trainer(
 ) -> Trainer:
     """Return the Trainer of a segmenter's network, validated on the rows with a drawn mask."""
     losses = (arguments.loss, arguments.infection_loss or arguments.loss)
-    augmentation, upright = (Augmentation(0.5, arguments.augmentation, upright) for upright in (False, True))
+    augmentation, upright = (
+        Augmentation(0.5, arguments.augmentation, upright, arguments.storage) for upright in (False, True)
+    )
     inputs = Rows(segmenter, augmentation, upright) if arguments.augmentation else Rows(segmenter)
     validation = splits["validation"].select(positions(splits["validation"], has_mask))
     return Trainer(

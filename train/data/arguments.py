@@ -37,6 +37,13 @@ class DataArguments:
     leave_source_out: str | None = field(
         default=None, metadata={"help": "Learn from all sources (column `source`) but this one, and test on it alone."}
     )
+    skip_sources: str | None = field(
+        default=None, metadata={"help": 'Sources, as "A,B", of which no training image is used.'}
+    )
+    skip_doubtful: bool = field(
+        default=False,
+        metadata={"help": "Use no training image whose class somebody doubted (a text in the column `doubt`)."},
+    )
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
     )

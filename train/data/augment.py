@@ -4,6 +4,8 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from train.data.storage import StorageChanges
+
 
 class Augmentation:
     """Small rotations, shifts, zooms, shears and exposures; the mirror image with probability `flip`.
@@ -12,9 +14,11 @@ class Augmentation:
         flip: probability of the mirror image.
         strength: factor of all the ranges; 1 rotates by up to 10 degrees and zooms by up to 15 %.
         upright: leave out rotation and shear, so that a box around something stays the smallest box around it.
+        storage: strength, 0..1, of the changes that hide how an image was stored.
     """
 
-    def __init__(self, flip: float, strength: float = 1.0, upright: bool = False) -> None:
+    def __init__(self, flip: float, strength: float = 1.0, upright: bool = False, storage: float = 0.0) -> None:
+        self.storage = StorageChanges(storage)
         self.move = v2.Compose(
             [
                 v2.RandomHorizontalFlip(flip),
@@ -56,4 +60,5 @@ class Augmentation:
         ]
         moved, *regions = self.move(tv_tensors.Image(image), *wrapped)
         regions = [region.as_subclass(torch.Tensor) for region in v2.ClampBoundingBoxes()(regions)]
-        return self.expose(moved).clamp(0, 1).as_subclass(torch.Tensor), *regions
+        exposed = self.expose(moved).clamp(0, 1).as_subclass(torch.Tensor)
+        return self.storage(exposed), *regions

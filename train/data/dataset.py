@@ -17,7 +17,7 @@ from train.data.audit import drop_training_copies, report_patients
 from train.data.boxes import add_boxes, read_boxes
 from train.data.folder import class_names, read_folder
 from train.data.rows import COLUMNS, FEATURES, SPLITS, drop_unreadable, positions
-from train.data.selection import leave_source_out, with_classes, with_findings
+from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,10 @@ def load_splits(
     report_patients(splits)
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)
+    if "train" in splits and arguments.skip_sources is not None:
+        splits["train"] = without_sources(splits["train"], arguments.skip_sources)
+    if "train" in splits and arguments.skip_doubtful:
+        splits["train"] = without_doubtful(splits["train"])
     if arguments.leave_source_out is not None:
         splits = leave_source_out(splits, arguments.leave_source_out)
     usable = {}

@@ -25,7 +25,11 @@ MANIFEST_COLUMNS = (
     "source",
     "finding",
     "caption",
+    "doubt",
 )
+
+DESCRIBED = ("patient", "source", "finding", "caption", "doubt")
+"""The columns of a manifest that metadata.csv fills."""
 
 
 def read_folder(folder: str | Path, extra_column: str | None = None) -> pd.DataFrame:
@@ -38,7 +42,7 @@ def read_folder(folder: str | Path, extra_column: str | None = None) -> pd.DataF
 
     Args:
         folder: the folder that the archive unpacks to; a `metadata.csv` in it (columns file, split, label and any of
-            patient, source, finding, view, age, notes) fills the columns of the same names.
+            patient, source, finding, view, age, notes, doubt) fills the columns of the same names.
         extra_column: one more column to read from the metadata, as text.
 
     Returns:
@@ -113,7 +117,7 @@ def _with_metadata(manifest: pd.DataFrame, path: Path, extra_column: str | None)
         raise ValueError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(keys)}.")
     metadata["split"] = metadata["split"].replace(SPLIT_OF_FOLDER)
     metadata["caption"] = [_caption(row) for row in metadata.to_dict("records")]
-    described = [column for column in ("patient", "source", "finding", "caption") if column in metadata]
+    described = [column for column in DESCRIBED if column in metadata]
     extra = [extra_column] if extra_column in metadata and extra_column not in MANIFEST_COLUMNS else []
     metadata = metadata.drop_duplicates(keys)[[*keys, *described, *extra]]
     return manifest.drop(columns=described).merge(metadata, on=keys, how="left")[[*MANIFEST_COLUMNS, *extra]]

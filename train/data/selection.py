@@ -68,6 +68,26 @@ def leave_source_out(splits: datasets.DatasetDict, source: str) -> datasets.Data
     )
 
 
+def without_sources(rows: datasets.Dataset, sources: str) -> datasets.Dataset:
+    """Leave out the rows of some sources, which are separated by commas.
+
+    Raises:
+        ValueError: no row is of one of them.
+    """
+    names = {name.strip() for name in sources.split(",")}
+    if unknown := sorted(names - set(rows["source"])):
+        known = ", ".join(sorted({str(name) for name in rows["source"]}))
+        raise ValueError(f"No training image is of the source {unknown[0]}; the sources are {known}.")
+    return rows.select([i for i, name in enumerate(rows["source"]) if name not in names])
+
+
+def without_doubtful(rows: datasets.Dataset) -> datasets.Dataset:
+    """Leave out the rows whose class somebody doubted; logs how many those are."""
+    certain = [i for i, doubt in enumerate(rows["doubt"]) if not doubt]
+    logger.warning("Left out %d of %d training images whose class is doubted.", len(rows) - len(certain), len(rows))
+    return rows.select(certain)
+
+
 def _chosen(labels: str | None, values: list[str], column: str) -> list[str]:
     """Return the classes that `--labels` names, or all values of the column."""
     names = values if labels is None else [label.strip() for label in labels.split(",")]

@@ -1,5 +1,7 @@
 """Training images without a mask, put to use: healthy ones are blank, and a trained UNet outlines the others."""
 
+from collections import Counter
+
 import datasets
 import numpy as np
 
@@ -11,9 +13,18 @@ from train.data.rows import COLUMNS, positions, read_mask
 
 
 def add_healthy(rows: datasets.Dataset, others: datasets.Dataset, count: int) -> datasets.Dataset:
-    """Add to rows up to `count` healthy ones of `others`, which have no mask, with a blank infection mask."""
+    """Give the healthy rows a blank infection mask, and add up to `count` healthy ones of `others`, which have no mask.
+
+    As many are added from each source as there are, so that many of one source do not stand for all.
+    """
+    is_healthy = [name == HEALTHY for name in rows.features["label"].int2str(rows["label"])]
+    blanked = rows.map(
+        lambda row, i: _blank(row) if is_healthy[i] and row["infection_mask"] is None else {},
+        with_indices=True,
+        features=rows.features,
+    )
     healthy = others.select(positions(others, lambda row: row["label"] == HEALTHY))
-    return datasets.concatenate_datasets([rows, _some(healthy, count).map(_blank, features=rows.features)])
+    return datasets.concatenate_datasets([blanked, _of_each_source(healthy, count).map(_blank, features=rows.features)])
 
 
 def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmenter, count: int) -> datasets.Dataset:
@@ -42,6 +53,17 @@ def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmen
     )
     with_lungs = positions(outlined, lambda row: read_mask(row["lung_mask"]).any())
     return datasets.concatenate_datasets([rows, outlined.select(with_lungs)])
+
+
+def _of_each_source(rows: datasets.Dataset, count: int) -> datasets.Dataset:
+    """Return up to `count` rows, the sources in turn, at random within each."""
+    shuffled = rows.shuffle(seed=0)
+    turns: Counter[str | None] = Counter()
+    places = []
+    for position, source in enumerate(shuffled["source"]):
+        places.append((turns[source], position))
+        turns[source] += 1
+    return shuffled.select([position for _, position in sorted(places)[:count]]).select_columns(list(COLUMNS))
 
 
 def _some(rows: datasets.Dataset, count: int) -> datasets.Dataset:

@@ -44,6 +44,7 @@ from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.tasks.distillation import Teacher
@@ -154,10 +155,12 @@ def make_trainer(
         {"params": [p for name, p in learned if ("text_model" not in name) == is_image], "lr": rate}
         for is_image, rate in groups.items()
     ]
-    return Trainer(
+    return BalancedTrainer(
+        rows=splits["train"],
+        balance=arguments.balance,
         model=task,
         args=training_args,
-        train_dataset=splits["train"].with_transform(rows(classifier, Augmentation(flip))),
+        train_dataset=splits["train"].with_transform(rows(classifier, Augmentation(flip, storage=arguments.storage))),
         eval_dataset=splits["validation"].with_transform(rows(classifier)),
         optimizers=(torch.optim.AdamW(parameters, weight_decay=training_args.weight_decay), None),
         callbacks=training_args.callbacks(),

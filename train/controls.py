@@ -31,16 +31,8 @@ from train.scoring.evaluation import class_probabilities, comparable
 from train.scoring.markdown import table
 from train.scoring.predictions import classes_record, classes_scores
 from train.script.arguments import run
+from train.script.recipes import RECIPES
 from train.script.subprocesses import train_once
-
-RECIPES = {
-    "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15"],
-    "clip-finetuned": [
-        *("train.clip", "--method=full", "--num_train_epochs=8"),
-        "--model_name_or_path=hub_models/embedded/clip-zero-shot",
-    ],
-}
-"""Role -> the training script and arguments that made its embedded checkpoint."""
 
 QUICK = [
     *("--max_steps=60", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),

@@ -26,6 +26,7 @@ from train.data.rows import class_names
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
 from train.tasks.weights import use_channels_last
@@ -94,13 +95,17 @@ def make_trainer(
     task: ClassificationTask,
     classifier: ResnetClassifier,
     splits: datasets.DatasetDict,
+    arguments: ResnetArguments,
     training_args: XrayTrainingArguments,
 ) -> Trainer:
     """Return the Trainer of a classifier's task, on rows in the classifier's view."""
-    return Trainer(
+    changes = Augmentation(flip=0.5, storage=arguments.storage)
+    return BalancedTrainer(
+        rows=splits["train"],
+        balance=arguments.balance,
         model=task,
         args=training_args,
-        train_dataset=splits["train"].with_transform(ViewRows(classifier, Augmentation(flip=0.5))),
+        train_dataset=splits["train"].with_transform(ViewRows(classifier, changes)),
         eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
         compute_metrics=accuracy,
         callbacks=training_args.callbacks(),
@@ -130,7 +135,7 @@ def main(argv: list[str] | None = None) -> dict:
         training_args.metric_for_best_model = "auroc_macro"
     # 3. Train: keep the epoch with the best validation accuracy
     task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
-    trainer = make_trainer(task, classifier, splits, training_args)
+    trainer = make_trainer(task, classifier, splits, resnet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(

@@ -35,7 +35,12 @@ class DataArguments:
         metadata={"help": 'An image may have several classes: the column holds lists, or texts like "Edema|Effusion".'},
     )
     leave_source_out: str | None = field(
-        default=None, metadata={"help": "Learn from all sources (column `source`) but this one, and test on it alone."}
+        default=None,
+        metadata={"help": "Learn from all sources (column `source`) but this one, and test on all images of it."},
+    )
+    keep_test: bool = field(
+        default=False,
+        metadata={"help": "With --leave_source_out: do not test on its images of the test split, so as to choose."},
     )
     skip_sources: str | None = field(
         default=None, metadata={"help": 'Sources, as "A,B", of which no training image is used.'}

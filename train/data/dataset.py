@@ -93,7 +93,7 @@ def load_splits(
     if "train" in splits and arguments.skip_doubtful:
         splits["train"] = without_doubtful(splits["train"])
     if arguments.leave_source_out is not None:
-        splits = leave_source_out(splits, arguments.leave_source_out)
+        splits = leave_source_out(splits, arguments.leave_source_out, arguments.keep_test)
     usable = {}
     for split in needed:
         limit = arguments.max_train_samples if split == "train" else arguments.max_eval_samples

@@ -51,8 +51,14 @@ def with_findings(splits: datasets.DatasetDict, column: str, labels: str | None)
     )
 
 
-def leave_source_out(splits: datasets.DatasetDict, source: str) -> datasets.DatasetDict:
-    """Reduce the test split to one source, and leave that source out of the others.
+def leave_source_out(splits: datasets.DatasetDict, source: str, keep_test: bool = False) -> datasets.DatasetDict:
+    """Leave a source out of the splits to learn from, and test on all images of it.
+
+    Args:
+        splits: "train", "validation" and "test".
+        source: the source to leave out.
+        keep_test: do not test on those of its images that stand in the test split, so that something can be chosen
+            by the result.
 
     Raises:
         ValueError: no image is of this source.
@@ -60,12 +66,15 @@ def leave_source_out(splits: datasets.DatasetDict, source: str) -> datasets.Data
     sources = sorted({str(name) for rows in splits.values() for name in set(rows["source"])})
     if source not in sources:
         raise ValueError(f"No image is of the source {source}; the sources are {', '.join(sources)}.")
-    return datasets.DatasetDict(
-        {
-            split: rows.select([i for i, name in enumerate(rows["source"]) if (name == source) == (split == "test")])
-            for split, rows in splits.items()
-        }
-    )
+    left_out = {split: _of_source(rows, source, True) for split, rows in splits.items()}
+    tested = [rows for split, rows in left_out.items() if not (keep_test and split == "test") and len(rows)]
+    test = datasets.concatenate_datasets(tested) if tested else left_out["test"]
+    others = {split: _of_source(rows, source, False) for split, rows in splits.items()}
+    return datasets.DatasetDict({**others, "test": test})
+
+
+def _of_source(rows: datasets.Dataset, source: str, is_wanted: bool) -> datasets.Dataset:
+    return rows.select([i for i, name in enumerate(rows["source"]) if (name == source) == is_wanted])
 
 
 def without_sources(rows: datasets.Dataset, sources: str) -> datasets.Dataset:

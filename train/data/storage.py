@@ -5,6 +5,7 @@ class that the data have from there. The changes leave everything where it is, s
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch.nn import functional as F
@@ -32,7 +33,7 @@ class StorageChanges:
         strength: factor of all probabilities, 0..1; 0 changes nothing.
     """
 
-    PROBABILITIES = {
+    PROBABILITIES: ClassVar[dict[str, float]] = {
         "equalise": 0.15,
         "window": 0.5,
         "gamma": 0.6,

@@ -19,7 +19,17 @@ from train.scoring.evaluation import best_classes
 
 @dataclass(kw_only=True)
 class PupilArguments(ClassifierArguments):
-    """The teachers of a classifier, beside the view that it is shown."""
+    """What a classifier learns from beside the view that it is shown, and how the X-rays are drawn and changed."""
+
+    balance: float | None = field(
+        default=None,
+        metadata={
+            "help": "Draw every class equally often, and the sources of a class as they are (0), alike (1) or between."
+        },
+    )
+    storage: float = field(
+        default=1.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
+    )
 
     teacher: list[str] = field(
         default_factory=list,

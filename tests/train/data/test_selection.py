@@ -6,7 +6,7 @@ import pytest
 from train.data.arguments import DataArguments
 from train.data.dataset import load, load_splits
 from train.data.rows import class_names, true_classes
-from train.data.selection import leave_source_out, with_classes, with_findings
+from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
 
 
 @pytest.fixture
@@ -88,9 +88,28 @@ def test_an_image_may_show_no_class_one_or_several(splits):
 def test_a_source_that_is_left_out_is_tested_alone(splits):
     chosen = leave_source_out(splits, "a")
     assert chosen["train"]["source"][:] == ["b"]
-    assert chosen["test"]["source"][:] == ["a"]
+    assert named(chosen["test"]) == ["sick", "well", "sick", "well"]
+    assert set(chosen["test"]["source"]) == {"a"}
     with pytest.raises(ValueError, match=r"^No image is of the source c; the sources are a, b\.$"):
         leave_source_out(splits, "c")
+
+
+def test_what_is_chosen_by_a_source_that_is_left_out_does_not_know_its_test_images(splits):
+    assert leave_source_out(splits, "b", keep_test=True)["test"]["finding"][:] == ["COVID-19"]
+    only_tested = splits["test"].select([1, 2])
+    both = datasets.DatasetDict(train=splits["train"].select([0, 2, 3]), test=only_tested)
+    assert len(leave_source_out(both, "b", keep_test=True)["test"]) == 0
+
+
+def test_sources_and_doubtful_rows_can_be_skipped(splits, caplog):
+    rows = splits["train"]
+    assert without_sources(rows, "b")["source"][:] == ["a", "a", "a"]
+    assert len(without_sources(rows, "a, b")) == 0
+    with pytest.raises(ValueError, match=r"^No training image is of the source c; the sources are a, b\.$"):
+        without_sources(rows, "a,c")
+    doubted = rows.add_column("doubt", [None, "readers disagree", "", "text"])
+    assert without_doubtful(doubted)["finding"][:] == ["SARS", "none"]
+    assert "Left out 2 of 4 training images whose class is doubted." in caplog.text
 
 
 def test_any_column_of_a_folders_metadata_can_be_the_classes(covid_qu_ex):

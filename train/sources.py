@@ -1,0 +1,113 @@
+"""Measure recipes in hospitals that they did not learn from: each source of the data is left out in turn.
+
+    python -m train.sources --dataset COVID-QU-Ex --drop_duplicates --output_dir runs/sources
+    python -m train.sources --dataset COVID-QU-Ex --drop_duplicates --recipes clip-finetuned --final --cards \
+        --output_dir runs/sources-final
+
+A recipe is trained once for each source, without any image of that source, and tested on the images of that source
+alone. The lungs are outlined once; a finished training is not run again, so an interrupted run goes on where it was.
+Without --final the images of the test split take no part, so that recipes can be chosen by the result. OUTPUT_DIR gets
+sources.json and sources.md; --cards writes the figures into the cards of the checkpoints in use that the recipes made.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import datasets
+
+from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.resolve import resolve
+from hub_models.engines.quiet import no_telemetry
+from train.controls import prepare
+from train.data.arguments import DataArguments
+from train.data.dataset import load_splits
+from train.scoring.left_out import left_out_scores, means, sources_report
+from train.scoring.predictions import load_record
+from train.script.arguments import run
+from train.script.recipes import RECIPES
+from train.script.subprocesses import train_once
+
+
+def sources_of(splits: datasets.DatasetDict) -> list[str]:
+    """Return the names of the sources, in order.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    names = sorted({name for rows in splits.values() for name in rows["source"] if name})
+    if len(names) < 2:
+        raise ValueError("Leaving a source out needs images of two sources at least (column `source`).")
+    return names
+
+
+def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Path) -> dict[str, dict]:
+    """Train a recipe without each source; returns source -> its `left_out_scores`.
+
+    Args:
+        recipe: the training script's module, and the recipe's arguments.
+        sources: the sources to leave out.
+        shared: the arguments of every training.
+        folder: gets a folder for each training.
+    """
+    module, *settings = recipe
+    scores = {}
+    for source in sources:
+        output = folder / source
+        facts = train_once(module, [*settings, *shared, f"--leave_source_out={source}"], output)
+        scores[source] = left_out_scores(load_record(output / "release"), facts)
+    return scores
+
+
+def add_to_card(role: str, scores: dict[str, dict]) -> None:
+    """Write a recipe's figures into the card of the checkpoint in use that it made."""
+    folder = resolve(role, None).folder
+    facts = CardFacts.load(folder)
+    facts.results["left_out"] = {"sources": scores, "means": means(scores)}
+    facts.save(folder)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
+    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
+    parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
+    parser.add_argument("--sources", nargs="+", help="which to leave out; all if not given")
+    parser.add_argument("--max_steps", type=int, help="shorter trainings, which take the last weights")
+    parser.add_argument("--final", action="store_true", help="test on the images of the test split, too")
+    parser.add_argument("--cards", action="store_true", help="write the figures into the cards of the checkpoints")
+    parser.add_argument("--output_dir", required=True, type=Path)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> dict:
+    """Train the recipes without each source; returns the content of sources.json."""
+    no_telemetry()
+    arguments = parse(argv)
+    folder = arguments.output_dir
+    # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
+    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
+    names = arguments.sources or sources_of(splits)
+    shared = [f"--dataset={prepare(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
+    if arguments.max_steps is not None:
+        shared += [f"--max_steps={arguments.max_steps}", "--num_train_epochs=1"]
+    # 2. Train every recipe without every source
+    measured: dict[str, dict] = {}
+    for name in arguments.recipes:
+        scores = measure(RECIPES[name], names, shared, folder / name)
+        measured[name] = {"sources": scores, "means": means(scores)}
+        # 3. Write it down
+        text = sources_report({name: row["sources"] for name, row in measured.items()}, arguments.final)
+        (folder / "sources.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+        (folder / "sources.md").write_text(text, encoding="utf-8")
+    if arguments.cards:
+        for role in measured:
+            add_to_card(role, measured[role]["sources"])
+    print(text)
+    return measured
+
+
+if __name__ == "__main__":
+    run(main)

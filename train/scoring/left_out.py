@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.cards.facts import CardFacts
-from hub_models.cards.scores import number, with_interval
+from hub_models.cards.scores import with_interval
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY
 from train.scoring.calibration import set_scores
@@ -110,6 +110,5 @@ def sources_report(recipes: Mapping[str, Mapping[str, dict]], final: bool) -> st
 
 def _row(name: str, scores: dict, labels: list[str]) -> list:
     flat = scores | {f"healthy_called {label}": scores["healthy_called"][label] for label in labels}
-    figures = [with_interval(flat, key) for key in ("balanced_accuracy", *(f"healthy_called {x}" for x in labels))]
-    sets = [number(scores[key]) if scores[key] is not None else "-" for key in ("set_coverage", "set_size_mean")]
-    return [name, scores.get("images", ""), *figures, *sets, number(scores["validation"])]
+    keys = ("balanced_accuracy", *(f"healthy_called {label}" for label in labels), *MEANS[1:], "validation")
+    return [name, scores.get("images", ""), *("-" if flat[key] is None else with_interval(flat, key) for key in keys)]

@@ -3,7 +3,7 @@
 Scores are made from the record as it was written, so that everybody who has the file can make them again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask, true_
 from train.scoring.calibration import calibration_results, set_scores
 from train.scoring.class_metrics import score_classes, score_findings, score_probabilities
 from train.scoring.evaluation import best_classes, classification_results
+from train.scoring.intervals import intervals, with_intervals
 from train.scoring.mask_metrics import (
     HISTOGRAM_BINS,
     hausdorff95,
@@ -41,7 +42,6 @@ ANSWERS = (
     *(f"{mask} {name}" for mask in MASKS for name in (*COUNTS, *SIDES)),
     "lungs hd95",
 )
-INTERVAL_LEVEL, RESAMPLES = 0.95, 1000
 DECIMALS = 6
 
 
@@ -121,10 +121,10 @@ def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
         inside, outside = ([list(map(int, text.split())) for text in rows[f"{mask} {side}"]] for side in SIDES)
         histograms = np.stack([inside, outside], axis=1) if len(rows) else np.zeros((0, 2, HISTOGRAM_BINS), np.int64)
         distances = rows["lungs hd95"].to_numpy(float) if mask == "lungs" else None
-        results[mask] = _with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
+        results[mask] = with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
     healthy = record[record["label"] == HEALTHY]
     lungs, infection = (healthy[f"{mask} found"].to_numpy(np.int64) for mask in MASKS)
-    results["healthy"] = _with_intervals(
+    results["healthy"] = with_intervals(
         lambda chosen: score_healthy(lungs[chosen], infection[chosen]), healthy["patient"].to_numpy()
     )
     return results
@@ -138,17 +138,12 @@ def _score_mask(counts: np.ndarray, histograms: np.ndarray, distances: np.ndarra
     return scores
 
 
-def _with_intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Return the scores of all images, and their `intervals`."""
-    return score(np.arange(len(patients))) | intervals(score, patients)
-
-
 def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Calibration) -> dict:
     """Score a `classes_record`: its `classification_results`, their intervals, and its `calibration_results`."""
     probabilities = record[[f"p {label}" for label in labels]].to_numpy()
     if f"is {labels[0]}" in record:
         targets = record[[f"is {label}" for label in labels]].to_numpy()
-        return _with_intervals(
+        return with_intervals(
             lambda chosen: score_findings(probabilities[chosen], targets[chosen]), record["patient"].to_numpy()
         )
     references = np.array([list(labels).index(label) for label in record["label"]])
@@ -161,30 +156,6 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
 
     results = classification_results(probabilities, references) | intervals(score, record["patient"].to_numpy())
     return results | calibration_results(probabilities, references, calibration)
-
-
-def intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Compute percentile bootstrap intervals of those scores that are a single float.
-
-    Patients are drawn with replacement, each with all of their images (Efron and Tibshirani 1993, chapters 8 and 13).
-
-    Args:
-        score: returns the scores of the images at some positions, int64 (M,), which may repeat.
-        patients: patient of each image, (N,).
-
-    Returns:
-        {"intervals": {name: [low, high]}, "bootstrap": {"patients": n, "resamples": n, "level": 0.95}}; {} for fewer
-        than two patients.
-    """
-    groups = list(pd.Series(patients).groupby(patients).indices.values())
-    if len(groups) < 2:
-        return {}
-    rng = np.random.default_rng(0)
-    draws = [np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(RESAMPLES)]
-    samples = pd.DataFrame([score(draw) for draw in draws]).select_dtypes(float)
-    bounds = samples.quantile([(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
-    bootstrap = {"patients": len(groups), "resamples": RESAMPLES, "level": INTERVAL_LEVEL}
-    return {"intervals": {name: bounds[name].tolist() for name in bounds}, "bootstrap": bootstrap}
 
 
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:

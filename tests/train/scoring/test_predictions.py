@@ -14,11 +14,11 @@ from hub_models.checkpoints.roles import ROLES
 from hub_models.models.calibration import Calibration
 from tests.support.datasets import Known, dataset, halves, rectangle
 from train.data.dataset import load
+from train.scoring.intervals import intervals
 from train.scoring.mask_metrics import AVERAGES, HISTOGRAM_BINS
 from train.scoring.predictions import (
     classes_record,
     classes_scores,
-    intervals,
     load_record,
     outlines_record,
     outlines_scores,

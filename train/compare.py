@@ -145,7 +145,7 @@ def open_checkpoints(arguments: argparse.Namespace) -> XrayPipeline:
 def load_split(arguments: argparse.Namespace) -> datasets.Dataset:
     """Load the rows of the split that the command line names."""
     limits = {"max_train_samples": arguments.max_eval_samples, "max_eval_samples": arguments.max_eval_samples}
-    data_args = DataArguments(arguments.dataset, strict=arguments.strict, **limits)
+    data_args = DataArguments(arguments.dataset, arguments.boxes, strict=arguments.strict, **limits)
     return load_splits(data_args, [arguments.split])[arguments.split]
 
 
@@ -205,6 +205,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--boxes", metavar="FILE", help="JSON file of bounding boxes, as COCO or Pascal VOC write them")
     parser.add_argument("--output_dir", required=True, type=Path)
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--max_eval_samples", type=int, help="measure on this many images only")

@@ -40,6 +40,7 @@ from train.networks.baseline_unet import load_segmenter
 from train.scoring.class_metrics import mcnemar
 from train.scoring.comparison import report
 from train.scoring.evaluation import best_classes, class_probabilities, comparable
+from train.scoring.group_scores import NO_SOURCE
 from train.scoring.plots import save_confusion, save_curves, save_reliability
 from train.scoring.predictions import classes_record, classes_scores, outlines_record, outlines_scores
 from train.script.arguments import run
@@ -68,7 +69,7 @@ def side_by_side(rows: datasets.Dataset, answers: dict[str, np.ndarray]) -> dict
         answers: role -> probabilities float64 (N, C), in the order of the rows' classes.
     """
     right = {role: best_classes(answer) == np.array(rows["label"]) for role, answer in answers.items()}
-    sources = np.array([source or "not told" for source in rows["source"]])
+    sources = np.array([source or NO_SOURCE for source in rows["source"]])
     by_source = [
         {"source": name, "images": int((sources == name).sum())}
         | {role: float(hits[sources == name].mean()) for role, hits in right.items()}

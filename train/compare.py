@@ -40,6 +40,7 @@ from train.networks.baseline_unet import load_segmenter
 from train.scoring.class_metrics import mcnemar
 from train.scoring.comparison import report
 from train.scoring.evaluation import best_classes, class_probabilities, comparable
+from train.scoring.group_scores import NO_SOURCE
 from train.scoring.plots import save_confusion, save_curves, save_reliability
 from train.scoring.predictions import classes_record, classes_scores, outlines_record, outlines_scores
 from train.script.arguments import run
@@ -68,7 +69,7 @@ def side_by_side(rows: datasets.Dataset, answers: dict[str, np.ndarray]) -> dict
         answers: role -> probabilities float64 (N, C), in the order of the rows' classes.
     """
     right = {role: best_classes(answer) == np.array(rows["label"]) for role, answer in answers.items()}
-    sources = np.array([source or "not told" for source in rows["source"]])
+    sources = np.array([source or NO_SOURCE for source in rows["source"]])
     by_source = [
         {"source": name, "images": int((sources == name).sum())}
         | {role: float(hits[sources == name].mean()) for role, hits in right.items()}
@@ -145,7 +146,7 @@ def open_checkpoints(arguments: argparse.Namespace) -> XrayPipeline:
 def load_split(arguments: argparse.Namespace) -> datasets.Dataset:
     """Load the rows of the split that the command line names."""
     limits = {"max_train_samples": arguments.max_eval_samples, "max_eval_samples": arguments.max_eval_samples}
-    data_args = DataArguments(arguments.dataset, strict=arguments.strict, **limits)
+    data_args = DataArguments(arguments.dataset, arguments.boxes, strict=arguments.strict, **limits)
     return load_splits(data_args, [arguments.split])[arguments.split]
 
 
@@ -205,6 +206,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--boxes", metavar="FILE", help="JSON file of bounding boxes, as COCO or Pascal VOC write them")
     parser.add_argument("--output_dir", required=True, type=Path)
     parser.add_argument("--split", default="test", choices=SPLITS)
     parser.add_argument("--max_eval_samples", type=int, help="measure on this many images only")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from hub_models.cards.scores import bootstrap, measured, number
+from hub_models.cards.scores import GROUP_FIGURES, bootstrap, group_rows, measured, number
 from hub_models.checkpoints.roles import ROLES
 
 if TYPE_CHECKING:  # the facts are saved with their card
@@ -36,6 +36,8 @@ def render_card(facts: "CardFacts") -> str:
         facts=facts,
         role=role,
         measured=measured(facts),
+        group_columns=list(GROUP_FIGURES.values()),
+        group_rows=group_rows(facts.results),
         bootstrap=bootstrap(facts),
         number=number,
         duration=duration,

@@ -33,8 +33,9 @@ class CardFacts:
         results: "split", "images" (number of images) and the figures that `train.compare` writes for the role;
             "validation" (name -> figure) and "controls" (name -> figure, or name -> {name: figure}) when they were
             measured; beside the figures "intervals" (name -> [low, high]) and "bootstrap" (patients, resamples,
-            level); "invariance", if `train.invariance` measured it: "split", "images", "patients" and "changes" (name
-            of a harmless change of the file -> figures). A figure that is not finite counts as not measured.
+            level); of a UNet "boxes", "by_class" and "by_source", if the test images have boxes, classes and sources to
+            score it by; "invariance", if `train.invariance` measured it: "split", "images", "patients" and "changes"
+            (name of a harmless change of the file -> figures). A figure that is not finite counts as not measured.
         notes: Plain sentences to read beside the figures.
         detail: Side of the square whose detail the model sees, in pixels; None for all.
     """

@@ -37,6 +37,18 @@ HEALTHY_METRICS = {
     "mean_marked_area": ("false_infection", "outlined share of the lungs, mean per image"),
 }
 
+BOX_METRICS = {"share_hit": ("boxes_hit", "drawn boxes that the outlined infection hits")}
+
+GROUPINGS = {"by_class": "class", "by_source": "source"}
+GROUP_FIGURES = {
+    ("lungs", "images"): "lungs drawn",
+    ("lungs", "dice_mean_per_image"): "lungs: Dice, mean per image",
+    ("lungs", "iou_pooled"): "lungs: IoU, pooled",
+    ("healthy", "images"): "healthy",
+    ("healthy", "share_marked_over_1_percent"): "healthy: over 1 % of the lungs marked",
+}
+"""Figure of a class or source of the images, as (mask or "healthy", score) -> its column in the table of groups."""
+
 CLASS_METRICS = {
     "accuracy": ("accuracy", "accuracy"),
     "precision_macro": ("precision", "precision, macro average"),
@@ -74,11 +86,26 @@ def measured(facts: "CardFacts") -> list[Measured]:
     groups = [(f"{mask}: ", results[mask], metrics) for mask in masks] or [("", results, metrics)]
     if "healthy" in results:
         groups.append(("healthy: ", results["healthy"], HEALTHY_METRICS))
+    if "boxes" in results:
+        groups.append(("boxes: ", results["boxes"], BOX_METRICS))
     return [
         Measured(metric, prefix + name, scores[key], scores.get("intervals", {}).get(key), _images(scores, key))
         for prefix, scores, named in groups
         for key, (metric, name) in named.items()
         if key in scores
+    ]
+
+
+def group_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Return the figures of a UNet's outlines on each class and source of the images, a row each; "-" where none is.
+
+    The columns are the group's name and `GROUP_FIGURES`; no row where no figures of groups were recorded.
+    """
+    return [
+        [f"{word} {name}"]
+        + [with_interval(scores[what], figure) if what in scores else "-" for what, figure in GROUP_FIGURES]
+        for grouping, word in GROUPINGS.items()
+        for name, scores in results.get(grouping, {}).items()
     ]
 
 

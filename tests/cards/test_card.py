@@ -321,3 +321,52 @@ def test_a_card_of_a_model_for_several_findings_tells_each_and_no_accuracy():
     assert "Confusion matrix" not in card
     assert "model(**inputs).logits.sigmoid()[0]" in card
     assert "| AUROC of each class against the others, macro average | 0.731 | 562 |" in card
+
+
+GROUPS = {
+    "boxes": {
+        "images": 31,
+        "boxes": 47,
+        "share_hit": 0.7021,
+        "hit_iou": 0.3,
+        "intervals": {"share_hit": [0.5512, 0.8234]},
+        "bootstrap": {"patients": 29, "resamples": 1000, "level": 0.95},
+    },
+    "by_class": {
+        "COVID-19": {"lungs": {"images": 75, "dice_mean_per_image": 0.9571, "iou_pooled": 0.9182}},
+        "Normal": {
+            "lungs": {
+                "images": 21,
+                "dice_mean_per_image": 0.9672,
+                "iou_pooled": 0.9363,
+                "intervals": {"dice_mean_per_image": [0.95, 0.98], "iou_pooled": [0.91, 0.96]},
+            },
+            "healthy": {"images": 152, "share_marked_over_1_percent": 0.0197},
+        },
+    },
+    "by_source": {"a children's hospital": {"healthy": {"images": 44, "share_marked_over_1_percent": 0.1136}}},
+}
+
+
+def test_a_unet_card_shows_boxes_that_are_hit_and_lungs_and_healthy_images_by_class_and_source():
+    recorded = facts("unet")
+    card = render_card(replace(recorded, results=recorded.results | GROUPS))
+    assert "| boxes: drawn boxes that the outlined infection hits | 0.702 | 0.551 to 0.823 | 31 |\n" in card
+    assert "47 on 31 images. A box is hit if" in card
+    assert "with an IoU of at least 0.300. An\noutline" in card
+    assert "| class COVID-19 | 75 | 0.957 | 0.918 | - | - |\n" in card
+    assert "| class Normal | 21 | 0.967 (0.95-0.98) | 0.936 (0.91-0.96) | 152 | 0.020 |\n" in card
+    assert "| source a children's hospital | - | - | - | 44 | 0.114 |\n" in card
+    assert "Lungs and healthy images by class and source of the images, intervals in brackets." in card
+    (table,) = [t for t in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE) if "class COVID-19" in t]
+    assert {len(row) for row in table_cells(table)} == {6}
+    assert not re.search(r"[ \t]$|\n\n\n", card, re.MULTILINE)
+
+
+def test_a_unet_card_says_nothing_of_boxes_and_groups_that_were_not_scored():
+    card = render_card(facts("unet"))
+    assert "A box is hit" not in card
+    assert "boxes: " not in card
+    assert "Lungs and healthy images by" not in card
+    classes = render_card(replace(facts("unet"), results=facts("unet").results | {"by_class": GROUPS["by_class"]}))
+    assert "Lungs and healthy images by class of the images. Few" in classes

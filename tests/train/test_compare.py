@@ -53,7 +53,7 @@ def metrics(output):
 def test_metrics_json_has_exactly_the_promised_shape(metrics):
     assert list(metrics) == ["split", "images", "unet", *CLASSIFIERS, "pairs", "sources", "costs"]
     assert (metrics["split"], metrics["images"]) == ("test", 6)
-    assert set(metrics["unet"]) == {"lungs", "infection", "healthy"}
+    assert set(metrics["unet"]) == {"lungs", "infection", "healthy", "by_class"}  # no boxes, no sources
     assert set(metrics["unet"]["lungs"]) == SEGMENTATION | {"hd95_mean_per_image"}
     assert set(metrics["unet"]["infection"]) == SEGMENTATION
     assert set(metrics["unet"]["healthy"]) == HEALTHY
@@ -200,8 +200,12 @@ def test_more_classifiers_are_measured_beside_the_others_under_their_own_names(t
 
 def test_a_baseline_is_measured_on_the_same_images_in_the_same_run(tmp_path, covid_qu_ex, checkpoints):
     new_segmenter(32).save_pretrained(tmp_path / "plain")
-    named = words(checkpoints, covid_qu_ex, tmp_path / "out")
+    file = next(covid_qu_ex.glob("Lung*/Lung*/Test/Non-COVID/images/*")).name
+    box = {"name": "infection", "bndbox": {"xmin": 1, "ymin": 1, "xmax": 9, "ymax": 9}}
+    (tmp_path / "boxes.json").write_text(json.dumps([{"filename": file, "object": [box]}]))
+    named = [*words(checkpoints, covid_qu_ex, tmp_path / "out"), "--boxes", str(tmp_path / "boxes.json")]
     metrics = compare.main([*named, "--baseline", str(tmp_path / "plain")])
+    assert [metrics[unet]["boxes"]["boxes"] for unet in ("unet", "unet_baseline")] == [1, 1]
     assert metrics["unet_baseline"]["lungs"]["images"] == metrics["unet"]["lungs"]["images"]
     record = load_record(tmp_path / "out", "outlines-unet_baseline.csv")
     again = outlines_scores(record)["lungs"]["iou_pooled"]

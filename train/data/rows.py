@@ -55,9 +55,14 @@ def has_boxes(row: dict) -> bool:
     return has_mask(row) or any(row[column] is not None for column in BOX_COLUMNS.values())
 
 
-def is_scored(row: dict) -> bool:
-    """Return whether outlines of this row can be scored: a mask was drawn, or its class, a name, is the healthy one."""
+def has_known_mask(row: dict) -> bool:
+    """Return whether a mask of this row is known: somebody drew one, or its class, a name, is the healthy one."""
     return has_mask(row) or row["label"] == HEALTHY
+
+
+def is_scored(row: dict) -> bool:
+    """Return whether outlines of this row can be scored: by a known mask, or by boxes around its infection."""
+    return has_known_mask(row) or bool(row[BOX_COLUMNS["infection"]])
 
 
 def positions(rows: datasets.Dataset, keep: Callable[[dict], bool]) -> list[int]:

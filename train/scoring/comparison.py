@@ -1,6 +1,6 @@
 """The comparison of all checkpoints as Markdown tables."""
 
-from hub_models.cards.scores import AVERAGES, HEALTHY_METRICS, OVERLAPS, with_interval
+from hub_models.cards.scores import AVERAGES, GROUP_FIGURES, HEALTHY_METRICS, OVERLAPS, group_rows, with_interval
 from hub_models.pipeline import XrayPipeline
 from hub_models.xray.masks import MASKS
 from train.scoring.markdown import table
@@ -89,7 +89,7 @@ def class_tables(classes: dict[str, dict], labels: list[str]) -> list[str]:
 
 
 def outline_tables(outlines: dict[str, dict]) -> list[str]:
-    """Write the figures of each UNet: overlaps with the drawn masks, distances, and false infections."""
+    """Write the figures of each UNet: overlaps with the drawn masks, distances, false infections, groups and boxes."""
     overlaps = [
         [name, mask, title, scores["images_all" if "all" in average else "images"]]
         + [scores[f"{score}_{average}"] for score in OVERLAPS]
@@ -103,7 +103,13 @@ def outline_tables(outlines: dict[str, dict]) -> list[str]:
         [name, m["healthy"]["images"], *(m["healthy"][score] for score in HEALTHY_METRICS)]
         for name, m in outlines.items()
     ]
-    return [
+    groups = [[name, *row] for name, m in outlines.items() for row in group_rows(m)]
+    boxes = [
+        [name, m["boxes"]["images"], m["boxes"]["boxes"], with_interval(m["boxes"], "share_hit")]
+        for name, m in outlines.items()
+        if "boxes" in m
+    ]
+    tables = [
         "## Outlines\n\nAt the images' own size, over the images on which the mask was drawn and is not blank, or over "
         "blank ones too.",
         table(["UNet", "Mask", "Averaged", "Images", *OVERLAPS.values()], overlaps),
@@ -112,3 +118,14 @@ def outline_tables(outlines: dict[str, dict]) -> list[str]:
         "Infection outlined on healthy images, where there is none:",
         table(["UNet", "Images", *(title for _, title in HEALTHY_METRICS.values())], healthy),
     ]
+    if groups:
+        tables += [
+            "By the class and the source of the images:",
+            table(["UNet", "Images", *GROUP_FIGURES.values()], groups),
+        ]
+    if boxes:
+        tables += [
+            "Boxes drawn around infection, and the share that the outlined infection hits:",
+            table(["UNet", "Images", "Boxes", "Hit"], boxes),
+        ]
+    return tables

@@ -20,8 +20,9 @@ from hub_models.xray.geometry import mask_to_square
 from hub_models.xray.images import ImageRefused, read_image
 from train.data.harmless_changes import CHANGES, eight_bit_greys
 from train.data.rows import source, undecoded
+from train.scoring.intervals import INTERVAL_LEVEL, intervals
 from train.scoring.mask_metrics import overlaps, pixel_counts
-from train.scoring.predictions import INTERVAL_LEVEL, identity, intervals
+from train.scoring.predictions import identity
 
 NO_ANSWER = -1
 

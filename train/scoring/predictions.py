@@ -3,7 +3,7 @@
 Scores are made from the record as it was written, so that everybody who has the file can make them again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,11 +20,15 @@ from hub_models.models.unet import Masks, Segmenter
 from hub_models.xray.geometry import mask_to_shape
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
+from train.data.boxes import Boxes
 from train.data.lungs import BATCH_IMAGES
-from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask, true_classes
+from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, is_scored, positions, read_mask, true_classes
+from train.scoring.box_metrics import HIT_IOU, count_hits, score_boxes
 from train.scoring.calibration import calibration_results, set_scores
 from train.scoring.class_metrics import score_classes, score_findings, score_probabilities
 from train.scoring.evaluation import best_classes, classification_results
+from train.scoring.group_scores import group_scores
+from train.scoring.intervals import intervals, with_intervals
 from train.scoring.mask_metrics import (
     HISTOGRAM_BINS,
     hausdorff95,
@@ -40,18 +44,21 @@ ANSWERS = (
     *(f"{mask} found" for mask in MASKS),
     *(f"{mask} {name}" for mask in MASKS for name in (*COUNTS, *SIDES)),
     "lungs hd95",
+    "infection boxes",
+    "infection boxes hit",
 )
-INTERVAL_LEVEL, RESAMPLES = 0.95, 1000
 DECIMALS = 6
 
 
 def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFrame:
-    """Record a segmenter's outlines on the rows that can be scored: those with a mask, and healthy ones.
+    """Record a segmenter's outlines on the rows that can be scored: those with a mask or boxes, and healthy ones.
 
     Returns:
-        One row an image: file, patient, label; `MASK found`, the number of pixels outlined; and, at the size that
-        models see, for each drawn mask the pixel counts `MASK true_positive`, ...; `MASK inside` and `MASK outside`,
-        the `probability_histogram` as numbers in a text; and `lungs hd95` in pixels. -1 or empty where nobody drew it.
+        One row an image: file, patient, label, source (empty if not known); `MASK found`, the number of pixels
+        outlined; and, at the size that models see, for each drawn mask the pixel counts `MASK true_positive`, ...;
+        `MASK inside` and `MASK outside`, the `probability_histogram` as numbers in a text; `lungs hd95` in pixels;
+        and `infection boxes` and `infection boxes hit`, the number of boxes that were drawn around infection, and of
+        those that `count_hits` counts. -1 or empty where nobody drew it.
     """
     rows = rows.select(positions(rows, is_scored))
     classes = rows.features["label"].names
@@ -59,11 +66,15 @@ def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFram
     for batch in tqdm(rows.iter(BATCH_IMAGES), desc="Segmenting", total=-(-len(rows) // BATCH_IMAGES)):
         probabilities = segmenter.probability_maps([read_image(image) for image in batch["image"]])
         answers += [
-            _answers(maps, segmenter.masks(maps), truths)
-            for maps, truths in zip(probabilities, _drawn_masks(batch), strict=True)
+            _answers(maps, masks, truths) | _box_answers(masks.infection, boxes, image.size[::-1])
+            for maps, truths, boxes, image in zip(
+                probabilities, _drawn_masks(batch), batch[BOX_COLUMNS["infection"]], batch["image"], strict=True
+            )
+            for masks in [segmenter.masks(maps)]
         ]
     labels = [classes[position] for position in rows["label"]]
-    return identity(rows).assign(label=labels).join(pd.DataFrame(answers, columns=list(ANSWERS)))
+    sources = [source or "" for source in rows["source"]]
+    return identity(rows).assign(label=labels, source=sources).join(pd.DataFrame(answers, columns=list(ANSWERS)))
 
 
 def _drawn_masks(batch: dict[str, list]) -> list[dict[str, np.ndarray]]:
@@ -87,6 +98,11 @@ def _answers(maps: np.ndarray, masks: Masks, truths: dict[str, np.ndarray]) -> d
     lungs = truths.get("lungs")
     has_lungs = lungs is not None and lungs.any()
     return answers | {"lungs hd95": hausdorff95(masks.lungs, lungs) if has_lungs else np.nan}
+
+
+def _box_answers(infection: np.ndarray, boxes: Boxes | None, shape: tuple[int, int]) -> dict[str, int]:
+    counts = (-1, -1) if boxes is None else (len(boxes), count_hits(infection, boxes, shape))
+    return dict(zip(("infection boxes", "infection boxes hit"), counts, strict=True))
 
 
 def _as_text(histogram: np.ndarray) -> str:
@@ -113,7 +129,11 @@ def classes_record(rows: datasets.Dataset, probabilities: np.ndarray, labels: Se
 
 
 def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
-    """Score an `outlines_record`: scores with intervals of each of `MASKS`, and of the "healthy" images."""
+    """Score an `outlines_record`: scores with intervals of each of `MASKS`, and of the "healthy" images.
+
+    Besides, the "boxes" around infection, where any were drawn, and the `group_scores`. A record of an earlier release
+    has no columns of boxes and sources; the scores that need them are left out.
+    """
     results = {}
     for mask in MASKS:
         rows = record[record[f"{mask} true_positive"] >= 0]
@@ -121,13 +141,19 @@ def outlines_scores(record: pd.DataFrame) -> dict[str, dict]:
         inside, outside = ([list(map(int, text.split())) for text in rows[f"{mask} {side}"]] for side in SIDES)
         histograms = np.stack([inside, outside], axis=1) if len(rows) else np.zeros((0, 2, HISTOGRAM_BINS), np.int64)
         distances = rows["lungs hd95"].to_numpy(float) if mask == "lungs" else None
-        results[mask] = _with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
+        results[mask] = with_intervals(partial(_score_mask, counts, histograms, distances), rows["patient"].to_numpy())
     healthy = record[record["label"] == HEALTHY]
     lungs, infection = (healthy[f"{mask} found"].to_numpy(np.int64) for mask in MASKS)
-    results["healthy"] = _with_intervals(
+    results["healthy"] = with_intervals(
         lambda chosen: score_healthy(lungs[chosen], infection[chosen]), healthy["patient"].to_numpy()
     )
-    return results
+    if "infection boxes" in record and (record["infection boxes"] > 0).any():
+        boxed = record[record["infection boxes"] > 0]
+        hits, boxes = (boxed[column].to_numpy(np.int64) for column in ("infection boxes hit", "infection boxes"))
+        results["boxes"] = with_intervals(
+            lambda chosen: score_boxes(hits[chosen], boxes[chosen]), boxed["patient"].to_numpy()
+        ) | {"hit_iou": HIT_IOU}
+    return results | group_scores(record)
 
 
 def _score_mask(counts: np.ndarray, histograms: np.ndarray, distances: np.ndarray | None, chosen: np.ndarray) -> dict:
@@ -138,17 +164,12 @@ def _score_mask(counts: np.ndarray, histograms: np.ndarray, distances: np.ndarra
     return scores
 
 
-def _with_intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Return the scores of all images, and their `intervals`."""
-    return score(np.arange(len(patients))) | intervals(score, patients)
-
-
 def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Calibration) -> dict:
     """Score a `classes_record`: its `classification_results`, their intervals, and its `calibration_results`."""
     probabilities = record[[f"p {label}" for label in labels]].to_numpy()
     if f"is {labels[0]}" in record:
         targets = record[[f"is {label}" for label in labels]].to_numpy()
-        return _with_intervals(
+        return with_intervals(
             lambda chosen: score_findings(probabilities[chosen], targets[chosen]), record["patient"].to_numpy()
         )
     references = np.array([list(labels).index(label) for label in record["label"]])
@@ -163,30 +184,6 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
     return results | calibration_results(probabilities, references, calibration)
 
 
-def intervals(score: Callable[[np.ndarray], dict], patients: np.ndarray) -> dict:
-    """Compute percentile bootstrap intervals of those scores that are a single float.
-
-    Patients are drawn with replacement, each with all of their images (Efron and Tibshirani 1993, chapters 8 and 13).
-
-    Args:
-        score: returns the scores of the images at some positions, int64 (M,), which may repeat.
-        patients: patient of each image, (N,).
-
-    Returns:
-        {"intervals": {name: [low, high]}, "bootstrap": {"patients": n, "resamples": n, "level": 0.95}}; {} for fewer
-        than two patients.
-    """
-    groups = list(pd.Series(patients).groupby(patients).indices.values())
-    if len(groups) < 2:
-        return {}
-    rng = np.random.default_rng(0)
-    draws = [np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))]) for _ in range(RESAMPLES)]
-    samples = pd.DataFrame([score(draw) for draw in draws]).select_dtypes(float)
-    bounds = samples.quantile([(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
-    bootstrap = {"patients": len(groups), "resamples": RESAMPLES, "level": INTERVAL_LEVEL}
-    return {"intervals": {name: bounds[name].tolist() for name in bounds}, "bootstrap": bootstrap}
-
-
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
     """Write a record into a checkpoint's folder, and return it as it is read from there."""
     as_cells(record).to_csv(folder / RECORD_FILE, index=False)
@@ -195,9 +192,10 @@ def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 def load_record(folder: Path, name: str = RECORD_FILE) -> pd.DataFrame:
     """Read a record from a checkpoint's folder."""
-    texts = {"file": str, "label": str} | {f"{mask} {side}": str for mask in MASKS for side in SIDES}
+    texts = {"file": str, "label": str, "source": str} | {f"{mask} {side}": str for mask in MASKS for side in SIDES}
     record = from_cells(pd.read_csv(folder / name, dtype=texts))
-    return record.fillna({name: "" for name in texts if name in record})
+    texts = {name: "" for name in texts if name in record}
+    return record.astype(dict.fromkeys(texts, object)).fillna(texts)  # a column without any text is read as numbers
 
 
 def identity(rows: datasets.Dataset) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from hub_models.models.unet import Segmenter
 from hub_models.xray.geometry import mask_to_shape
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
-from train.data.rows import MASK_COLUMNS, is_scored, positions, read_mask
+from train.data.rows import MASK_COLUMNS, has_known_mask, positions, read_mask
 from train.scoring.mask_metrics import MARKED_SHARE, overlaps, pixel_counts
 
 CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -30,7 +30,7 @@ def choose_thresholds(
         rows: the validation split.
         allowed: share of the healthy images that may be marked, 0..1; 1 chooses by Dice alone.
     """
-    rows = rows.select(positions(rows, is_scored))
+    rows = rows.select(positions(rows, has_known_mask))
     healthy = rows.features["label"].names.index(HEALTHY) if HEALTHY in rows.features["label"].names else None
     dice: dict[str, list[list[float]]] = {name: [] for name in MASKS}
     marked = []

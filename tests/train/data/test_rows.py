@@ -14,6 +14,7 @@ from train.data.folder import read_folder
 from train.data.rows import (
     drop_unreadable,
     has_boxes,
+    has_known_mask,
     has_mask,
     image_tensor,
     is_scored,
@@ -175,7 +176,8 @@ def test_rows_are_found_by_what_was_drawn_on_them_and_by_the_name_of_their_class
     )
     assert positions(rows, has_mask) == [1, 2, 6]
     assert positions(rows, has_boxes) == [1, 2, 4, 5, 6]
-    assert positions(rows, is_scored) == [1, 2, 3, 6]
+    assert positions(rows, has_known_mask) == [1, 2, 3, 6]
+    assert positions(rows, is_scored) == [1, 2, 3, 4, 6]  # boxes of lungs alone are not scored
     assert positions(rows, lambda row: row["label"] == "Non-COVID") == [2, 4, 5]
     assert positions(rows, lambda row: row["image"]["bytes"] is None) == []  # not decoded
 

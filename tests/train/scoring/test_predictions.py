@@ -14,11 +14,11 @@ from hub_models.checkpoints.roles import ROLES
 from hub_models.models.calibration import Calibration
 from tests.support.datasets import Known, dataset, halves, rectangle
 from train.data.dataset import load
+from train.scoring.intervals import intervals
 from train.scoring.mask_metrics import AVERAGES, HISTOGRAM_BINS
 from train.scoring.predictions import (
     classes_record,
     classes_scores,
-    intervals,
     load_record,
     outlines_record,
     outlines_scores,
@@ -37,11 +37,19 @@ def test_the_figures_of_an_embedded_card_follow_from_its_record(role):
     calibration = Calibration.of(SimpleNamespace(**json.loads((EMBEDDED / role / "config.json").read_text())))
     scores = outlines_scores(record) if role == "unet" else classes_scores(record, facts.labels, calibration)
     assert len(record) == facts.results["images"]
-    for name, value in scores.items():
-        for key, again in value.items() if isinstance(value, dict) else [(None, value)]:
-            recorded = facts.results[name] if key is None else facts.results[name][key]
-            is_float = isinstance(recorded[0] if isinstance(recorded, list) else recorded, float)
-            assert again == (pytest.approx(recorded, rel=1e-9) if is_float else recorded), (name, key)
+    recorded = figures(facts.results)
+    for name, again in figures(scores).items():
+        assert again == (pytest.approx(recorded[name], rel=1e-9) if isinstance(again, float) else recorded[name]), name
+    assert not {"boxes", "by_class", "by_source"} & (facts.results.keys() - scores.keys())
+
+
+def figures(scores: dict | list, name: str = "") -> dict[str, int | float | str | None]:
+    """Every figure of nested scores by its whole name."""
+    flat = {}
+    for key, value in scores.items() if isinstance(scores, dict) else enumerate(scores):
+        whole = f"{name}/{key}"
+        flat |= figures(value, whole) if isinstance(value, dict | list) else {whole: value}
+    return flat
 
 
 def test_no_patient_of_the_record_is_told_by_name():
@@ -157,6 +165,58 @@ def test_healthy_images_make_the_scores_of_healthy_lungs_whether_drawn_or_not(ou
     assert healthy["mean_marked_area"] == pytest.approx((0 + 28 / 56) / 2)
     assert healthy["intervals"]["share_marked"] == [0, 1]
     assert healthy["bootstrap"]["patients"] == 2
+
+
+@pytest.fixture(scope="module")
+def boxed() -> pd.DataFrame:
+    """The record of X-rays of 64 pixels with boxes around infection, which is outlined on the rows 0 to 15.
+
+    0 and 1 are of one patient: of three boxes two are hit; 2 has a box that is missed, 3 a box of lungs only, 4 an
+    empty list, as has the healthy 5.
+    """
+    box = {"side": 64, "label": "Non-COVID"}
+    rows = dataset(
+        box | {"patient": "anna", "source": "north", "infection_boxes": [[0, 0, 64, 16], [0, 40, 30, 60]]},
+        box | {"patient": "anna", "source": "north", "infection_boxes": [[10, 4, 14, 8]]},
+        box | {"patient": "bert", "source": "south", "infection_boxes": [[0, 40, 30, 60]]},
+        box | {"patient": "carl", "lung_boxes": [[0, 0, 64, 64]]},
+        box | {"patient": "dora", "lung_mask": rectangle(64, slice(0, 32)), "infection_boxes": []},
+        {"side": 64, "label": "Normal", "patient": "emil", "source": "south", "infection_boxes": []},
+    )
+    return outlines_record(rows, halves())
+
+
+def test_images_with_boxes_around_infection_alone_are_in_the_record_with_their_boxes(boxed):
+    assert boxed["file"].tolist() == ["0.png", "1.png", "2.png", "4.png", "5.png"]
+    assert boxed["infection boxes"].tolist() == [2, 1, 1, 0, 0]
+    assert boxed["infection boxes hit"].tolist() == [1, 1, 0, 0, 0]
+    assert boxed["source"].tolist() == ["north", "north", "south", "", "south"]
+    assert boxed["infection true_positive"].tolist() == [-1] * 5
+
+
+def test_the_share_of_boxes_hit_is_of_all_boxes_and_its_interval_of_their_patients(boxed):
+    scores = outlines_scores(boxed)["boxes"]
+    assert (scores["images"], scores["boxes"], scores["hit_iou"]) == (3, 4, 0.3)
+    assert scores["share_hit"] == 0.5
+    assert scores["intervals"] == {"share_hit": [0, pytest.approx(2 / 3)]}  # bert's alone, and anna's alone
+    assert scores["bootstrap"]["patients"] == 2
+
+
+def test_boxes_alone_take_no_part_in_the_scores_of_masks_and_healthy_images(boxed):
+    scores = outlines_scores(boxed)
+    assert (scores["lungs"]["images_all"], scores["infection"]["images_all"], scores["healthy"]["images"]) == (1, 0, 1)
+    assert "boxes" not in outlines_scores(boxed[boxed["infection boxes"] == 0])
+
+
+def test_boxes_and_groups_are_scored_again_from_the_saved_record(boxed, tmp_path):
+    assert repr(outlines_scores(save_record(boxed, tmp_path))) == repr(outlines_scores(boxed))
+
+
+def test_a_record_without_columns_of_boxes_and_sources_gives_the_other_scores_alone(boxed, tmp_path):
+    scores = outlines_scores(boxed)
+    save_record(boxed.drop(columns=["source", "infection boxes", "infection boxes hit"]), tmp_path)
+    del scores["boxes"], scores["by_source"]
+    assert repr(outlines_scores(load_record(tmp_path))) == repr(scores)
 
 
 def test_a_record_gives_the_same_scores_when_it_was_saved(outlined, tmp_path):

@@ -13,6 +13,8 @@ from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES, ZERO_SHOT, of_family
 from hub_models.engines.engine import Engine, cores_for
 from hub_models.models.classifier import Classifier, NetworkClassifier, Refused
+from hub_models.models.clip import compare_sentences
+from hub_models.models.conclusion import conclude
 from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import NotJoined
 from hub_models.models.gradcam import Explanation
@@ -199,8 +201,8 @@ class XrayPipeline:
             prompts: sentences of each class.
 
         Returns:
-            (role -> class -> probability; a sentence for each role that could not answer; of each sentence its "class",
-            "sentence", and of each CLIP that answered role -> cosine similarity, -1 to 1)
+            (role -> class -> probability; a sentence for each role that could not answer; of each CLIP that answered
+            what `compare_sentences` returns)
 
         Raises:
             ValueError: if a class has no prompt.
@@ -208,14 +210,8 @@ class XrayPipeline:
         features = SharedFeatures([image], [masks.lungs])
         questions = dict.fromkeys(of_family("clip"), prompts) | dict.fromkeys(of_family("resnet"))
         ((answers, notes),) = self._classify(questions, features)
-        rows: Sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
-        for role in of_family("clip"):
-            if role in answers:
-                clip = self.classifiers[role]
-                (similarities,) = clip.similarities(features.stacked(clip, [0]), [row["sentence"] for row in rows])
-                for row, similarity in zip(rows, similarities, strict=True):
-                    row[role] = similarity
-        return answers, notes, rows
+        clips = {role: self.classifiers[role] for role in of_family("clip") if role in answers}
+        return answers, notes, compare_sentences(clips, features, prompts)
 
     def report(
         self,
@@ -225,7 +221,7 @@ class XrayPipeline:
         headers: Headers | None = None,
         anyway: bool = False,
     ) -> list[Report]:
-        """Report on X-rays, in one pass of each network.
+        """Report on X-rays, in one pass of each network; `conclude` says what the classifiers' answers come to.
 
         Args:
             images: N X-rays, float32 (H, W) in 0..1.
@@ -245,7 +241,9 @@ class XrayPipeline:
         reports, engines = [], self.engine_names
         for i, image in enumerate(images):
             share = shares[i] if i in answered else NOT_MEASURED
-            reports.append(Report(image, masks[i], share, *answered.get(i, ({}, [])), engines, reasons[i]))
+            answers, notes = answered.get(i, ({}, []))
+            conclusion = conclude(answers, self.classifiers, prompts, masks[i].strangeness)
+            reports.append(Report(image, masks[i], share, answers, notes, engines, reasons[i], conclusion))
         return reports
 
     def __call__(self, xray: np.ndarray | Xray, prompts: Prompts | None = None, anyway: bool = False) -> Report:

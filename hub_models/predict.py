@@ -38,9 +38,10 @@ from hub_models.batch.run import Result, answer
 from hub_models.batch.table import GrowingTable, OtherTable, columns_for
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.quiet import no_telemetry
+from hub_models.models.calibration import fitting_calibrations
 from hub_models.models.labels import Prompts, read_prompts
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.reports.description import describe, fitting_calibrations
+from hub_models.reports.description import describe
 from hub_models.reports.overlay import encode_png
 from hub_models.reports.pdf import write_pdf
 

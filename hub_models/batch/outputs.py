@@ -17,6 +17,7 @@ from hub_models.batch.run import Result
 from hub_models.checkpoints.cells import as_cell
 from hub_models.reports.description import EXTENSIONS, remarks
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.sentences import headline
 from hub_models.xray.masks import grade_extent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
@@ -29,6 +30,7 @@ _FIRST_COLUMNS = (
     "file",
     "folder",
     "status",
+    "conclusion",
     "infected_share right",
     "infected_share left",
     "infected_share both",
@@ -92,12 +94,15 @@ def table_row(result: Result, folder: str = "") -> dict[str, str | float | int |
         folder: name of the folder with its pictures.
 
     Returns:
-        "file", "folder", "status"; "infected_share SIDE" (0..1) and "extent_grade SIDE" (0..4); of each classifier
-        that answered "ROLE class", its most probable one, and "ROLE p CLASS" (0..1); "strangeness"; "note".
+        "file", "folder", "status"; "conclusion", a class or "Undecided: ..." (`headline`); "infected_share SIDE" (0..1)
+        and "extent_grade SIDE" (0..4); of each classifier that answered "ROLE class", its most probable one, and
+        "ROLE p CLASS" (0..1); "strangeness"; "note".
     """
     row = dict.fromkeys(_FIRST_COLUMNS) | {"file": result.name, "folder": folder, "status": result.status}
     if result.report is None:
         return row | dict.fromkeys(_LAST_COLUMNS) | {"note": result.refusal}
+    if conclusion := result.report.conclusion:
+        row["conclusion"] = headline(conclusion.classes, conclusion.decided)
     for side in ("right", "left", "both"):
         row[f"infected_share {side}"] = getattr(result.report.involvement, side)
     for side in ("right", "left"):

@@ -10,8 +10,9 @@ import numpy as np
 
 from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.engines.engine import Engine
+from hub_models.models.calibration import fitting_calibrations
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.xray.images import read_image
 

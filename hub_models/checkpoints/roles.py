@@ -83,6 +83,9 @@ ROLES = {
 ZERO_SHOT = tuple(name for name, role in ROLES.items() if role.zero_shot)
 """Names of the roles that take a visitor's sentences."""
 
+ANSWERING = ("fusion", "clip-finetuned", "resnet", *ZERO_SHOT)
+"""Names of the classifiers' roles: the first of them that answers about an X-ray is the one to start from."""
+
 
 def of_family(*families: str) -> tuple[str, ...]:
     """Names of the roles of these families, in the order of `ROLES`."""

@@ -2,8 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedConfig
+from hub_models.checkpoints.roles import ZERO_SHOT
+
+if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+    from transformers import PreTrainedConfig
+
+    from hub_models.models.classifier import Classifier
+    from hub_models.models.labels import Prompts
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,11 @@ class Calibration:
     level: float = 0.9
 
     @classmethod
-    def of(cls, config: PreTrainedConfig) -> "Calibration":
+    def of(cls, config: "PreTrainedConfig") -> "Calibration":
         """Read the calibration of a model's config; a model without one has temperature 1 and no sets."""
         return cls(**(getattr(config, "calibration", None) or {}))
 
-    def write(self, config: PreTrainedConfig) -> None:
+    def write(self, config: "PreTrainedConfig") -> None:
         """Write it into a model's config."""
         config.calibration = asdict(self)
 
@@ -46,3 +53,15 @@ class Calibration:
         if self.least is None:
             return ranked[:1]
         return [label for i, label in enumerate(ranked) if i == 0 or probabilities[label] >= self.least]
+
+
+def fitting_calibrations(
+    classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None
+) -> "dict[str, Calibration]":
+    """Calibrations that hold for answers to these prompts; the zero-shot CLIP's holds for its own prompts only."""
+    return {
+        role: classifier.calibration
+        for role, classifier in classifiers.items()
+        if classifier.calibration.least is not None
+        and not (role in ZERO_SHOT and prompts is not None and prompts != classifier.prompts)
+    }

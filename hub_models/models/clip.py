@@ -13,8 +13,10 @@ from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
 from hub_models.models import weights
 from hub_models.models.classifier import NetworkClassifier
+from hub_models.models.features import SharedFeatures
 from hub_models.models.labels import LABELS, Prompts, prompts_for
 from hub_models.models.networks import ImageTower, TextTower
+from hub_models.models.report import Sentences
 from hub_models.models.views import View
 from hub_models.xray.geometry import DETAIL
 
@@ -179,3 +181,22 @@ class ClipClassifier(NetworkClassifier):
     def _read(self, texts: Sequence[str]) -> torch.Tensor:
         """Unit vectors, float32 (N, D), of sentences, by the engine."""
         return self.engine.run("text", self.networks["text"], *self.tokens(texts).values())[0]
+
+
+def compare_sentences(clips: Mapping[str, ClipClassifier], features: SharedFeatures, prompts: Prompts) -> Sentences:
+    """Compare one X-ray with sentences, by several CLIPs.
+
+    Args:
+        clips: role -> classifier, each of which can answer about the X-ray.
+        features: of that X-ray alone.
+        prompts: sentences of each class, none of them blank.
+
+    Returns:
+        Of each sentence its "class", "sentence", and of each CLIP role -> cosine similarity, -1 to 1.
+    """
+    rows: Sentences = [{"class": label, "sentence": text} for label, texts in prompts.items() for text in texts]
+    for role, clip in clips.items():
+        (similarities,) = clip.similarities(features.stacked(clip, [0]), [row["sentence"] for row in rows])
+        for row, similarity in zip(rows, similarities, strict=True):
+            row[role] = similarity
+    return rows

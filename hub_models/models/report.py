@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from hub_models.models.conclusion import Conclusion
 from hub_models.xray.masks import Involvement, Masks
 
 Outlines = tuple[Masks, Involvement]
@@ -31,6 +32,7 @@ class Report:
         engines: role -> the engine that ran its networks, in words.
         reasons: why the picture is refused as a frontal chest X-ray, each in a sentence; empty if it may be read. A
             picture that is refused has no shares and no classes, unless they were asked for anyway.
+        conclusion: what the classifiers say together; None where none that can take part in it answered.
     """
 
     image: np.ndarray
@@ -40,8 +42,14 @@ class Report:
     notes: list[str]
     engines: dict[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    conclusion: Conclusion | None = None
 
     @property
     def refused(self) -> bool:
         """Whether the picture is refused as a frontal chest X-ray."""
         return bool(self.reasons)
+
+    @property
+    def strangeness(self) -> float | None:
+        """How unlike X-rays the picture is, refused from 1 up; None if the UNet was not taught to tell."""
+        return self.masks.strangeness

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from hub_models.page.events import DRAWING, MODELS, PRIVATE, on_gpu
 from hub_models.page.memory import Outlined
 from hub_models.page.results import (
     bullets,
+    conclusion_html,
     control_text,
     heat_text,
-    likely_text,
+    likely_texts,
     loading_html,
     refusal_html,
     shares_html,
@@ -25,7 +26,6 @@ from hub_models.page.results import (
 from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal, serve_picture, served_folder
-from hub_models.reports.description import fitting_calibrations
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.mask_files import write_masks
 from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
@@ -34,6 +34,7 @@ from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+    from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
 VIEWER = {"buttons": ["download", "fullscreen"], "elem_classes": "viewer"}
@@ -73,11 +74,12 @@ class AnalyseTab(Tab):
         self.anyway = gr.Button(texts.ANYWAY_BUTTON, visible=False, elem_id="anyway")
 
     def _lay_out_classes(self) -> None:
+        self.conclusion = gr.HTML(elem_id="conclusion", padding=False)
         self.classes, self.sets, self.views = {}, {}, {}
         with gr.Row():
             for role, title in texts.TITLES.items():
                 with gr.Column(min_width=280):
-                    self.classes[role] = gr.Label(label=title, elem_id=role)
+                    self.classes[role] = gr.Label(label=title, elem_id=role, elem_classes="classifier")
                     self.sets[role] = gr.Markdown(elem_id=f"set-{role}")
                     self.views[role] = gr.Markdown(elem_classes="view")
         self.notes = gr.Markdown(elem_id="notes")
@@ -110,7 +112,7 @@ class AnalyseTab(Tab):
         """Connect what an X-ray fills by itself, the controls of its outlines, and the buttons."""
         xray, key = self.visit.xray, self.visit.key
         how = [self.drawn, self.style, self.opacity]
-        filled = [self.overlay, self.refusal, self.shares, self.masks, self.notes, self.anyway]
+        filled = [self.overlay, self.refusal, self.shares, self.masks, self.conclusion, self.notes, self.anyway]
         filled += [key, self.visit.insisted, *self.classes.values(), *self.sets.values(), *self.correction.parts]
         show = on_gpu(self.show)
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.overlay}
@@ -192,7 +194,7 @@ class AnalyseTab(Tab):
         with self.state.turns.single:
             found, headers = [(masks, outlined.involvement)], [outlined.source.reasons]
             (report,) = self.state.pipeline.report([image], found, headers=headers, anyway=anyway)
-        answered = empty | outlines | self._classified(report.classifiers, outlined.turned + report.notes)
+        answered = empty | outlines | self._classified(report, outlined.turned)
         yield answered
         if not reasons and (found := self.correction.look(xray, outlined.source, image)):
             yield answered | found
@@ -209,7 +211,7 @@ class AnalyseTab(Tab):
             self.anyway: gr.update(visible=False),
         }
         offered = {} if anyway else self.correction.hidden()
-        return self._classified({}, []) | nothing | offered
+        return self._classified() | nothing | offered
 
     @staticmethod
     def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:
@@ -249,12 +251,10 @@ class AnalyseTab(Tab):
             picture.write_bytes(encode_png(overlay))
             yield [str(pdf), str(text), str(picture)]
 
-    def _classified(self, probabilities: Mapping[str, Mapping[str, float]], notes: list[str]) -> Shown:
-        """Each role's probabilities, all notes, and each role's prediction set in words, where one was fitted."""
-        calibrations = fitting_calibrations(self.state.pipeline.classifiers) if probabilities else {}
-        sets = {
-            role: likely_text(calibrations[role].likely(probabilities[role]), calibrations[role].level)
-            for role in probabilities.keys() & calibrations.keys()
-        }
-        shown = {label: probabilities.get(role) for role, label in self.classes.items()}
-        return shown | {text: sets.get(role, "") for role, text in self.sets.items()} | {self.notes: bullets(notes)}
+    def _classified(self, report: "Report | None" = None, turned: Sequence[str] = ()) -> Shown:
+        """What all classifiers say together, each one's probabilities and prediction set in words, and all notes."""
+        answers, notes = (report.classifiers, [*turned, *report.notes]) if report else ({}, [])
+        sets = likely_texts(answers, self.state.pipeline.classifiers) if answers else {}
+        shown = {label: answers.get(role) for role, label in self.classes.items()}
+        shown |= {text: sets.get(role, "") for role, text in self.sets.items()}
+        return shown | {self.conclusion: conclusion_html(report and report.conclusion), self.notes: bullets(notes)}

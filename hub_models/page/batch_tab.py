@@ -27,7 +27,7 @@ class BatchTab(Tab):
         gr.Markdown(texts.BATCH)
         self.files = gr.File(label=texts.BATCH_FIELD, file_count="multiple", height=160, elem_id="batch-files")
         self.ask = gr.Button(texts.BATCH_BUTTON, variant="primary")
-        widths = [150, *[110] * (7 + len(texts.TITLES)), 300]
+        widths = [150, 110, 180, *[110] * (6 + len(texts.TITLES)), 300]
         look = {"buttons": ["copy", "fullscreen"], "column_widths": widths, "wrap": True}
         self.table = gr.Dataframe(label=texts.BATCH_TABLE, elem_id="batch-table", **look)
         self.kept = gr.File(label=texts.BATCH_FILES, file_count="multiple", height=110, elem_id="batch-kept")

@@ -23,10 +23,8 @@ class Endpoints:
 
     def __init__(self, state: PageState, xray: gr.Image, overlay: gr.Image, batch: BatchTab) -> None:
         self.state = state
-        description, shares, masks, prompts, probabilities, notes = (
-            gr.JSON(label=label, visible=False)
-            for label in ("description", "shares", "masks", "prompts", "probabilities", "notes")
-        )
+        names = ("description", "shares", "masks", "prompts", "probabilities", "notes", "conclusion")
+        description, shares, masks, prompts, *answers = (gr.JSON(label=name, visible=False) for name in names)
         anyway = gr.Checkbox(label="anyway", visible=False)
         prompts.api_info = lambda: {"anyOf": [SENTENCES, {"type": "null"}]}
         files = gr.File(label="files", file_count="multiple", visible=False)
@@ -34,7 +32,7 @@ class Endpoints:
         kept = gr.File(label="results", file_count="multiple", visible=False)
         gr.on([], on_gpu(self.analyse), [xray, prompts, anyway], [overlay, description], api_name="analyse", **MODELS)
         gr.on([], on_gpu(self.segment), [xray, anyway], [overlay, shares, masks], api_name="segment", **MODELS)
-        gr.on([], on_gpu(self.classify), [xray, prompts, anyway], [probabilities, notes], api_name="classify", **MODELS)
+        gr.on([], on_gpu(self.classify), [xray, prompts, anyway], answers, api_name="classify", **MODELS)
         gr.on([], on_gpu(batch.batch), [files, anyway], [rows, kept], api_name="batch", **MANY)
 
     def analyse(
@@ -50,7 +48,7 @@ class Endpoints:
         Returns:
             The X-ray with both outlines, lungs in #56B4E9 and infection in #E69F00.
             Everything about it: status ("answered", or "refused" with the reasons), shares and grades, masks,
-            probabilities, prediction sets, notes, and what made them.
+            the conclusion, probabilities, prediction sets, notes, and what made them.
         """
         chosen = checked(prompts) if prompts else None
         overlay, description = self.state.describe(*self.state.outline(xray), chosen, anyway)
@@ -77,8 +75,8 @@ class Endpoints:
 
     def classify(
         self, xray: FileData | None, prompts: dict[str, list[str]] | None = None, anyway: bool = False
-    ) -> tuple[dict, list[str]]:
-        """Say with every classifier which class a chest X-ray resembles most.
+    ) -> tuple[dict, list[str], dict | None]:
+        """Say with every classifier, and with all of them together, which class a chest X-ray resembles most.
 
         Args:
             xray: A PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM file.
@@ -88,12 +86,16 @@ class Endpoints:
         Returns:
             Classifier -> class -> probability, 0 to 1; nothing for what is refused as a frontal chest X-ray.
             Notes, a sentence each: why the picture is refused, or why a classifier gave nothing.
+            What all of them say together: classes, decided or not, how many agree, of how many, and whether the picture
+            is unlike most X-rays that the models learned from; null where no class is named.
         """
         chosen = checked(prompts) if prompts else None
         image, outlined = self.state.outline(xray)
         with self.state.turns.single:
-            masks, headers = [outlined.masks.unpack()], [outlined.source.reasons]
-            return self.state.pipeline.classify([image], masks, chosen, headers, anyway)[0]
+            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
+            (report,) = self.state.pipeline.report([image], outlines, chosen, headers, anyway)
+        conclusion = report.conclusion and report.conclusion.describe()
+        return report.classifiers, [*report.reasons, *report.notes], conclusion
 
 
 def checked(prompts: Any) -> dict[str, list[str]]:

@@ -10,14 +10,28 @@ from markdown_it.renderer import RendererHTML
 
 from hub_models.cards.facts import FACTS_FILE, CardFacts
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.reports.description import one_line, printable
-from hub_models.reports.sentences import GRADE, RANGE, SIDES, grade_range, percent, share_range
+from hub_models.reports.sentences import (
+    GRADE,
+    RANGE,
+    SIDES,
+    UNLIKE_MOST,
+    agreement,
+    grade_range,
+    headline,
+    percent,
+    share_range,
+)
 from hub_models.xray.masks import Involvement, Masks, split_lungs
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.engines.engine import Engine
+    from hub_models.models.classifier import Classifier
+    from hub_models.models.conclusion import Conclusion
     from hub_models.models.gradcam import Explanation
+    from hub_models.models.report import Answers
 
 _MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that Markdown, HTML, or whatever makes links of addresses reads as more than themselves."""
@@ -70,9 +84,28 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
     return f"<div class='shares'>{''.join(cells)}</div><p>{texts.SHARE} {RANGE} {SIDES} {GRADE}</p>"
 
 
+def conclusion_html(conclusion: "Conclusion | None") -> str:
+    """Write what the classifiers say together, above their own answers; nothing where they named no class."""
+    if conclusion is None:
+        return ""
+    why = f"<p>{UNLIKE_MOST}</p>" if conclusion.unlike else ""
+    agreed = plain_html(agreement(conclusion.classes, conclusion.agree, conclusion.of))
+    said = plain_html(headline(conclusion.classes, conclusion.decided))
+    return f"<div class='conclusion' role='status'><b>{said}</b>{why}<p>{agreed}</p></div>"
+
+
 def likely_text(likely: Sequence[str], level: float) -> str:
     """Write a prediction set: the classes that a classifier does not tell apart."""
     return texts.LIKELY.format(texts.LIKELY_OR.join(map(plain, likely)), level)
+
+
+def likely_texts(answers: "Answers", classifiers: "Mapping[str, Classifier]") -> dict[str, str]:
+    """Write the prediction set of each role whose answer, to its own sentences, has one."""
+    calibrations = fitting_calibrations(classifiers)
+    return {
+        role: likely_text(calibrations[role].likely(answers[role]), calibrations[role].level)
+        for role in answers.keys() & calibrations.keys()
+    }
 
 
 def control_text(checkpoint: Checkpoint | None) -> str:

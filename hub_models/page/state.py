@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.page.exchange import Exchange
 from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
-from hub_models.reports.description import Source, describe, fitting_calibrations
+from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay, reduced
 from hub_models.xray.images import Xray
 from hub_models.xray.verdict import MEANINGLESS

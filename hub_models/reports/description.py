@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
-from hub_models.checkpoints.roles import ZERO_SHOT
 from hub_models.reports.mask_files import describe_masks, describe_verdict
+from hub_models.reports.sentences import UNLIKE_MOST
 from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES, Xray
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
     from hub_models.models.calibration import Calibration
-    from hub_models.models.classifier import Classifier
     from hub_models.models.labels import Prompts
     from hub_models.models.report import Report
 
@@ -80,7 +79,8 @@ def describe(
     Returns:
         "made" (UTC); "status": "answered", or "refused" as a frontal chest X-ray, with the "reasons"; "source"; "image"
         ("height", "width" and "preprocessing"); "infected_share", "extent_grade",
-        "strangeness", "masks" and "disclaimer" as `describe_masks` gives them; "classifiers": role -> "probabilities",
+        "strangeness", "masks" and "disclaimer" as `describe_masks` gives them; "conclusion" (`Conclusion.describe`),
+        null where no class is named; "classifiers": role -> "probabilities",
         and "likely" (the prediction set) with its "level", null where the answer is not calibrated; "prompts" or null;
         "notes" (`remarks`); "checkpoints": of each role "origin", "name", "revision", the "sha256" of its weights and
         the "engine" that ran them, null for the fusion; "versions" of the packages.
@@ -94,6 +94,7 @@ def describe(
         "source": {"sha256": source.sha256, "extension": source.extension},
         "image": {"height": height, "width": width, "preprocessing": one_line(PREPROCESSING)},
         **outlines,
+        "conclusion": report.conclusion and report.conclusion.describe(),
         "classifiers": {role: _answer(p, calibrations.get(role)) for role, p in report.classifiers.items()},
         "prompts": prompts,
         "notes": remarks(report, source),
@@ -104,24 +105,15 @@ def describe(
     }
 
 
-def fitting_calibrations(
-    classifiers: "Mapping[str, Classifier]", prompts: "Prompts | None" = None
-) -> "dict[str, Calibration]":
-    """Calibrations that hold for answers to these prompts; the zero-shot CLIP's holds for its own prompts only."""
-    return {
-        role: classifier.calibration
-        for role, classifier in classifiers.items()
-        if classifier.calibration.least is not None
-        and not (role in ZERO_SHOT and prompts is not None and prompts != classifier.prompts)
-    }
-
-
 def remarks(report: "Report", source: Source | None = None) -> list[str]:
     """List the sentences that a reader must see first.
 
-    They are why the picture is refused, how it was turned, inverted or mirrored, and the report's notes.
+    They are why the picture is refused, or why nothing is decided about one that is unlike most; how it was turned,
+    inverted or mirrored; and the report's notes.
     """
     refused = [*report.reasons, MEANINGLESS] if report.refused else []
+    if report.conclusion is not None and report.conclusion.unlike and not report.masks.strange:
+        refused.append(UNLIKE_MOST)
     turned = [source.turned] if source is not None and source.turned else []
     return refused + turned + report.notes
 

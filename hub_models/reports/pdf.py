@@ -17,7 +17,9 @@ from hub_models.reports.sentences import (
     PROBABILITY_IS_NOT,
     RANGE,
     SIDES,
+    agreement,
     grade_range,
+    headline,
     percent,
     share_range,
 )
@@ -64,6 +66,8 @@ def _lay_out(description: dict, picture: Image.Image, height: float) -> FPDF:
     pdf.image(picture, w=pdf.epw, h=height, keep_aspect_ratio=True, alt_text="The X-ray with its outlines")
     _write_legend(pdf)
     _write_shares(pdf, description)
+    if conclusion := description["conclusion"]:
+        _write_conclusion(pdf, conclusion)
     if description["classifiers"]:
         _write_classes(pdf, description["classifiers"])
     _write_origins(pdf, description)
@@ -117,6 +121,13 @@ def _write_shares(pdf: FPDF, description: dict) -> None:
     ]
     _write_table(pdf, rows, 8, [2, 2, 2, 2])
     _write(pdf, f"{RANGE} {SIDES} {GRADE}", 6.5)
+    pdf.ln(1)
+
+
+def _write_conclusion(pdf: FPDF, conclusion: dict) -> None:
+    classes = [_shortened(label) for label in conclusion["classes"]]
+    _write(pdf, headline(classes, conclusion["decided"]), 13, "B")
+    _write(pdf, agreement(classes, conclusion["agree"], conclusion["of"]), 8)
     pdf.ln(1)
 
 

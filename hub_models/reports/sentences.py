@@ -1,4 +1,4 @@
-"""Sentences and words that the page and the PDF report share."""
+"""Sentences and words that the page, the reports and the table of a batch share."""
 
 from collections.abc import Sequence
 
@@ -13,6 +13,34 @@ PROBABILITY_IS_NOT = "What a probability here is not:"
 NOT_A_RISK = """the chance that this person is ill. It says how strongly a model prefers one class to the others, and
 adds up to 100 % for any picture, also of a disease outside the list."""
 """The end of the sentence that `PROBABILITY_IS_NOT` begins."""
+UNLIKE_MOST = "It is unlike most X-rays that the models learned from, so nothing is decided."
+
+
+def headline(classes: Sequence[str], decided: bool) -> str:
+    """Write what all classifiers say together: "Normal", "Undecided: COVID-19 or Non-COVID", or "Undecided".
+
+    Args:
+        classes: those of the conclusion, one at least.
+        decided: whether the conclusion decides for the one class.
+    """
+    if decided:
+        return classes[0]
+    return f"Undecided: {' or '.join(classes)}" if len(classes) > 1 else "Undecided"
+
+
+def agreement(classes: Sequence[str], agree: int, of: int) -> str:
+    """Write how many classifiers prefer the same class, and which one where several are not told apart.
+
+    Args:
+        classes: those of the conclusion, one at least.
+        agree: number of classifiers that prefer the first of them.
+        of: number of classifiers that were asked about these classes.
+    """
+    if of == 1:
+        return "Only one classifier answered about these classes."
+    if agree == 1:
+        return f"The classifiers do not agree: only one of {of} prefers {classes[0]}."
+    return f"{agree} of {of} classifiers agree{f' on {classes[0]}' if len(classes) > 1 else ''}."
 
 
 def percent(share: float) -> str:

@@ -12,10 +12,10 @@ import pytest
 from pypdf import PdfReader
 
 from hub_models.checkpoints.folder import Checkpoint
-from hub_models.models.calibration import Calibration
+from hub_models.models.calibration import Calibration, fitting_calibrations
 from hub_models.models.report import Report
 from hub_models.models.unet import Masks
-from hub_models.reports.description import Source, describe, fitting_calibrations, printable, remarks
+from hub_models.reports.description import Source, describe, printable, remarks
 from hub_models.reports.mask_files import describe_masks
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.pdf import write_pdf

@@ -34,6 +34,7 @@ PROBABILITIES = {
     "fusion": {"Ill": 0.5, "Well": 0.5},
 }
 CALIBRATION = Calibration(temperature=1.0, least=0.3, level=0.9)
+FITTED = {"calibration": CALIBRATION, "multi_label": False}
 ENGINES = {"unet": "openvino, int8"}
 NOTES = ["A note for the visitor."]
 INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
@@ -45,7 +46,7 @@ class FakePipeline:
 
     def __init__(self, folder: Path, lungs: bool = True, strangeness: float | None = None) -> None:
         views = zip(PROBABILITIES, ("lungs", "crop", "full", "lungs"), strict=True)
-        self.classifiers = {role: SimpleNamespace(view=view, calibration=CALIBRATION) for role, view in views}
+        self.classifiers = {role: SimpleNamespace(view=view, **FITTED) for role, view in views}
         self.classifiers["clip-zero-shot"].prompts = PROMPTS
         bare = {role: Checkpoint(role, folder / "no-card", "embedded", "embedded") for role in ROLES}
         resnet = Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff")

@@ -119,10 +119,11 @@ def test_the_page_with_them_answers_as_the_pipeline_does(pipeline, xray):
     with serve(pipeline) as url:
         client = Client(url, verbose=False)
         overlay, shares, masks = client.predict(handle_file(xray), api_name="/segment")
-        probabilities, notes = client.predict(handle_file(xray), api_name="/classify")
+        probabilities, notes, conclusion = client.predict(handle_file(xray), api_name="/classify")
     assert json.loads(json.dumps(expected.involvement.shares)) == shares
     assert probabilities == expected.classifiers
     assert notes == []
+    assert conclusion == expected.conclusion.describe()
     assert Image.open(overlay).size == (256, 256)
     described = describe_verdict(expected.reasons)
     described |= describe_masks(expected.masks, expected.involvement, pipeline.checkpoints["unet"])

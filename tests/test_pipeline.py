@@ -11,6 +11,7 @@ from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines.engine import Engine
 from hub_models.models.clip import ClipClassifier
+from hub_models.models.conclusion import conclude
 from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
@@ -96,6 +97,17 @@ def test_a_report_holds_what_the_single_models_say(overrides):
     expected["fusion"] = pytest.approx(expected["clip-finetuned"], abs=1e-3)
     assert report.classifiers == expected
     assert report.notes == []
+
+
+@pytest.mark.parametrize("strangeness", [None, 0.3, 0.9])
+def test_a_report_holds_what_the_classifiers_say_together(overrides, strangeness):
+    pipeline, prompts = XrayPipeline.from_pretrained(overrides), {"ill": ["COVID-19"], "well": ["Normal"]}
+    pipeline.segmenter = outlines(Masks(PHANTOM.lungs, PHANTOM.infection, strangeness))
+    for asked, counted in ((None, 4), (prompts, 3)):
+        report = pipeline(IMAGE, asked)
+        assert report.conclusion == conclude(report.classifiers, pipeline.classifiers, asked, strangeness)
+        assert (report.conclusion.of, report.conclusion.unlike) == (counted, strangeness == 0.9)
+        assert report.strangeness == strangeness
 
 
 def test_the_classifiers_are_shown_the_outlined_lungs_and_the_infected_share_is_of_them():

@@ -14,6 +14,7 @@ from pypdf import PdfReader
 
 from hub_models.predict import main
 from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.sentences import headline
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support.bad_files import dicom
@@ -63,6 +64,7 @@ def test_an_image_gets_a_folder_with_what_the_pipeline_says_of_it(pipeline, xray
     told = json.loads((out / "a" / "report.json").read_text())
     assert {role: answer["probabilities"] for role, answer in told["classifiers"].items()} == expected.classifiers
     assert told["infected_share"]["both"] == expected.involvement.both
+    assert told["conclusion"] == expected.conclusion.describe()
     assert told["source"]["sha256"] == hashlib.sha256((xrays / "a.png").read_bytes()).hexdigest()
     assert {role: found["name"] for role, found in told["checkpoints"].items()} == {
         role: checkpoint.name for role, checkpoint in pipeline.checkpoints.items()
@@ -83,8 +85,9 @@ def test_some_that_are_refused_are_named_and_the_others_done(pipeline, xrays, ou
     assert [Path(row["file"]).name for row in rows] == ["a.png", "b.png", "c 肺.png", "missing.png"]
     assert [row["folder"] for row in rows] == ["a", "", "c_肺", ""]
     for row in (rows[0], rows[2]):
-        expected = pipeline(read_image(row["file"])).classifiers
-        for role, probabilities in expected.items():
+        expected = pipeline(read_image(row["file"]))
+        assert row["conclusion"] == headline(expected.conclusion.classes, expected.conclusion.decided)
+        for role, probabilities in expected.classifiers.items():
             shown = {label: float(row[f"{role} p {label}"]) for label in probabilities}
             assert shown == pytest.approx(probabilities, rel=1e-5)  # a pass of several rounds otherwise
 

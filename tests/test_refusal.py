@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def analyse(url: str, file: Path, anyway: bool) -> Answer:
     _, told = Client(url, verbose=False).predict(handle_file(file), None, anyway, api_name="/analyse")
     assert told["status"] == "refused"
     assert any(told["infected_share"].values()) is False or anyway
+    assert bool(told["conclusion"]) == anyway
     return told["classifiers"], " ".join(told["notes"])
 
 
@@ -57,7 +59,9 @@ def segment(url: str, file: Path, anyway: bool) -> Answer:
 
 
 def classify(url: str, file: Path, anyway: bool) -> Answer:
-    answers, notes = Client(url, verbose=False).predict(handle_file(file), None, anyway, api_name="/classify")
+    answered = Client(url, verbose=False).predict(handle_file(file), None, anyway, api_name="/classify")
+    answers, notes, conclusion = answered
+    assert bool(conclusion) == anyway
     return answers, " ".join(notes)
 
 
@@ -81,7 +85,7 @@ def tool(name: str) -> Callable[[str, Path, bool], Answer]:
 def _row(text: str) -> dict[str, str]:
     (row,) = csv.DictReader(text.splitlines())
     assert row["status"] == "refused"
-    return {name: value for name, value in row.items() if value and (" class" in name or "share" in name)}
+    return {name: value for name, value in row.items() if value and re.search(" class|share|conclusion", name)}
 
 
 WAYS = {
@@ -116,7 +120,7 @@ def test_the_command_refuses_it_in_json_csv_and_pdf(pipeline, lateral, tmp_path,
     kept = json.loads((out / "lateral" / "report.json").read_text())
     for description in (line, kept):
         assert REASON in " ".join(description["reasons"])
-        assert bool(description["classifiers"]) == anyway
+        assert bool(description["classifiers"]) == bool(description["conclusion"]) == anyway
     assert bool(_row((out / "summary.csv").read_text("utf-8-sig"))) == anyway
     page = " ".join(" ".join(page.extract_text() for page in PdfReader(out / "lateral" / "report.pdf").pages).split())
     assert REASON in page
@@ -135,6 +139,7 @@ def test_the_page_refuses_it_in_every_tab_and_keeps_the_refusal_beside_what_it_s
     *_, refused = tab.show(file, *DRAWN_AS)
     key = refused[tab.visit.key]
     assert {refused[label] for label in tab.classes.values()} == {None}
+    assert refused[tab.conclusion] == ""
     with refusing():
         tab.explain(file, key)
     with refusing():
@@ -143,6 +148,7 @@ def test_the_page_refuses_it_in_every_tab_and_keeps_the_refusal_beside_what_it_s
     for step in (refused, shown):
         assert REASON in step[tab.refusal]
     assert None not in [shown[label] for label in tab.classes.values()]
+    assert "classifiers agree" in shown[tab.conclusion] or "classifiers do not agree" in shown[tab.conclusion]
     answered = prompts.compare_prompts(file, "Ill: a cough\nWell: nothing", key, True)
     assert REASON.replace("(", "").partition(" LL")[0] in answered[prompts.notes].replace("(", "")
     for insisted in (False, True):

@@ -7,6 +7,7 @@ import tracemalloc
 import weakref
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from hub_models.batch import archives
 from hub_models.batch.archives import find
 from hub_models.batch.outputs import folder_name, pictures, table_csv, table_row, write_zip
 from hub_models.batch.run import Opened, Result, groups, map_parallel, read_ahead, run
+from hub_models.models.conclusion import Conclusion
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.sentences import UNLIKE_MOST
 from hub_models.xray.images import ImageRefused, read_image
 from hub_models.xray.masks import Involvement, grade_extent
 from hub_models.xray.phantom import draw_phantom
@@ -296,6 +299,7 @@ def test_a_row_tells_shares_grades_and_each_classifiers_answer():
         "file": "a.png",
         "folder": "a",
         "status": "answered",
+        "conclusion": None,
         "infected_share right": 0.5,
         "infected_share left": 0.0,
         "infected_share both": 0.25,
@@ -309,6 +313,23 @@ def test_a_row_tells_shares_grades_and_each_classifiers_answer():
         "strangeness": None,
         "note": "A note.",
     }
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "cell", "note"),
+    [
+        (Conclusion(("Well",), 3, 4), "Well", "A note."),
+        (Conclusion(("Ill", "Well"), 3, 4), "Undecided: Ill or Well", "A note."),
+        (Conclusion(("Ill",), 4, 4, unlike=True), "Undecided", f"{UNLIKE_MOST} A note."),
+        (Conclusion(("=1+1",), 1, 1), "=1+1", "A note."),
+    ],
+)
+def test_a_row_tells_what_the_classifiers_say_together(conclusion, cell, note):
+    one = result(resnet={"Ill": 0.25, "Well": 0.75})
+    row = table_row(replace(one, report=replace(one.report, conclusion=conclusion)))
+    assert (row["conclusion"], row["note"]) == (cell, note)
+    (read,) = rows_of(table_csv([row]))
+    assert read["conclusion"] == ("'=1+1" if cell == "=1+1" else cell)
 
 
 def test_a_strange_picture_is_marked_and_a_refused_one_tells_why():

@@ -38,6 +38,7 @@ from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from hub_models.xray.phantom import draw_phantom
 from tests.support.fake_pipeline import (
+    CONCLUSION,
     INVOLVEMENT,
     NOTES,
     PROBABILITIES,
@@ -97,8 +98,8 @@ def test_sixteen_bits_reach_the_pipeline(client, pipeline, tmp_path):
     assert np.array_equal(pipeline.images[-1], read_image(ramp))
 
 
-def test_classify_gives_the_pipelines_probabilities_and_notes(client, pipeline, xray):
-    assert client.predict(handle_file(xray), api_name="/classify") == (PROBABILITIES, NOTES)
+def test_classify_gives_the_pipelines_probabilities_notes_and_conclusion(client, pipeline, xray):
+    assert client.predict(handle_file(xray), api_name="/classify") == (PROBABILITIES, NOTES, CONCLUSION)
     assert pipeline.prompts[-1] is None
 
 
@@ -149,7 +150,7 @@ def test_a_new_picture_clears_the_old_results_before_it_is_read_and_its_refusal_
     cleared, refused = tab.show(uploaded(tmp_path / "letter.png"), *DRAWN_AS)
     for step in (cleared, refused):
         assert {step[part] for part in (tab.overlay, tab.masks, tab.visit.key, *tab.classes.values())} == {None}
-        assert {step[part] for part in (tab.shares, tab.notes, *tab.sets.values())} == {""}
+        assert {step[part] for part in (tab.shares, tab.conclusion, tab.notes, *tab.sets.values())} == {""}
         assert step[tab.anyway] == gr.update(visible=False)
     assert cleared[tab.refusal] == ""
     assert "&quot;letter.png&quot; is not an image" in refused[tab.refusal]
@@ -166,7 +167,9 @@ def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
     assert {outlined[label] for label in tab.classes.values()} == {None}
+    assert outlined[tab.conclusion] == ""
     classified = next(steps)
+    assert "<b>Undecided: Ill or Well</b><p>3 of 4 classifiers agree on Ill.</p>" in classified[tab.conclusion]
     for part in (tab.overlay, tab.shares, tab.masks, tab.visit.key):  # whoever missed a step gets all with the last
         assert classified[part] == outlined[part]
     assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
@@ -213,14 +216,30 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
     assert "does not look like a frontal chest X-ray" in refused[tab.refusal]
     assert refused[tab.anyway] == gr.update(visible=True)
     assert {refused[part] for part in (tab.overlay, tab.masks, *tab.classes.values())} == {None}
-    assert refused[tab.shares] == ""
+    assert (refused[tab.shares], refused[tab.conclusion]) == ("", "")
     _, outlined, classified = tab.show(given, *DRAWN_AS, refused[tab.visit.key], True)
     for step in (outlined, classified):  # the warning stays beside every number
         assert step[tab.refusal] == refused[tab.refusal]
         assert step[tab.visit.insisted] is True
     assert "12 %" in outlined[tab.shares]
     assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
+    assert "nothing is decided" in classified[tab.conclusion]
     assert demo.layout.endpoints.segment(given)[2]["strangeness"] == 2.34
+    assert [demo.layout.endpoints.classify(given, anyway=anyway)[2] for anyway in (False, True)] == [
+        None,
+        CONCLUSION | {"unlike": True},
+    ]
+
+
+def test_a_picture_that_is_unlike_most_is_answered_and_nothing_is_decided(tmp_path, xray):
+    demo, given = app.build_demo(ready(FakePipeline(tmp_path, strangeness=0.85))).layout, uploaded(xray)
+    tab, unlike = demo.tabs["analyse"], "It is unlike most X-rays that the models learned from, so nothing is decided."
+    *_, classified = tab.show(given, *DRAWN_AS)
+    assert classified[tab.refusal] == ""
+    assert unlike in classified[tab.conclusion]
+    _, told = demo.endpoints.analyse(given)
+    assert (told["status"], told["conclusion"]) == ("answered", CONCLUSION | {"unlike": True})
+    assert told["notes"] == [unlike, *NOTES]
 
 
 def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
@@ -258,6 +277,7 @@ def test_analyse_gives_the_overlay_and_the_whole_description(client, pipeline, x
     assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
     assert told["infected_share"] == INVOLVEMENT.shares
     assert {role: found["probabilities"] for role, found in told["classifiers"].items()} == PROBABILITIES
+    assert told["conclusion"] == CONCLUSION
     assert told["classifiers"]["resnet"]["likely"] == ["Well"]
     assert told["classifiers"]["clip-zero-shot"]["likely"] is None  # a set holds for its own sentences only
     assert told["source"] == {"sha256": hashlib.sha256(xray.read_bytes()).hexdigest(), "extension": ".png"}
@@ -270,6 +290,7 @@ def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tm
     table, (summary, archive) = client.predict(files, api_name="/batch")
     rows = [dict(zip(table["headers"], row, strict=True)) for row in table["data"]]
     assert [row["Status"] for row in rows] == ["answered", "refused", "answered"]
+    assert [row["Conclusion"] or None for row in rows] == ["Undecided: Ill or Well", None, "Undecided: Ill or Well"]
     assert rows[0]["Infected share right"] == 0.123
     assert rows[2]["Resnet class"] == "Well"
     assert "is not an image" in rows[1]["Note"]
@@ -285,7 +306,8 @@ def test_a_report_holds_what_the_page_shows(pipeline, xray):
     assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
     steps = tab_of(pipeline).keep(uploaded(xray))
     pdf, told, overlay = next(steps)
-    assert json.loads(Path(told).read_text())["infected_share"] == INVOLVEMENT.shares
+    described = json.loads(Path(told).read_text())
+    assert (described["infected_share"], described["conclusion"]) == (INVOLVEMENT.shares, CONCLUSION)
     assert Path(pdf).read_bytes().startswith(b"%PDF")
     assert np.array_equal(np.asarray(Image.open(overlay)), overlay_of(xray))
 

@@ -107,6 +107,14 @@ def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
     expect(page.locator("#clip-finetuned")).to_contain_text("88%")
     expect(page.locator("#resnet")).to_contain_text("75%")
     expect(page.locator("#set-clip-zero-shot")).to_contain_text("Ill or Well: sets like this one")
+    expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
+    places = [page.locator(name).bounding_box()["y"] for name in ("#shares", "#conclusion", "#clip-zero-shot")]
+    assert places == sorted(places)
+    sizes = [
+        float(page.locator(name).evaluate("part => getComputedStyle(part).fontSize").removesuffix("px"))
+        for name in ("#conclusion b", "#resnet [data-testid=label-output-value]")
+    ]
+    assert sizes[0] > sizes[1]  # no classifier's own class is read before it
     expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
     page.get_by_role("button", name="Where the classifiers look").click()
     page.get_by_role("button", name="Show where").click()

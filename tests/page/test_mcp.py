@@ -91,12 +91,14 @@ def test_classify_gives_the_pipelines_probabilities_with_and_without_sentences(t
     image = read_image(xray)
     ((masks, _),) = pipeline.segment([image])
     ((answers, notes),) = pipeline.classify([image], [masks], prompts)
+    conclusion = pipeline(image, prompts).conclusion.describe()
     given = {"xray": data_url(xray.read_bytes())} | ({"prompts": prompts} if prompts else {})
     for progress in (True, False):
         result = call(tools_address, "classify", progress, **given)
-        probabilities, told = values(result) if progress else values(result)[0]
+        probabilities, told, together = values(result) if progress else values(result)[0]
         assert probabilities == {role: pytest.approx(answer, abs=1e-6) for role, answer in answers.items()}
         assert told == notes
+        assert together == conclusion
 
 
 def test_analyse_tells_what_the_models_answered_to_which_file(tools_address, pipeline, xray):
@@ -104,6 +106,7 @@ def test_analyse_tells_what_the_models_answered_to_which_file(tools_address, pip
     (described,) = values(result)
     report = pipeline(read_image(xray))
     assert described["infected_share"] == report.involvement.shares
+    assert described["conclusion"] == report.conclusion.describe()
     assert described["source"]["sha256"] == hashlib.sha256(xray.read_bytes()).hexdigest()
     for role, answer in report.classifiers.items():
         assert described["classifiers"][role]["probabilities"] == pytest.approx(answer, abs=1e-6)

@@ -11,10 +11,12 @@ from markdown_it import MarkdownIt
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.engines.engine import Engine
+from hub_models.models.conclusion import Conclusion
 from hub_models.models.gradcam import Explanation
 from hub_models.page.results import (
     card_html,
     checkpoints_table,
+    conclusion_html,
     control_text,
     heat_text,
     likely_text,
@@ -49,6 +51,18 @@ def test_the_table_of_checkpoints_names_what_runs_each_and_why_it_is_nothing_fas
     assert lines[0] == "| Role | Checkpoint | Origin | Revision | Runs in |"
     assert [line.split(" | ")[-1] for line in lines[2:5]] == ["openvino, int8 |", "torch, float32 |", "- |"]
     assert lines[5:] == ["", "resnet runs in PyTorch: network.onnx is torn."]
+
+
+def test_the_conclusion_says_one_class_or_that_it_is_undecided_and_why():
+    def said(*classes: str, **found) -> str:
+        return conclusion_html(Conclusion(classes, **found)).partition("role='status'>")[2].removesuffix("</div>")
+
+    assert conclusion_html(None) == ""
+    assert said("Normal", agree=4, of=4) == "<b>Normal</b><p>4 of 4 classifiers agree.</p>"
+    agreed = "<p>2 of 4 classifiers agree on Ill.</p>"
+    assert said("Ill", "<i>Well</i>", agree=2, of=4) == f"<b>Undecided: Ill or &lt;i&gt;Well&lt;/i&gt;</b>{agreed}"
+    why = "<p>It is unlike most X-rays that the models learned from, so nothing is decided.</p>"
+    assert said("Ill", agree=3, of=4, unlike=True) == f"<b>Undecided</b>{why}<p>3 of 4 classifiers agree.</p>"
 
 
 @pytest.mark.parametrize(

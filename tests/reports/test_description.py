@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.calibration import Calibration, fitting_calibrations
+from hub_models.models.conclusion import Conclusion
 from hub_models.models.report import Report
 from hub_models.models.unet import Masks
 from hub_models.reports.description import Source, describe, printable, remarks
@@ -147,6 +148,37 @@ def test_a_strange_picture_and_missing_lungs_are_remarked_before_a_reports_own_n
     assert missing.startswith("No lungs were found: ")
     assert meaning == "What models say of such a picture means nothing."
     assert own == "resnet is silent."
+
+
+@pytest.mark.parametrize(
+    ("strangeness", "remarked"), [(0.7, False), (0.9, True), (1.5, False)], ids=["like", "unlike", "strange"]
+)
+def test_a_picture_that_is_unlike_most_is_remarked_unless_it_is_refused_for_that(strangeness, remarked):
+    masks = replace(MASKS, strangeness=strangeness)
+    conclusion = Conclusion(("Well",), 2, 2, unlike=strangeness > 0.8)
+    found = replace(REPORT, masks=masks, reasons=reasons_against(masks), conclusion=conclusion)
+    assert found.strangeness == strangeness
+    unlike = "It is unlike most X-rays that the models learned from, so nothing is decided."
+    assert (unlike in remarks(found)) == remarked
+
+
+def test_what_the_classifiers_say_together_is_told_in_json_and_on_the_page(origins, tmp_path):
+    assert told(origins)["conclusion"] is None
+    long = Conclusion(("肺", "x" * 3000), 2, 2)
+    for conclusion, said in {
+        Conclusion(("Well",), 3, 4): "Well 3 of 4 classifiers agree.",
+        Conclusion(("Ill", "Well"), 2, 4): "Undecided: Ill or Well 2 of 4 classifiers agree on Ill.",
+        Conclusion(("Ill",), 2, 2, unlike=True): "Undecided 2 of 2 classifiers agree.",
+        long: f"Undecided: \\u80ba or {'x' * 77}... 2 of 2 classifiers agree on \\u80ba.",
+    }.items():
+        description = told(origins, replace(REPORT, conclusion=conclusion))
+        assert description["conclusion"] == conclusion.describe()
+        assert json.loads(json.dumps(description)) == description
+        pages, text = page(tmp_path, description)
+        assert pages == 1
+        letters, before = ("".join(part.split()) for part in (text, text.partition("class resnet another")[0]))
+        assert "".join(said.split()) in before  # a long word goes over two lines
+        assert ("sonothingisdecided" in letters) == conclusion.unlike
 
 
 def test_what_the_file_says_of_itself_is_remarked_first():

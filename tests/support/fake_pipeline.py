@@ -35,6 +35,8 @@ PROBABILITIES = {
 }
 CALIBRATION = Calibration(temperature=1.0, least=0.3, level=0.9)
 FITTED = {"calibration": CALIBRATION, "multi_label": False}
+CONCLUSION = {"classes": ["Ill", "Well"], "decided": False, "agree": 3, "of": 4, "unlike": False}
+"""By the fusion's set; it, and both CLIPs, find the first class most probable."""
 ENGINES = {"unet": "openvino, int8"}
 NOTES = ["A note for the visitor."]
 INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)

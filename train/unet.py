@@ -23,8 +23,8 @@ from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
 from train.data.dataset import load_splits
-from train.data.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
-from train.data.selftraining import add_healthy, add_taught
+from train.data.rows import SPLITS, has_boxes, has_mask, is_scored, positions
+from train.data.selftraining import add_healthy, add_taught, repeat_infected
 from train.networks import baseline_unet
 from train.networks.encoders import load_encoder
 from train.networks.pip_weights import LITE0
@@ -118,16 +118,6 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
-
-
-def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
-    """Repeat the rows with a drawn or boxed infection, so that an epoch shows these few labels `times` times."""
-    infected = [
-        i
-        for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
-        if boxes or (mask is not None and read_mask(mask).any())
-    ]
-    return rows.select([*range(len(rows)), *infected * (times - 1)])
 
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:

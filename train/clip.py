@@ -6,11 +6,11 @@
     python -m train.clip --dataset COVID-QU-Ex --method full --model_name_or_path runs/clip-zero-shot/release \
         --output_dir runs/clip-finetuned
 
-`captions` learns from sentences that are made of each X-ray's metadata, and makes a zero-shot checkpoint. The
-others score each image against the prompts of the classes and make a fine-tuned one: `full` learns all weights, `lora`
-low-rank additions to them, `probe` one vector a class beside towers that stay as they are. All start from any
-CLIP-style model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32), and keep answering free prompts.
-An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
+`captions` learns from sentences that are made of each X-ray's metadata, or that the data bring along, and makes a
+zero-shot checkpoint. The others score each image against the prompts of the classes and make a fine-tuned one: `full`
+learns all weights, `lora` low-rank additions to them, `probe` one vector a class beside towers that stay as they are.
+All start from any CLIP-style model of the Hub, too (--model_name_or_path openai/clip-vit-base-patch32), and keep
+answering free prompts. An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
 """
 
 from dataclasses import dataclass, field
@@ -36,6 +36,7 @@ from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
 from train.data.augment import Augmentation
+from train.data.captions import check_captions
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import class_names
@@ -133,18 +134,16 @@ def make_trainer(
     """Return the Trainer of the method, with a learning rate for each tower.
 
     Raises:
-        ValueError: the method needs captions, and an image has none; or an argument is for other methods.
+        ValueError: the method needs captions, and an image has no finding, or a sex or age that cannot be read; or an
+            argument is for other methods.
     """
     if arguments.method == "captions":
-        if any(caption is None for split in ("train", "validation") for caption in splits[split]["caption"]):
-            raise ValueError(
-                "--method captions needs a caption for every image: a folder with a metadata.csv, or a data set with "
-                "the columns caption and finding. Without them use --method full."
-            )
+        for split in ("train", "validation"):
+            check_captions(splits[split])
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
         findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
-        rows, flip = CaptionRows, 0.0  # captions name sides
+        rows, flip = CaptionRows, 0.0  # captions that somebody wrote may name sides
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
@@ -243,7 +242,8 @@ def _notes(arguments: ClipArguments, splits: datasets.DatasetDict) -> list[str]:
     return [
         prompts,
         "Zero-shot means here that it was never trained to choose among these classes and their prompts. It has seen "
-        f"X-rays of the same sources with captions, and the captions name their finding: {findings}.",
+        f"X-rays of the same sources with captions, and the captions name their finding: {findings}. Captions "
+        "made of metadata name view, sex and age group, too, where they are known.",
         "The best epoch was chosen by the caption loss on the validation split, not by its accuracy.",
     ]
 

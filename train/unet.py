@@ -9,7 +9,6 @@ The same command goes on after an interruption. The result is in OUTPUT_DIR/rele
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,115 +18,34 @@ from transformers import Trainer, set_seed
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.unet import Segmenter
+from hub_models.xray.geometry import DETAIL
 from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
 from train.data.dataset import load_splits
-from train.data.rows import SPLITS, has_boxes, has_mask, is_scored, positions, read_mask
-from train.data.selftraining import add_healthy, add_taught
+from train.data.rows import has_mask, is_scored, positions
+from train.data.selftraining import add_healthy, add_taught, repeat_infected
 from train.networks import baseline_unet
 from train.networks.encoders import load_encoder
-from train.networks.pip_weights import LITE0
 from train.scoring.predictions import outlines_record, outlines_scores, save_record
-from train.scoring.thresholds import MAX_MARKED_IMAGES, choose_thresholds
+from train.scoring.thresholds import choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.script.release import Training, count_parameters, procedure, release_folder, save_card
-from train.tasks.losses import LOSSES
+from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
+from train.tasks.unet_arguments import LABELLED, RECIPES, UnetArguments
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
-
-RECIPES = {"ours": {}, baseline_unet.NAME: baseline_unet.RECIPE}
-LABELLED = {"masks": has_mask, "boxes": has_boxes}
-"""Supervision -> the condition for a row to be labelled."""
-
-
-@dataclass
-class UnetArguments:
-    """The network, and how it learns from the images."""
-
-    recipe: str = field(
-        default="ours",
-        metadata={
-            "help": "ours, or original: the plain UNet that other projects start from, with its own settings.",
-            "choices": list(RECIPES),
-        },
-    )
-    encoder: str = field(default=f"tu-{LITE0}", metadata={"help": "Encoder name of segmentation_models_pytorch."})
-    encoder_weights: str = field(
-        default="imagenet",
-        metadata={
-            "help": "imagenet (from the Hub), lite0 or lite2 (pip packages, for the encoders tu-tf_efficientnet_lite0 "
-            "and _lite2), none, a weights file, or the folder of a CLIP checkpoint with the same encoder."
-        },
-    )
-    image_size: int = field(default=256, metadata={"help": "Side of the network's input in pixels, a multiple of 32."})
-    loss: str = field(
-        default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
-    )
-    infection_loss: str | None = field(
-        default=None, metadata={"help": "The loss of infection, where it is to be another.", "choices": list(LOSSES)}
-    )
-    augmentation: float = field(default=1.0, metadata={"help": "Strength of the random changes; 0 makes none."})
-    storage: float = field(
-        default=1.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
-    )
-    average_decay: float = field(
-        default=0.99, metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none."}
-    )
-    repeat_infected: int = field(
-        default=3, metadata={"help": "How often an epoch shows an image with an infection that was drawn or boxed."}
-    )
-    healthy: int = field(
-        default=0, metadata={"help": "Training images of the class Normal to add, their infection mask blank."}
-    )
-    teacher: str | None = field(
-        default=None, metadata={"help": "UNet (folder or Hub id) that outlines lungs on training images without."}
-    )
-    taught: int = field(default=0, metadata={"help": "Training images to add with the lungs the teacher outlines."})
-    supervision: str = field(
-        default="masks",
-        metadata={
-            "help": "masks, or boxes: learn from the boxes of the data, and from those around the parts of its masks.",
-            "choices": list(LABELLED),
-        },
-    )
-    outlines: float = field(
-        default=0.0, metadata={"help": "With --supervision boxes: share of the drawn masks that stay masks."}
-    )
-    labelled_share: float = field(
-        default=1.0, metadata={"help": "Share of the labelled training images to learn from, drawn at random."}
-    )
-    mirror: bool = field(
-        default=False, metadata={"help": "Answer the mean of an image and its mirror image, at twice the cost."}
-    )
-    healthy_marked: float = field(
-        default=MAX_MARKED_IMAGES,
-        metadata={
-            "help": "Share of the healthy validation images that the threshold of infection may mark; 1 chooses it by "
-            "Dice alone."
-        },
-    )
-    measure_on: str = field(
-        default="test",
-        metadata={"help": "The split of the card's figures; validation while choosing.", "choices": list(SPLITS[1:])},
-    )
 
 
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
-    """Make a segmenter, its encoder perhaps pretrained; returns it and the start in words, None for random weights."""
+    """Make or load a segmenter; returns it and the start in words, None for random weights."""
+    if arguments.model_name_or_path is not None:
+        folder = resolve("unet", arguments.model_name_or_path).folder
+        trained = Segmenter.from_pretrained(folder)
+        trained.processor.detail = DETAIL
+        return Segmenter(trained.network.float(), trained.processor), started_from(str(folder))
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
-
-
-def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
-    """Repeat the rows with a drawn or boxed infection, so that an epoch shows these few labels `times` times."""
-    infected = [
-        i
-        for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
-        if boxes or (mask is not None and read_mask(mask).any())
-    ]
-    return rows.select([*range(len(rows)), *infected * (times - 1)])
 
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
@@ -247,7 +165,7 @@ def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
         "architecture": architecture(segmenter, training.model_args),
         "parameters": count_parameters(segmenter.network),
         "labels": list(MASKS),
-        "image_size": training.model_args.image_size,
+        "image_size": segmenter.image_size,
         "view": None,
         "detail": segmenter.detail,
         "procedure": procedure(training.model_args, training.trainer) | thresholds,
@@ -256,7 +174,8 @@ def network_facts(segmenter: Segmenter, training: Training) -> dict[str, Any]:
 
 def architecture(segmenter: Segmenter, arguments: UnetArguments) -> str:
     """Describe the network in one line."""
-    encoder = "" if arguments.encoder == baseline_unet.NAME else f", encoder {arguments.encoder}"
+    name = getattr(segmenter.network, "name", "")  # segmentation_models_pytorch: "u-ENCODER"
+    encoder = "" if arguments.encoder == baseline_unet.NAME else f", encoder {name.removeprefix('u-')}"
     kind = "smp.Unet" if encoder else type(segmenter.network).__name__
     return f"{kind}{encoder}, one input channel, outputs {' and '.join(MASKS)}"
 

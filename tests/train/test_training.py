@@ -95,13 +95,13 @@ def test_a_killed_run_goes_on_where_it_was(role, covid_qu_ex, checkpoints, tmp_p
     assert CardFacts.load(tmp_path / "release").procedure["steps run"] == 8
 
 
-def test_captions_are_needed_for_the_zero_shot_checkpoint(covid_qu_ex, checkpoints, tmp_path):
+def test_findings_are_needed_for_the_zero_shot_checkpoint(covid_qu_ex, checkpoints, tmp_path):
     bare = tmp_path / "no-metadata"
     bare.mkdir()
     for part in covid_qu_ex.iterdir():
         if part.is_dir():
             (bare / part.name).symlink_to(part)
-    with pytest.raises(ValueError, match=r"^--method captions needs a caption for every image.*--method full\.$"):
+    with pytest.raises(ValueError, match=r"^--method captions needs a finding for every image.*--method full\.$"):
         clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
     assert not (tmp_path / "out" / "release").exists()
 

@@ -14,10 +14,11 @@ from hub_models.publish.check import check_folder
 from tests.support.datasets import dataset, rectangle
 from train.data.dataset import load
 from train.data.rows import has_mask, positions, read_mask
+from train.data.selftraining import repeat_infected
 from train.networks import baseline_unet
 from train.networks.baseline_unet import OriginalUnet
 from train.networks.encoders import load_encoder
-from train.unet import UnetArguments, architecture, main, new_segmenter, repeat_infected, training_rows
+from train.unet import UnetArguments, architecture, main, new_segmenter, training_rows
 
 HALF, BLANK = rectangle(32, slice(0, 16)), rectangle(32, slice(0, 0))
 

@@ -26,9 +26,12 @@ MANIFEST_COLUMNS = (
     "finding",
     "caption",
     "doubt",
+    "view",
+    "sex",
+    "age",
 )
 
-DESCRIBED = ("patient", "source", "finding", "caption", "doubt")
+DESCRIBED = ("patient", "source", "finding", "caption", "doubt", "view", "sex", "age")
 """The columns of a manifest that metadata.csv fills."""
 
 
@@ -42,7 +45,7 @@ def read_folder(folder: str | Path, extra_column: str | None = None) -> pd.DataF
 
     Args:
         folder: the folder that the archive unpacks to; a `metadata.csv` in it (columns file, split, label and any of
-            patient, source, finding, view, age, notes, doubt) fills the columns of the same names.
+            patient, source, finding, caption, doubt, view, sex, age) fills the columns of the same names.
         extra_column: one more column to read from the metadata, as text.
 
     Returns:
@@ -116,23 +119,7 @@ def _with_metadata(manifest: pd.DataFrame, path: Path, extra_column: str | None)
     if missing := [column for column in keys if column not in metadata]:
         raise ValueError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(keys)}.")
     metadata["split"] = metadata["split"].replace(SPLIT_OF_FOLDER)
-    metadata["caption"] = [_caption(row) for row in metadata.to_dict("records")]
     described = [column for column in DESCRIBED if column in metadata]
     extra = [extra_column] if extra_column in metadata and extra_column not in MANIFEST_COLUMNS else []
     metadata = metadata.drop_duplicates(keys)[[*keys, *described, *extra]]
     return manifest.drop(columns=described).merge(metadata, on=keys, how="left")[[*MANIFEST_COLUMNS, *extra]]
-
-
-def _caption(row: dict) -> str | None:
-    """Write an X-ray's caption from its metadata: the finding, then view, age and notes; None without a finding."""
-    finding = row.get("finding")
-    if not finding:
-        return None
-    sentences = [f"Chest X-ray of {'healthy lungs, no finding' if finding == 'No Finding' else finding}."]
-    if row.get("view"):
-        sentences.append(f"{row['view']} view.")
-    if row.get("age"):
-        sentences.append(f"Age {row['age'].removesuffix('.0')}.")
-    if row.get("notes"):
-        sentences.append(row["notes"])
-    return " ".join(sentences)

@@ -20,7 +20,8 @@ teaching; not for any clinical use.
 - `lung_mask`, `infection_mask`: white inside, black outside; **null where nobody drew one**, which is not the same as a
   mask that is blank.
 - `lung_boxes`, `infection_boxes`: bounding boxes, each x0, y0, x1, y1 in pixels; null where nobody drew any.
-- `file`, `patient`, `source`, `finding`, `caption`: text, null where it is not known.
+- `file`, `patient`, `source`, `finding`, `doubt`, `view`, `sex`, `age` (years): text, null where it is not known.
+- `caption`: a sentence that somebody wrote on the image; null where captions are to be made of the other columns.
 
 ```python
 from datasets import load_dataset

@@ -18,7 +18,7 @@ from hub_models.xray.masks import MASKS
 logger = logging.getLogger(__name__)
 
 IMAGE_COLUMNS = ("image", "lung_mask", "infection_mask")
-TEXT_COLUMNS = ("file", "patient", "source", "finding", "caption", "doubt")
+TEXT_COLUMNS = ("file", "patient", "source", "finding", "caption", "doubt", "view", "sex", "age")
 MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
 BOX_COLUMNS = dict(zip(MASKS, ("lung_boxes", "infection_boxes"), strict=True))
 COLUMNS = (*IMAGE_COLUMNS, *BOX_COLUMNS.values(), "label", *TEXT_COLUMNS)

@@ -55,6 +55,16 @@ def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmen
     return datasets.concatenate_datasets([rows, outlined.select(with_lungs)])
 
 
+def repeat_infected(rows: datasets.Dataset, times: int) -> datasets.Dataset:
+    """Repeat the rows with a drawn or boxed infection, so that an epoch shows these few labels `times` times."""
+    infected = [
+        i
+        for i, (mask, boxes) in enumerate(zip(rows["infection_mask"], rows["infection_boxes"], strict=True))
+        if boxes or (mask is not None and read_mask(mask).any())
+    ]
+    return rows.select([*range(len(rows)), *infected * (times - 1)])
+
+
 def _of_each_source(rows: datasets.Dataset, count: int) -> datasets.Dataset:
     """Return up to `count` rows, the sources in turn, at random within each."""
     shuffled = rows.shuffle(seed=0)

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hub_models.models.clip import ClipClassifier
+from train.data.captions import CAPTION_COLUMNS, caption
 from train.tasks.classifier_task import ViewRows
 from train.tasks.distillation import Teacher, cross_entropy
 from train.tasks.weights import running_average, use_channels_last
@@ -151,20 +152,26 @@ class CaptionTask(nn.Module):
 
 
 class CaptionRows(ViewRows):
-    """A transform of rows into pixels and captions; in training, half the captions are cut to their first sentence."""
+    """A transform of rows into pixels and captions.
+
+    In training each caption that is made of metadata gets another wording every time, and half of all captions are cut
+    to their first sentence.
+    """
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
         """Return one item a row: pixels float32 (3, S, S), caption and finding."""
-        shorten = [self.augmentation is not None and bool(torch.rand(()) < 0.5) for _ in batch["caption"]]
-        captions = [
-            f"{caption.split('. ')[0].rstrip('.')}." if short else caption
-            for caption, short in zip(batch["caption"], shorten, strict=True)
-        ]
+        rows = zip(*(batch[column] for column in CAPTION_COLUMNS), strict=True)
         return {
             "pixel_values": super().__call__(batch)["pixel_values"],
-            "caption": captions,
+            "caption": [self._caption(dict(zip(CAPTION_COLUMNS, row, strict=True))) for row in rows],
             "finding": batch["finding"],
         }
+
+    def _caption(self, row: dict) -> str:
+        if self.augmentation is None:
+            return caption(row)
+        text = caption(row, draw=lambda options: int(torch.randint(options, ())))
+        return f"{text.split('. ')[0].rstrip('.')}." if torch.rand(()) < 0.5 else text
 
 
 class CaptionCollator:

@@ -12,12 +12,14 @@ from tests.support import tiny_models
 from tests.support.fake_hub import WRITE_TOKEN, LoopbackHub, Repository, start, used
 from train.data.__main__ import main
 from train.data.arguments import DataArguments
+from train.data.captions import CAPTION_COLUMNS, caption, check_captions
 from train.data.dataset import load, load_splits
 from train.data.rows import BOX_COLUMNS, COLUMNS, IMAGE_COLUMNS, undecoded
 from train.script.arguments import run
 
 PART = "Lung Segmentation Data"
 REPO = "someone/lung-xrays"
+TEXTS = ("file", "patient", "source", "finding", "caption", "doubt", "view", "sex", "age")
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
             **dict.fromkeys(IMAGE_COLUMNS, datasets.Image()),
             **dict.fromkeys(("lung_boxes", "infection_boxes"), datasets.List(datasets.List(datasets.Value("float32")))),
             "label": datasets.ClassLabel(names=["COVID-19", "Non-COVID", "Normal"]),
-            **dict.fromkeys(("file", "patient", "source", "finding", "caption"), datasets.Value("string")),
+            **dict.fromkeys(TEXTS, datasets.Value("string")),
         }
     place = covid_qu_ex / PART / PART / "Train" / "Non-COVID" / "images" / "non-covid_5.png"
     assert contents(splits)["train", "non-covid_5.png"] == {
@@ -73,7 +75,11 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
         "patient": "patient-5",
         "source": "phantom",
         "finding": "Pneumonia",
-        "caption": "Chest X-ray of Pneumonia. PA view. Age 25. Drawn by a program.",
+        "caption": None,
+        "doubt": None,
+        "view": "PA",
+        "sex": None,
+        "age": "25.0",
     }
 
 
@@ -171,8 +177,17 @@ def test_columns_that_a_data_set_lacks_are_added_without_a_guess(tmp_path):
     loaded = contents(load(str(tmp_path)))
     assert list(loaded) == [("train", "train-0"), ("train", "train-1")]
     for row in loaded.values():
-        missing = ("lung_mask", "infection_mask", *BOX_COLUMNS.values(), "patient", "source", "finding", "caption")
-        assert [row[name] for name in missing] == [None] * 8
+        missing = ("lung_mask", "infection_mask", *BOX_COLUMNS.values(), *(name for name in TEXTS if name != "file"))
+        assert [row[name] for name in missing] == [None] * 12
+
+
+def test_a_data_set_that_was_saved_with_captions_only_keeps_them(covid_qu_ex, tmp_path):
+    rows = load(str(covid_qu_ex))["validation"].remove_columns(["caption", "doubt", "view", "sex", "age"])
+    old = [f"Chest X-ray of {finding}. PA view. Age 25. Drawn by a program." for finding in rows["finding"]]
+    datasets.DatasetDict(validation=rows.add_column("caption", old)).save_to_disk(tmp_path)
+    loaded = load(str(tmp_path))["validation"]
+    check_captions(loaded)
+    assert [caption(row) for row in loaded.select_columns(list(CAPTION_COLUMNS))] == old
 
 
 def test_a_script_gets_the_splits_it_wants_up_to_its_limits(covid_qu_ex):

@@ -1,6 +1,9 @@
 """Choosing the classes and the sources to learn from."""
 
+import shutil
+
 import datasets
+import pandas as pd
 import pytest
 
 from train.data.arguments import DataArguments
@@ -112,7 +115,10 @@ def test_sources_and_doubtful_rows_can_be_skipped(splits, caplog):
     assert "Left out 2 of 4 training images whose class is doubted." in caplog.text
 
 
-def test_any_column_of_a_folders_metadata_can_be_the_classes(covid_qu_ex):
-    assert "age" not in load(str(covid_qu_ex))["train"].column_names
-    chosen = load_splits(DataArguments(str(covid_qu_ex), label_column="age", labels="21.0,22.0"), ["train"])
+def test_any_column_of_a_folders_metadata_can_be_the_classes(covid_qu_ex, tmp_path):
+    folder = shutil.copytree(covid_qu_ex, tmp_path / "wards")
+    metadata = pd.read_csv(folder / "metadata.csv", dtype=str)
+    metadata.assign(ward=metadata["age"]).to_csv(folder / "metadata.csv", index=False)
+    assert "ward" not in load(str(folder))["train"].column_names
+    chosen = load_splits(DataArguments(str(folder), label_column="ward", labels="21.0,22.0"), ["train"])
     assert named(chosen["train"]) == ["21.0", "22.0"]

@@ -25,7 +25,7 @@ from train.data.dataset import load_splits
 from train.scoring.left_out import left_out_scores, means, sources_report
 from train.scoring.predictions import load_record
 from train.script.arguments import run
-from train.script.recipes import RECIPES
+from train.script.recipes import RECIPES, shortened
 from train.script.subprocesses import train_once
 
 
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> dict:
     names = arguments.sources or sources_of(splits)
     shared = [f"--dataset={prepare(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
     if arguments.max_steps is not None:
-        shared += [f"--max_steps={arguments.max_steps}", "--num_train_epochs=1"]
+        shared += shortened(arguments.max_steps)
     # 2. Train every recipe without every source
     measured: dict[str, dict] = {}
     for name in arguments.recipes:

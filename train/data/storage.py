@@ -5,11 +5,13 @@ class that the data have from there. The changes leave everything where it is, s
 """
 
 import math
+from io import BytesIO
 from typing import ClassVar
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
-from torchvision.io import decode_jpeg, encode_jpeg
 
 LEAST_DETAIL = 0.28
 """The least share of an image's side to which it is reduced before it is enlarged again: 72 of 256 pixels."""
@@ -91,8 +93,10 @@ class StorageChanges:
         return image + _between(0, NOISE) * torch.randn_like(image)
 
     def _jpeg(self, image: torch.Tensor) -> torch.Tensor:
+        stream = BytesIO()
         quality = int(torch.randint(*JPEG_QUALITIES, ()))
-        return decode_jpeg(encode_jpeg((255 * image).round().to(torch.uint8), quality)).float() / 255
+        Image.fromarray((255 * image[0]).round().to(torch.uint8).numpy()).save(stream, "JPEG", quality=quality)
+        return torch.from_numpy(np.array(Image.open(stream))).float()[None] / 255
 
     def _border(self, image: torch.Tensor) -> torch.Tensor:
         """Paint one to four sides black or white."""

@@ -8,3 +8,11 @@ RECIPES = {
     ],
 }
 """Role -> the training script and arguments that made its embedded checkpoint."""
+
+
+def shortened(steps: int) -> list[str]:
+    """Return the arguments that shorten a training to some steps, after which it takes the last weights."""
+    return [
+        *(f"--max_steps={steps}", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),
+        "--early_stopping_patience=0",
+    ]

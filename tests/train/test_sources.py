@@ -1,0 +1,61 @@
+"""Recipes measured on sources that they did not learn from."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hub_models.cards.facts import CardFacts
+from tests.train.test_controls import run_here
+from train import sources
+
+
+@pytest.fixture
+def two_sources(covid_qu_ex, tmp_path) -> Path:
+    """The drawn data, half of whose images are of another source."""
+    folder = shutil.copytree(covid_qu_ex, tmp_path / "data")
+    metadata = pd.read_csv(folder / "metadata.csv", dtype=str)
+    names = ["north" if i % 2 else "south" for i in metadata.groupby(["split", "label"]).cumcount()]
+    metadata.assign(source=names).to_csv(folder / "metadata.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One small recipe."""
+    monkeypatch.setattr(sources, "train_once", run_here)
+    monkeypatch.setattr(
+        sources, "RECIPES", {"resnet": ["train.resnet", "--depth=10", "--image_size=32", "--use_cpu=True"]}
+    )
+
+
+@pytest.mark.usefixtures("tiny_recipe", "chosen_checkpoints")
+def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sources, tmp_path, monkeypatch, capsys):
+    words = ["--dataset", str(two_sources), "--max_steps", "1", "--output_dir", str(tmp_path / "out")]
+    chosen = sources.main(words)["resnet"]
+    assert capsys.readouterr().out.count("Training: ") == 2
+    assert set(chosen["sources"]) == {"north", "south"}
+    everything = pd.read_csv(two_sources / "metadata.csv", dtype=str)
+    for name, scores in chosen["sources"].items():
+        of_source = everything[everything["source"] == name]
+        assert scores["images"] == (of_source["split"] != "Test").sum()
+    text = (tmp_path / "out" / "sources.md").read_text()
+    mean = chosen["means"]["balanced_accuracy"]
+    assert f"| mean |  | {mean:.3f} |" in text
+    assert json.loads((tmp_path / "out" / "sources.json").read_text())["resnet"] == chosen
+    assert "Training: " not in [sources.main(words), capsys.readouterr().out][1]  # both were done before
+
+    in_use = tmp_path / "out" / "resnet" / "north" / "release"
+    monkeypatch.setenv("XRAY_RESNET", str(in_use))
+    assert "left_out" not in CardFacts.load(in_use).results
+    final = sources.main([*words[:-1], str(tmp_path / "final"), "--final", "--cards"])["resnet"]
+    for name, scores in final["sources"].items():
+        assert scores["images"] == (everything["source"] == name).sum()
+    assert CardFacts.load(in_use).results["left_out"] == final
+
+
+def test_one_source_cannot_be_left_out(covid_qu_ex, tmp_path):
+    with pytest.raises(ValueError, match=r"^Leaving a source out needs images of two sources at least"):
+        sources.main(["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path)])

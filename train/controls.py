@@ -19,13 +19,11 @@ import datasets
 
 from hub_models.cards.facts import CardFacts
 from hub_models.cards.scores import with_interval
-from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
-from hub_models.models.unet import Segmenter
 from hub_models.pipeline import XrayPipeline
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
-from train.data.lungs import outline_lungs
+from train.data.lungs import save_outlined
 from train.data.rows import SPLITS
 from train.scoring.evaluation import class_probabilities, comparable
 from train.scoring.markdown import table
@@ -65,16 +63,6 @@ it was not trained on. The classes of this data come from different sources, so 
 thumbnail, names the source and with it the class.{quick}
 """
 QUICK_NOTE = " These are short trainings: compare the rows with one another, not with the checkpoints that ship."
-
-
-def prepare(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Path:
-    """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder."""
-    saved = folder / "outlined"
-    if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
-        segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
-        outlined = {split: outline_lungs(rows, segmenter) for split, rows in dataset.items()}
-        datasets.DatasetDict(outlined).save_to_disk(saved)
-    return saved
 
 
 def as_shipped(pipeline: XrayPipeline, rows: datasets.Dataset) -> dict[str, dict[str, dict]]:
@@ -188,7 +176,7 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
     data_args = DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates)
     splits = load_splits(data_args, SPLITS if arguments.recipes else ["test"])
-    saved = prepare(splits, arguments.unet, folder)
+    saved = save_outlined(splits, arguments.unet, folder)
     outlined = datasets.load_from_disk(saved)
     # 2. Train every recipe under every control
     planned = trainings(outlined["test"], arguments.sources)

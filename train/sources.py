@@ -19,9 +19,9 @@ import datasets
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
-from train.controls import prepare
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
+from train.data.lungs import save_outlined
 from train.scoring.left_out import left_out_scores, means, sources_report
 from train.scoring.predictions import load_record
 from train.script.arguments import run
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data: the lungs of all images outlined once, by the UNet that the classifiers will meet
     splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
     names = arguments.sources or sources_of(splits)
-    shared = [f"--dataset={prepare(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
+    shared = [f"--dataset={save_outlined(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
     if arguments.max_steps is not None:
         shared += shortened(arguments.max_steps)
     # 2. Train every recipe without every source

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -72,6 +73,16 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
     if arguments.permute_labels:
         splits["train"] = permuted(splits["train"], seed)
     return splits
+
+
+def save_outlined(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Path:
+    """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder."""
+    saved = folder / "outlined"
+    if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
+        segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
+        outlined = {split: outline_lungs(rows, segmenter) for split, rows in dataset.items()}
+        datasets.DatasetDict(outlined).save_to_disk(saved)
+    return saved
 
 
 def permuted(rows: datasets.Dataset, seed: int) -> datasets.Dataset:

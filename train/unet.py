@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from torch import nn
 from transformers import Trainer, set_seed
 
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.unet import Segmenter
-from hub_models.xray.geometry import DETAIL
 from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
@@ -40,12 +40,29 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     if arguments.model_name_or_path is not None:
         folder = resolve("unet", arguments.model_name_or_path).folder
         trained = Segmenter.from_pretrained(folder)
-        trained.processor.detail = DETAIL
         return Segmenter(trained.network.float(), trained.processor), started_from(str(folder))
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
+
+
+def infection_teacher(arguments: UnetArguments, pupil: Segmenter) -> nn.Module | None:
+    """Load the network that teaches infection, or return None if the arguments name none.
+
+    Raises:
+        ValueError: it takes its pixels in another way than the pupil.
+    """
+    if arguments.infection_teacher is None:
+        return None
+    teacher = Segmenter.from_pretrained(resolve("unet", arguments.infection_teacher).folder)
+    sizes = [(one.image_size, one.processor.image_mean, one.processor.image_std) for one in (teacher, pupil)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"The teacher of infection takes {teacher.image_size} pixels, its pupil {pupil.image_size}, or they scale "
+            "them differently; name a teacher like the pupil."
+        )
+    return teacher.network.float()
 
 
 def training_rows(rows: datasets.Dataset, arguments: UnetArguments, seed: int) -> datasets.Dataset:
@@ -97,7 +114,9 @@ def make_trainer(
     inputs = Rows(segmenter, augmentation, upright) if arguments.augmentation else Rows(segmenter)
     validation = splits["validation"].select(positions(splits["validation"], has_mask))
     return Trainer(
-        model=SegmentationTask(segmenter.network, losses, arguments.average_decay),
+        model=SegmentationTask(
+            segmenter.network, losses, arguments.average_decay, infection_teacher(arguments, segmenter)
+        ),
         args=training_args,
         train_dataset=training_rows(splits["train"], arguments, training_args.seed).with_transform(inputs),
         eval_dataset=validation.with_transform(Rows(segmenter)),

@@ -28,7 +28,7 @@ class UnetArguments:
     )
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "UNet (folder or Hub id) to go on from, with its encoder and size, instead of a new one."},
+        metadata={"help": "UNet (folder or Hub id) to go on from, with its encoder and pixels, instead of a new one."},
     )
     encoder: str = field(default=f"tu-{LITE0}", metadata={"help": "Encoder name of segmentation_models_pytorch."})
     encoder_weights: str = field(
@@ -62,6 +62,10 @@ class UnetArguments:
         default=None, metadata={"help": "UNet (folder or Hub id) that outlines lungs on training images without."}
     )
     taught: int = field(default=0, metadata={"help": "Training images to add with the lungs the teacher outlines."})
+    infection_teacher: str | None = field(
+        default=None,
+        metadata={"help": "UNet (folder or Hub id) whose infection is learned on images where nobody drew any."},
+    )
     supervision: str = field(
         default="masks",
         metadata={

@@ -86,12 +86,19 @@ class SegmentationTask(nn.Module):
         network: a network with one output for each of `MASKS`.
         losses: for each mask the name of one of `train.tasks.losses.LOSSES`.
         average_decay: decay a step of the running average; 0 for none.
+        teacher: a network whose infection probabilities are learned on the images where infection has no label; it
+            sees the same pixels, changed at random (distillation: Hinton et al. 2015).
     """
 
     def __init__(
-        self, network: nn.Module, losses: tuple[str, str] = ("dice_bce", "dice_bce"), average_decay: float = 0.0
+        self,
+        network: nn.Module,
+        losses: tuple[str, str] = ("dice_bce", "dice_bce"),
+        average_decay: float = 0.0,
+        teacher: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self._teacher = [] if teacher is None else [teacher.eval().requires_grad_(False)]  # no part of what is saved
         self.network = network
         self.outline_losses = nn.ModuleList(map(OutlineLoss, losses))
         self.box_losses = nn.ModuleList(BoxLoss(FILL[name]) for name in MASKS)
@@ -129,6 +136,11 @@ class SegmentationTask(nn.Module):
                 loss = loss + self.box_losses[i](logits[boxed, i], boxes[boxed, i], pixel_values[boxed, 0])
         if self.training and (kinds == BOXED).any():
             loss = loss + self._disagreement(pixel_values, logits, masks, kinds) + _infection_outside(logits, kinds)
+        taught = kinds[:, 1] == UNKNOWN
+        if self.training and self._teacher and taught.any():
+            with torch.no_grad():
+                answers = self._teacher[0](pixel_values[taught])[:, 1].float().sigmoid()
+            loss = loss + F.binary_cross_entropy_with_logits(logits[taught, 1], answers)
         predicted, true = logits > 0, masks > 0
         counts = torch.stack([predicted & true, predicted & ~true, ~predicted & true], dim=-1).sum(dim=(2, 3))
         return {"loss": loss, "counts": counts}

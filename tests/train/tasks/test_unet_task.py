@@ -63,6 +63,24 @@ def boxed(kinds: list[list[int]], boxes: dict[int, list[float]], size: int = 96)
     return inputs
 
 
+def test_a_teacher_tells_infection_where_nobody_drew_it_and_is_not_saved():
+    teacher = Answers(torch.stack([torch.zeros(8, 8), torch.full((8, 8), 2.0)]))
+    pupil = Answers(torch.zeros(2, 8, 8))
+    inputs = {
+        "pixel_values": torch.zeros(1, 1, 8, 8),
+        "masks": torch.zeros(1, 2, 8, 8, dtype=torch.int8),
+        "boxes": torch.zeros(1, 2, 8, 4),
+        "kinds": torch.tensor([[UNKNOWN, UNKNOWN]]),
+    }
+    task = SegmentationTask(pupil, teacher=teacher)
+    assert task(**inputs)["loss"].item() == pytest.approx(np.log(2), rel=1e-5)  # cross-entropy of even odds
+    assert task.state_dict().keys() == SegmentationTask(pupil).state_dict().keys()
+    assert task.eval()(**inputs)["loss"].item() == 0
+    drawn = inputs | {"kinds": torch.tensor([[UNKNOWN, OUTLINE]])}
+    taught, alone = SegmentationTask(pupil, teacher=teacher)(**drawn), SegmentationTask(pupil)(**drawn)
+    assert taught["loss"].item() == alone["loss"].item()
+
+
 def only_in_training(task: SegmentationTask, inputs: dict[str, torch.Tensor]) -> float:
     """The part of the loss that training adds to that of evaluation."""
     return (task.train()(**inputs)["loss"] - task.eval()(**inputs)["loss"]).item()

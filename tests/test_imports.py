@@ -33,7 +33,7 @@ BENEATH = {
     "train.networks": "",
     "train.scoring": "train.data",
     "train.tasks": "train.scoring train.data",
-    "train.script": "train.tasks train.scoring train.data",
+    "train.script": "train.tasks train.scoring train.networks train.data",
 }
 """Room -> the rooms that it may import; what has no point stands in hub_models. The doors of train stand above all of
 train, and whatever is in train above all of hub_models but the page and the doors."""

@@ -31,7 +31,7 @@ from train.scoring.predictions import outlines_record, outlines_scores, save_rec
 from train.scoring.thresholds import choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
-from train.tasks.unet_arguments import LABELLED, RECIPES, UnetArguments
+from train.script.unet_arguments import LABELLED, RECIPES, UnetArguments
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
 

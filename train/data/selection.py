@@ -68,7 +68,7 @@ def leave_source_out(splits: datasets.DatasetDict, source: str, keep_test: bool 
         raise ValueError(f"No image is of the source {source}; the sources are {', '.join(sources)}.")
     left_out = {split: _of_source(rows, source, True) for split, rows in splits.items()}
     tested = [rows for split, rows in left_out.items() if not (keep_test and split == "test") and len(rows)]
-    test = datasets.concatenate_datasets(tested) if tested else left_out["test"]
+    test = datasets.concatenate_datasets(tested) if tested else left_out["test"].select([])
     others = {split: _of_source(rows, source, False) for split, rows in splits.items()}
     return datasets.DatasetDict({**others, "test": test})
 

@@ -28,7 +28,7 @@ from train.data.rows import SPLITS
 from train.scoring.evaluation import class_probabilities, comparable
 from train.scoring.markdown import table
 from train.scoring.predictions import classes_record, classes_scores
-from train.script.arguments import run
+from train.script.arguments import recipes_parser, run
 from train.script.recipes import RECIPES, shortened
 from train.script.subprocesses import train_once
 
@@ -154,17 +154,10 @@ def train_recipe(
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
-    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
-    parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
+    parser = recipes_parser(__doc__.split("\n")[0])
     parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="which to train, or none")
     parser.add_argument("--quick", action="store_true", help="short trainings")
     parser.add_argument("--sources", action="store_true", help="leave each source out in turn, too")
-    parser.add_argument(
-        "--cards", action="store_true", help="write the figures into the cards of the checkpoints in use"
-    )
-    parser.add_argument("--output_dir", required=True, type=Path)
     return parser.parse_args(argv)
 
 

@@ -24,7 +24,7 @@ from train.data.dataset import load_splits
 from train.data.lungs import save_outlined
 from train.scoring.left_out import left_out_scores, means, sources_report
 from train.scoring.predictions import load_record
-from train.script.arguments import run
+from train.script.arguments import recipes_parser, run
 from train.script.recipes import RECIPES, shortened
 from train.script.subprocesses import train_once
 
@@ -59,26 +59,21 @@ def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Pa
     return scores
 
 
-def add_to_card(role: str, scores: dict[str, dict]) -> None:
-    """Write a recipe's figures into the card of the checkpoint in use that it made."""
+def add_to_card(role: str, measured: dict) -> None:
+    """Write a recipe's figures, its part of sources.json, into the card of the checkpoint in use that it made."""
     folder = resolve(role, None).folder
     facts = CardFacts.load(folder)
-    facts.results["left_out"] = {"sources": scores, "means": means(scores)}
+    facts.results["left_out"] = measured
     facts.save(folder)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
-    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
-    parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
+    parser = recipes_parser(__doc__.split("\n")[0])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
     parser.add_argument("--sources", nargs="+", help="which to leave out; all if not given")
     parser.add_argument("--max_steps", type=int, help="shorter trainings, which take the last weights")
     parser.add_argument("--final", action="store_true", help="test on the images of the test split, too")
-    parser.add_argument("--cards", action="store_true", help="write the figures into the cards of the checkpoints")
-    parser.add_argument("--output_dir", required=True, type=Path)
     return parser.parse_args(argv)
 
 
@@ -104,7 +99,7 @@ def main(argv: list[str] | None = None) -> dict:
         (folder / "sources.md").write_text(text, encoding="utf-8")
     if arguments.cards:
         for role in measured:
-            add_to_card(role, measured[role]["sources"])
+            add_to_card(role, measured[role])
     print(text)
     return measured
 

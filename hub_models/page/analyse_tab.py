@@ -252,7 +252,7 @@ class AnalyseTab(Tab):
             yield [str(pdf), str(text), str(picture)]
 
     def _classified(self, report: "Report | None" = None, turned: Sequence[str] = ()) -> Shown:
-        """What all classifiers say together, each one's probabilities and prediction set in words, and all notes."""
+        """The conclusion of all classifiers, each one's probabilities and prediction set in words, and all notes."""
         answers, notes = (report.classifiers, [*turned, *report.notes]) if report else ({}, [])
         sets = likely_texts(answers, self.state.pipeline.classifiers) if answers else {}
         shown = {label: answers.get(role) for role, label in self.classes.items()}

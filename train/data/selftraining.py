@@ -13,18 +13,15 @@ from train.data.rows import COLUMNS, positions, read_mask
 
 
 def add_healthy(rows: datasets.Dataset, others: datasets.Dataset, count: int) -> datasets.Dataset:
-    """Give the healthy rows a blank infection mask, and add up to `count` healthy ones of `others`, which have no mask.
+    """Add up to `count` healthy rows of `others`, which have no mask; all healthy ones get a blank infection mask.
 
-    As many are added from each source as there are, so that many of one source do not stand for all.
+    The sources are taken in turn, so that many rows of one source do not stand for all. A row whose infection somebody
+    drew or boxed keeps that.
     """
-    is_healthy = [name == HEALTHY for name in rows.features["label"].int2str(rows["label"])]
-    blanked = rows.map(
-        lambda row, i: _blank(row) if is_healthy[i] and row["infection_mask"] is None else {},
-        with_indices=True,
-        features=rows.features,
-    )
     healthy = others.select(positions(others, lambda row: row["label"] == HEALTHY))
-    return datasets.concatenate_datasets([blanked, _of_each_source(healthy, count).map(_blank, features=rows.features)])
+    joined = datasets.concatenate_datasets([rows, _of_each_source(healthy, count).cast(rows.features)])
+    unmarked = set(positions(joined, lambda row: row["label"] == HEALTHY and not _has_infection_label(row)))
+    return joined.map(lambda row, i: _blank(row) if i in unmarked else {}, with_indices=True, features=rows.features)
 
 
 def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmenter, count: int) -> datasets.Dataset:
@@ -78,6 +75,10 @@ def _of_each_source(rows: datasets.Dataset, count: int) -> datasets.Dataset:
 
 def _some(rows: datasets.Dataset, count: int) -> datasets.Dataset:
     return rows.shuffle(seed=0).select(range(min(count, len(rows)))).select_columns(list(COLUMNS))
+
+
+def _has_infection_label(row: dict) -> bool:
+    return row["infection_mask"] is not None or bool(row["infection_boxes"])
 
 
 def _blank(row: dict) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur
 
 LEAST_DETAIL = 0.28
 """The least share of an image's side to which it is reduced before it is enlarged again: 72 of 256 pixels."""
@@ -68,12 +69,7 @@ class StorageChanges:
         return F.interpolate(reduced, size, mode=_filter(), align_corners=False)[0]
 
     def _blur(self, image: torch.Tensor) -> torch.Tensor:
-        sigma = _between(0.3, 1.2)
-        offsets = torch.arange(-3, 4, dtype=torch.float32)
-        weights = torch.exp(-(offsets**2) / (2 * sigma**2))
-        weights = weights / weights.sum()
-        padded = F.pad(image[None], (3, 3, 3, 3), mode="replicate")
-        return F.conv2d(F.conv2d(padded, weights[None, None, None]), weights[None, None, :, None])[0]
+        return gaussian_blur(image, [7, 7], [_between(0.3, 1.2)])
 
     def _window(self, image: torch.Tensor) -> torch.Tensor:
         black, white = _between(0, BLACK), 1 - _between(0, WHITE)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from hub_models.models.labels import HEALTHY
+from hub_models.xray.masks import MASKS
 from train.scoring.intervals import with_intervals
-from train.scoring.mask_metrics import score_healthy, score_pixels
+from train.scoring.mask_metrics import COUNTS, score_healthy, score_pixels
 
 GROUP_COLUMNS = {"by_class": "label", "by_source": "source"}
 """Name of a grouping in the results -> column of the record that holds the group's name."""
@@ -15,7 +16,7 @@ GROUP_COLUMNS = {"by_class": "label", "by_source": "source"}
 NO_SOURCE = "not told"
 """The group of the images whose source is not known."""
 
-LUNG_COUNTS = [f"lungs {count}" for count in ("true_positive", "false_positive", "false_negative")]
+LUNG_COUNTS = [f"lungs {count}" for count in COUNTS]
 
 
 def group_scores(record: pd.DataFrame) -> dict[str, dict[str, dict]]:
@@ -45,7 +46,7 @@ def _score_group(rows: pd.DataFrame) -> dict[str, dict]:
     if drawn.any():
         scores["lungs"] = with_intervals(partial(_score_lungs, counts[drawn]), rows["patient"].to_numpy()[drawn])
     if len(healthy):
-        pixels = [healthy[f"{mask} found"].to_numpy(np.int64) for mask in ("lungs", "infection")]
+        pixels = [healthy[f"{mask} found"].to_numpy(np.int64) for mask in MASKS]
         scores["healthy"] = with_intervals(partial(_score_healthy, *pixels), healthy["patient"].to_numpy())
     return scores
 

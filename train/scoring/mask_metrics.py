@@ -22,6 +22,9 @@ HISTOGRAM_BINS = 64
 
 AVERAGES = ("pooled", "pooled_all_images", "mean_per_image", "mean_all_images")
 OUTLINE_SCORES = ("iou", "dice", "precision", "recall")
+COUNTS = ("true_positive", "false_positive", "false_negative")
+"""Names of the pixel counts of an outline and a drawn mask, in their order."""
+
 MARKED_SHARE = 0.01
 """A healthy image counts as falsely marked when more than this share of its lungs is outlined as infected."""
 

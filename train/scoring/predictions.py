@@ -30,6 +30,7 @@ from train.scoring.evaluation import best_classes, classification_results
 from train.scoring.group_scores import group_scores
 from train.scoring.intervals import intervals, with_intervals
 from train.scoring.mask_metrics import (
+    COUNTS,
     HISTOGRAM_BINS,
     hausdorff95,
     pixel_counts,
@@ -38,7 +39,6 @@ from train.scoring.mask_metrics import (
     score_pixels,
 )
 
-COUNTS = ("true_positive", "false_positive", "false_negative")
 SIDES = ("inside", "outside")
 ANSWERS = (
     *(f"{mask} found" for mask in MASKS),

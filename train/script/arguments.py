@@ -81,6 +81,19 @@ def last_complete_checkpoint(output_dir: str | Path) -> str | None:
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
 
 
+def recipes_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser for a script that trains recipes anew, with the arguments that all such scripts take."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--dataset", required=True, help="as the training scripts take it")
+    parser.add_argument("--drop_duplicates", action="store_true", help="leave out training copies of evaluation images")
+    parser.add_argument("--unet", help="UNet that outlines the lungs: a folder or Hub id")
+    parser.add_argument(
+        "--cards", action="store_true", help="write the figures into the cards of the checkpoints in use"
+    )
+    parser.add_argument("--output_dir", required=True, type=Path)
+    return parser
+
+
 def run(main: Callable[[], object]) -> None:
     """Run a script's `main`; an error that this project's own code raises ends it with its sentence and exit code 1.
 

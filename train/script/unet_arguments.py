@@ -47,7 +47,7 @@ class UnetArguments:
     )
     augmentation: float = field(default=1.0, metadata={"help": "Strength of the random changes; 0 makes none."})
     storage: float = field(
-        default=1.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
+        default=0.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
     )
     average_decay: float = field(
         default=0.99, metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none."}

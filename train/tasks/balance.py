@@ -16,7 +16,12 @@ def sampling_weights(labels: np.ndarray, sources: np.ndarray, balance: float) ->
         labels: class of each row, (N,).
         sources: source of each row, (N,); None counts as a source.
         balance: 0 draws the sources of a class as they are, 1 each of them equally often.
+
+    Raises:
+        ValueError: the balance is not in 0..1.
     """
+    if not 0 <= balance <= 1:
+        raise ValueError(f"--balance is {balance}; it takes 0 to 1.")
     weights = np.zeros(len(labels))
     names = np.array([str(name) for name in sources])
     for label in np.unique(labels):
@@ -33,11 +38,16 @@ class BalancedTrainer(Trainer):
     Args:
         rows: the training rows, with `label` and `source`.
         balance: as in `sampling_weights`; None draws all rows alike, as the Trainer does.
+
+    Raises:
+        ValueError: the balance is not in 0..1, or an image may have several classes.
     """
 
     def __init__(self, *args, rows: datasets.Dataset, balance: float | None, **kwargs) -> None:
         self.weights = None
-        if balance is not None and "targets" not in rows.column_names:
+        if balance is not None:
+            if "targets" in rows.column_names:
+                raise ValueError("--balance draws classes of which an image has one; leave it out with --multi_label.")
             self.weights = sampling_weights(np.array(rows["label"][:]), np.array(rows["source"][:], object), balance)
         super().__init__(*args, **kwargs)
 

@@ -19,7 +19,7 @@ from train.scoring.evaluation import best_classes
 
 @dataclass(kw_only=True)
 class PupilArguments(ClassifierArguments):
-    """What a classifier learns from beside the view that it is shown, and how the X-rays are drawn and changed."""
+    """Teachers, and how the X-rays are drawn and changed, beside the view that a classifier is shown."""
 
     balance: float | None = field(
         default=None,
@@ -28,7 +28,7 @@ class PupilArguments(ClassifierArguments):
         },
     )
     storage: float = field(
-        default=1.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
+        default=0.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
     )
 
     teacher: list[str] = field(

@@ -49,6 +49,24 @@ def test_no_more_healthy_images_are_added_than_asked_for_and_always_the_same(row
     assert added["file"][:] == add_healthy(rows, others, count)["file"][:]
 
 
+def test_labelled_healthy_images_are_blank_too_but_for_what_somebody_marked(rows, others):
+    labelled = dataset(
+        {"side": 36, "label": "Normal", "lung_mask": rectangle(36)},
+        {"side": 40, "label": "Normal", "infection_mask": rectangle(40, slice(9))},
+        {"side": 44, "label": "Normal", "infection_boxes": [[1.0, 2.0, 3.0, 4.0]]},
+    )
+    blank, drawn, boxed, *_ = add_healthy(labelled, others, 1)
+    assert not read_mask(blank["infection_mask"]).any()
+    assert read_mask(blank["lung_mask"]).all()
+    assert read_mask(drawn["infection_mask"]).sum() == 9 * 40
+    assert (boxed["infection_mask"], boxed["infection_boxes"]) == (None, [[1, 2, 3, 4]])
+
+
+def test_the_sources_are_taken_in_turn(rows):
+    many = dataset(*({"side": 32, "label": "Normal", "source": name} for name in "aaaab"))
+    assert sorted(add_healthy(rows, many, 2)["source"][1:]) == ["a", "b"]
+
+
 def test_masks_have_the_shape_of_an_image_that_is_no_square(rows, others):
     wide = others.select([0]).map(lambda row: {"image": row["image"].resize((64, 40))})
     for added in (add_healthy(rows, wide, 1), add_taught(rows, wide, halves(), 1)):

@@ -110,8 +110,8 @@ def outline_tables(outlines: dict[str, dict]) -> list[str]:
         if "boxes" in m
     ]
     tables = [
-        "## Outlines\n\nOn the square of 256 pixels that models see, over the images on which the mask was drawn and is "
-        "not blank, or over blank ones too.",
+        "## Outlines\n\nOn the square of 256 pixels that models see, over the images on which the mask was drawn and "
+        "is not blank, or over blank ones too.",
         table(["UNet", "Mask", "Averaged", "Images", *OVERLAPS.values()], overlaps),
         "How far the outlines of the lungs lie apart (HD95), in pixels:",
         table(["UNet", "Images", "HD95, mean per image"], distances),

@@ -54,8 +54,8 @@ class FusionTask(nn.Module):
         super().__init__()
         _, clip = fusion.encoders
         self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, nn.Dropout(dropout)
-        self.register_buffer("texts", clip.embed_classes()[1].clone(), persistent=False)
-        self.register_buffer("temperature", clip.model.logit_scale.detach().clone(), persistent=False)
+        self.register_buffer("texts", torch.from_numpy(clip.embed_classes()[1]), persistent=False)
+        self.register_buffer("temperature", torch.tensor(clip.scale).log(), persistent=False)
 
     def forward(
         self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor

@@ -22,7 +22,6 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from hub_models.cards.facts import CardFacts
-from hub_models.engines.engine import open_engine
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.plausibility import FILE, Plausibility, Scale
 from hub_models.models.unet import Segmenter
@@ -189,7 +188,6 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data, and the UNet that looks at it
     (arguments.unet / FILE).unlink(missing_ok=True)  # one of other features would not load
     segmenter = Segmenter.from_pretrained(arguments.unet)
-    segmenter.engine = open_engine(arguments.unet, Segmenter.network_names)
     splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
     others = look_at_others(segmenter, arguments.negatives) if arguments.negatives else None
     # 2. Fit on training images, thresholds on validation images

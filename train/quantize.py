@@ -81,7 +81,7 @@ def write_int8(
     """
     quality = Quality(dataset, model)
     before = quality.measure(model)
-    inputs = [model.network_input(*image).numpy() for image in quality.training_images(CALIBRATION_IMAGES)]
+    inputs = [model.network_input(*image) for image in quality.training_images(CALIBRATION_IMAGES)]
     engine = fastest_engine()
     with workshop(folder) as work:
         writer = Int8Writer(folder, work, parts, facts, inputs, reduce_range)

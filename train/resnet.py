@@ -16,8 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, set_seed
 
+from hub_models.engines.pytorch.new import DEPTHS
 from hub_models.engines.quiet import no_telemetry
-from hub_models.models.resnet import DEPTHS, ResnetClassifier
+from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.geometry import DETAIL
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits

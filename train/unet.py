@@ -39,7 +39,7 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     """Make or load a segmenter; returns it and the start in words, None for random weights."""
     if arguments.model_name_or_path is not None:
         folder = resolve("unet", arguments.model_name_or_path).folder
-        trained = Segmenter.from_pretrained(folder)
+        trained = Segmenter.from_pretrained(folder, engine_name="torch")
         return Segmenter(trained.network.float(), trained.processor), started_from(str(folder))
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
@@ -55,7 +55,7 @@ def infection_teacher(arguments: UnetArguments, pupil: Segmenter) -> nn.Module |
     """
     if arguments.infection_teacher is None:
         return None
-    teacher = Segmenter.from_pretrained(resolve("unet", arguments.infection_teacher).folder)
+    teacher = Segmenter.from_pretrained(resolve("unet", arguments.infection_teacher).folder, engine_name="torch")
     sizes = [(one.image_size, one.processor.image_mean, one.processor.image_std) for one in (teacher, pupil)]
     if sizes[0] != sizes[1]:
         raise ValueError(

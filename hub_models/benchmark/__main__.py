@@ -28,7 +28,7 @@ from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.startup import measure_startup
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.folder import CheckpointError
-from hub_models.engines.device import best_device
+from hub_models.engines.device import has_graphics_card
 from hub_models.engines.quiet import no_telemetry
 from hub_models.pipeline import XrayPipeline
 
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         args.sections = ["startup"]
     try:
         # 1. The folder of the report, and the models
-        if best_device().type != "cpu":
+        if has_graphics_card():
             raise WrongUse("This measures the processor; hide the graphics card with CUDA_VISIBLE_DEVICES=-1.")
         make_folder(args.output_dir)
         quality = Quality.load(args.quality) if args.quality else None

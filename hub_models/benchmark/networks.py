@@ -1,17 +1,14 @@
 """Response time, arithmetic floor, accuracy and quality of each network in each engine and precision."""
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.timing import interleaved, percentile
@@ -23,10 +20,13 @@ from hub_models.export.float32 import Model
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
+if TYPE_CHECKING:
+    from torch import nn
+
 LARGE_BATCH = 8
 """Number of inputs in the larger batch."""
 
-Tensors = tuple[torch.Tensor, ...]
+Arrays = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,19 +46,19 @@ class Variant:
     role: str
     name: str
     engine: Engine
-    module: nn.Module
-    single: Tensors
-    batch: Tensors
+    module: "nn.Module"
+    single: Arrays
+    batch: Arrays
     megabytes: float | None
 
-    def run(self, inputs: Tensors) -> Tensors:
+    def run(self, inputs: Arrays) -> Arrays:
         """Run the network in its engine."""
         return self.engine.run(self.name, self.module, *inputs)
 
     def difference(self) -> float:
         """Largest difference of its outputs from PyTorch's, as a share of PyTorch's largest value."""
         outputs = zip(Engine().run(self.name, self.module, *self.batch), self.run(self.batch), strict=True)
-        shares = [float((slow - quick).abs().max() / slow.abs().max()) for slow, quick in outputs if slow.numel()]
+        shares = [float(np.abs(slow - quick).max() / np.abs(slow).max()) for slow, quick in outputs if slow.size]
         return float(np.max(shares))  # NaN stays NaN
 
 
@@ -77,6 +77,8 @@ def measure_networks(
         "rows", each as `row` gives it; "gflops_per_second" of the fastest matrix product; "left_out", a sentence for
         everything that was not measured.
     """
+    from hub_models.engines.pytorch.operations import matrix_product
+
     engines, left_out = {}, missing_engines()
     for role, model in models.items():
         engines[role], problems = open_engines(role, model, folders[role])
@@ -88,7 +90,7 @@ def measure_networks(
     ]
     timed = {(variant, "single"): partial(variant.run, variant.single) for variant in variants}
     timed |= {(variant, "batch"): partial(variant.run, variant.batch) for variant in variants}
-    seconds = interleaved(timed | {"product": matrix_product()}, rounds, "Networks")
+    seconds = interleaved(timed | {"product": matrix_product(MATRIX_SIDE)}, rounds, "Networks")
     rate = PRODUCT_OPERATIONS / min(seconds["product"])
     return {
         "rows": [row(variant, variants, seconds, rate, qualities.get(variant.role, {})) for variant in variants],
@@ -99,6 +101,8 @@ def measure_networks(
 
 def row(variant: Variant, variants: list[Variant], seconds: Mapping, rate: float, qualities: Mapping) -> dict:
     """Make the row of a variant; `variants` holds the network in PyTorch, too, and `rate` is operations a second."""
+    from hub_models.engines.pytorch.operations import count_flops
+
     (slow,) = (
         other
         for other in variants
@@ -135,13 +139,13 @@ def variants_of(role: str, model: Model, engines: list[Engine], folder: Path) ->
     return variants
 
 
-def inputs_of(model: Model, name: str, count: int) -> Tensors:
+def inputs_of(model: Model, name: str, count: int) -> Arrays:
     """Make `count` inputs of a network, from drawn X-rays or from the model's own sentences."""
     if name == "text":
         texts = [text for sentences in model.prompts.values() for text in sentences]
         return tuple(model.tokens(list(islice(cycle(texts), count))).values())
     phantoms = [draw_phantom(seed, opacities=seed % 4) for seed in range(count)]
-    return (torch.cat([model.network_input(read_image(phantom.image), phantom.lungs) for phantom in phantoms]),)
+    return (np.concatenate([model.network_input(read_image(phantom.image), phantom.lungs) for phantom in phantoms]),)
 
 
 def missing_engines() -> list[str]:
@@ -172,22 +176,4 @@ def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], l
 MATRIX_SIDE = 1024
 
 PRODUCT_OPERATIONS = 2 * MATRIX_SIDE**3
-"""Operations in `matrix_product`; a multiplication and an addition are two."""
-
-
-def count_flops(module: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
-    """Count the operations in the convolutions, matrix products and attentions of a module with these inputs.
-
-    PyTorch does not count a processor's fused attention, so here attention runs as two matrix products.
-    """
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        module(*inputs)
-    return counter.get_total_flops()
-
-
-def matrix_product() -> Callable[[], torch.Tensor]:
-    """Make a float32 matrix product of `PRODUCT_OPERATIONS`, in place, which measures the rate of operations."""
-    left, right = (
-        torch.rand(MATRIX_SIDE, MATRIX_SIDE, generator=torch.Generator().manual_seed(seed)) for seed in range(2)
-    )
-    return partial(torch.mm, left, right, out=torch.empty(MATRIX_SIDE, MATRIX_SIDE))
+"""Operations in a product of two such matrices; a multiplication and an addition are two."""

@@ -1,23 +1,36 @@
-"""The device that the models run on: a graphics card if there is one, else the processor, a thread for each core."""
+"""What networks may compute on: the number of threads, and whether there is a graphics card."""
 
+import ctypes
+import importlib.util
 import math
 import os
 from pathlib import Path
 
-import torch
-from torch import nn
-
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
+DRIVERS = ("libcuda.so.1", "libcuda.dylib", "nvcuda.dll")
+"""Libraries that a driver of NVIDIA's graphics cards installs, by system."""
 
-def best_device() -> torch.device:
-    """The first CUDA device, also one that ZeroGPU lends for the length of a call; else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+AMD_DEVICE = Path("/dev/kfd")
+"""The device of AMD's graphics cards."""
 
 
-def device_of(module: nn.Module) -> torch.device:
-    """The device of a module's weights."""
-    return next(module.parameters()).device
+def pytorch_is_installed() -> bool:
+    """Whether the PyTorch engine can run; the page works without it."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def has_graphics_card() -> bool:
+    """Whether PyTorch is installed and finds a graphics card, also one that ZeroGPU lends.
+
+    PyTorch, which takes seconds to import, is asked only where there is a driver for one.
+    """
+    lent = bool(os.environ.get("SPACES_ZERO_GPU"))
+    if not pytorch_is_installed() or not (lent or AMD_DEVICE.exists() or any(map(_loads, DRIVERS))):
+        return False
+    from hub_models.engines.pytorch.device import best_device
+
+    return best_device().type != "cpu"
 
 
 def threads() -> int:
@@ -30,6 +43,14 @@ def threads() -> int:
         return int(number)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _quota()))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _quota() -> int:

@@ -1,24 +1,28 @@
-"""The engine of a model's networks: PyTorch, or ONNX Runtime or OpenVINO on the ONNX files beside its weights.
+"""The engine of a model's networks: ONNX Runtime or OpenVINO on the ONNX files beside its weights, or PyTorch.
 
 The fastest installed engine is used. XRAY_ENGINE chooses another (`torch`, `onnxruntime` or `openvino`), and
 XRAY_PRECISION chooses the precision of its files (`float32` or `int8`). A file made of other weights is not used.
+PyTorch runs what has no file, if it is installed.
 """
 
 import logging
 import re
+import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-from torch import nn
+import numpy as np
 
 from hub_models.checkpoints.choices import chosen_engine, chosen_precisions
 from hub_models.checkpoints.folder import weights_digest
-from hub_models.engines.device import best_device, device_of, threads
+from hub_models.engines.device import has_graphics_card, pytorch_is_installed, threads
 from hub_models.engines.runtimes import RUNTIMES
+
+if TYPE_CHECKING:  # the page runs without torch
+    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +34,9 @@ _SOURCE_IN_FILE = re.compile(SOURCE.encode() + rb"\x12\x40([0-9a-f]{64})")  # na
 
 
 class Network(Protocol):
-    """A network as a function: tensors in, tensors on the CPU out, as `hub_models.models.networks` describes them."""
+    """A network as a function: arrays in, arrays out, as `hub_models.engines.pytorch.networks` describes them."""
 
-    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the network."""
 
     def release_memory(self) -> None:
@@ -55,13 +59,13 @@ class Engine:
     networks: dict[str, Network] = field(default_factory=dict)
     problem: str | None = None
 
-    def run(self, name: str, module: nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Run a network by its name, or its PyTorch module where the engine has none; the outputs are on the CPU."""
+    def run(self, name: str, module: "nn.Module | None", *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run a network by its name, or its PyTorch module where the engine has none."""
         if name in self.networks:
             return self.networks[name](*inputs)
-        device = device_of(module)
-        with torch.inference_mode():
-            return tuple(output.cpu() for output in module(*(tensor.to(device) for tensor in inputs)))
+        from hub_models.engines.pytorch import networks
+
+        return networks.run(module, *inputs)
 
     def release_memory(self) -> None:
         """Give back what the networks keep for calls as large as the largest so far; no call may run meanwhile."""
@@ -75,16 +79,18 @@ class Engine:
 
 @contextmanager
 def cores_for(engines: Collection[Engine]) -> Iterator[None]:
-    """Give PyTorch one thread while these engines run, unless it is one of them.
+    """Give PyTorch, if it is loaded, one thread while these engines run, unless it is one of them.
 
     Its threads spin for a while after each task, on the cores that the other engines need.
     """
-    if all(engine.name != "torch" for engine in engines):
+    torch = sys.modules.get("torch")
+    if torch and all(engine.name != "torch" for engine in engines):
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(threads())
+        if torch:
+            torch.set_num_threads(threads())
 
 
 def graph_file(folder: Path, name: str, precision: str) -> Path:
@@ -110,34 +116,46 @@ def open_engine(
         precision: precision of the files; the environment's choice if not given.
 
     Returns:
-        The engine. PyTorch where there are no files, or where `problem` says that they were made of other weights or do
-        not load.
+        The engine; a network that it lacks has no file, and runs in PyTorch. PyTorch alone where there are no files, or
+        where `problem` says that they were made of other weights or do not load.
 
     Raises:
-        ValueError: the environment chooses an engine or a precision that is not there.
+        ValueError: the environment chooses an engine or a precision that is not there, or a network has no file that
+            can be used, and PyTorch is not installed.
     """
     chosen, precisions = chosen_engine(), (precision,) if precision else chosen_precisions()
-    engine_name = engine_name or (chosen if best_device().type == "cpu" else "torch")
-    if engine_name == "torch":
-        return Engine()
-    for file_precision in precisions:
-        networks = {}
-        for name in network_names:
-            file = graph_file(folder, name, file_precision)
-            if not file.is_file():
-                continue
-            if source_of(file) != weights_digest(folder):
-                return _pytorch_instead(f"{file.name} was not made of these weights; export it again, or delete it.")
-            try:
-                networks[name] = RUNTIMES[engine_name](file)
-            except Exception as error:  # each engine raises its own exceptions for a damaged file
-                reason = " ".join(str(error).split())[:200].rstrip(".")
-                return _pytorch_instead(f"{file.name} cannot be opened; export it again, or delete it ({reason}).")
-        if networks:
-            return Engine(engine_name, file_precision, networks)
-    return Engine()
+    engine_name = engine_name or ("torch" if has_graphics_card() else chosen)
+    engine = Engine() if engine_name == "torch" else _open_files(folder, network_names, engine_name, precisions)
+    if not pytorch_is_installed() and (missing := [name for name in network_names if name not in engine.networks]):
+        raise ValueError(needs_pytorch(engine.problem or f"{missing[0]}.onnx is missing.", folder))
+    if engine.problem:
+        logger.warning("PyTorch is used: %s", engine.problem)
+    return engine
 
 
-def _pytorch_instead(problem: str) -> Engine:
-    logger.warning("PyTorch is used: %s", problem)
-    return Engine(problem=problem)
+def needs_pytorch(reason: str, folder: str | Path) -> str:
+    """Say in one sentence what to run where something cannot be done without PyTorch, which is not installed."""
+    return (
+        f"{reason.rstrip('.')}, and PyTorch is not installed; run `pip install -r requirements.txt "
+        f"-r hub_models/requirements-engines.txt && python -m hub_models.export {folder}`."
+    )
+
+
+def _open_files(folder: Path, network_names: tuple[str, ...], engine_name: str, precisions: tuple[str, ...]) -> Engine:
+    """Open of each network the first file that there is, by its precision; the engine bears the first precision."""
+    networks, used = {}, []
+    for name in network_names:
+        files = {precision: graph_file(folder, name, precision) for precision in precisions}
+        precision = next((precision for precision, file in files.items() if file.is_file()), None)
+        if precision is None:
+            continue
+        file = files[precision]
+        if source_of(file) != weights_digest(folder):
+            return Engine(problem=f"{file.name} was not made of these weights; export it again, or delete it.")
+        try:
+            networks[name] = RUNTIMES[engine_name](file)
+        except Exception as error:  # each engine raises its own exceptions for a damaged file
+            reason = " ".join(str(error).split())[:200].rstrip(".")
+            return Engine(problem=f"{file.name} cannot be opened; export it again, or delete it ({reason}).")
+        used.append(precision)
+    return Engine(engine_name, min(used, key=precisions.index), networks) if networks else Engine()

@@ -1,4 +1,4 @@
-"""ONNX Runtime and OpenVINO as functions of tensors."""
+"""ONNX Runtime and OpenVINO as functions of arrays."""
 
 import shutil
 import tempfile
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hub_models.checkpoints.folder import WEIGHTS_FILE
 from hub_models.engines.device import threads
@@ -47,10 +46,9 @@ class OnnxRuntimeNetwork:
             self.session = onnxruntime.InferenceSession(real, options, providers=["CPUExecutionProvider"])
         self.inputs = [entry.name for entry in self.session.get_inputs()]
 
-    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Run the file: inputs in its order, outputs on the CPU."""
-        arrays = (tensor.numpy() for tensor in inputs)
-        return tuple(map(torch.from_numpy, self.session.run(None, dict(zip(self.inputs, arrays, strict=True)))))
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the file: inputs and outputs in its order."""
+        return tuple(self.session.run(None, dict(zip(self.inputs, inputs, strict=True))))
 
     def release_memory(self) -> None:
         """Keep the memory for the next call: ONNX Runtime gives none back while a session is open."""
@@ -68,12 +66,11 @@ class OpenVinoNetwork:
         with without_links(file) as real:
             self.compiled = _core().compile_model(real, "CPU", settings)
 
-    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Run the file: inputs in its order, outputs on the CPU."""
-        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in inputs]
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the file: inputs and outputs in its order."""
         request = self.compiled.create_infer_request()
-        request.infer(arrays)
-        return tuple(torch.from_numpy(output.data.copy()) for output in request.output_tensors)
+        request.infer([np.ascontiguousarray(array) for array in inputs])
+        return tuple(output.data.copy() for output in request.output_tensors)
 
     def release_memory(self) -> None:
         """Give back the memory that the largest call so far needed; no call may run meanwhile."""

@@ -17,27 +17,30 @@ SMALL = 1024
 """Size below which an array is stored as it is: numbers of a float32 array, or bytes."""
 
 
-def export(module: nn.Module, example: Sequence[torch.Tensor], file: Path, weights: Path | None = None) -> None:
+def export(module: nn.Module, example: Sequence[np.ndarray], file: Path, weights: Path | None = None) -> None:
     """Write a module as ONNX, float32, with any number of inputs and, where they are texts, any length.
 
     Args:
-        module: a module of `hub_models.models.networks`.
+        module: a module of `hub_models.engines.pytorch.networks`.
         example: its inputs (N, ...); texts of the greatest length.
         file: the file to write; one that exists is replaced.
         weights: the safetensors file beside it that the module was loaded from. The ONNX file refers to the weights in
             it instead of repeating them; if not given, all are written.
     """
+    inputs = tuple(map(torch.from_numpy, example))
+    with torch.inference_mode():
+        outputs = module.outputs[: len(module(*inputs))]
     free = {0: torch.export.Dim("batch")}
-    if not example[0].is_floating_point():
-        free[1] = torch.export.Dim("length", max=example[0].shape[1])
+    if not inputs[0].is_floating_point():
+        free[1] = torch.export.Dim("length", max=inputs[0].shape[1])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "# The axis name")  # both inputs of a text tower share their axes
         program = torch.onnx.export(
             module.eval(),
-            tuple(example),
+            inputs,
             input_names=list(module.inputs),
-            output_names=list(module.outputs),
-            dynamic_shapes=(free,) * len(example),
+            output_names=list(outputs),
+            dynamic_shapes=(free,) * len(inputs),
             optimize=False,  # it would fuse layers and so change weights; engines fuse them when they open the file
             verbose=False,
         )

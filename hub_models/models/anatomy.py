@@ -1,8 +1,9 @@
 """The form of the outlined lungs as numbers: two lungs beside a midline, or something else."""
 
 import numpy as np
-import torch
-from torch.nn import functional as F
+from PIL import Image
+
+from hub_models.xray.geometry import area_means
 
 GRID = 16
 """Side of the grid that the lungs are drawn into, whatever their place and size."""
@@ -24,13 +25,13 @@ def lung_form(lungs: np.ndarray) -> np.ndarray:
         (y, x), height and width as shares of the picture, and half the width over the height; and `gap`. All 0 where
         there are no lungs.
     """
-    coarse = F.interpolate(torch.from_numpy(lungs)[None, None], (_COARSE, _COARSE), mode="area")
-    rows, columns = (np.flatnonzero((coarse[0, 0] > 0.5).any(dim=axis)) for axis in (1, 0))
+    coarse = area_means(lungs, _COARSE)
+    rows, columns = (np.flatnonzero((coarse > 0.5).any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return np.zeros(FORM, np.float32)
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    box = coarse[:, :, top:bottom, left:right]
-    grid = F.interpolate(box, (GRID, GRID), mode="bilinear", antialias=True, align_corners=False)[0, 0].numpy()
+    box = Image.fromarray(np.ascontiguousarray(coarse[top:bottom, left:right]))
+    grid = np.asarray(box.resize((GRID, GRID), Image.Resampling.BILINEAR))
     height, width = bottom - top, right - left
     place = [(top + bottom) / 2, (left + right) / 2, height, width]
     return np.float32([*grid.ravel(), *np.divide(place, _COARSE), width / height / 2, gap(grid)])

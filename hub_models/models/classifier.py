@@ -3,19 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import nn
-from transformers import BaseImageProcessor, PreTrainedModel
 
-from hub_models.engines.engine import Engine
 from hub_models.models.calibration import Calibration
 from hub_models.models.features import Encoder, SharedFeatures
 from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.labels import Prompts
-from hub_models.models.views import View, classifier_pixels, make_view
+from hub_models.models.network_model import NetworkModel
+from hub_models.models.views import View, make_view
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
@@ -35,13 +32,13 @@ class Classifier(ABC):
     """A model that gives each of its classes a probability, for an X-ray whose lungs are outlined.
 
     Attributes:
-        model: the transformers model; its config holds the classes, the view and the calibration.
-        network_names: names of `networks`, known before there is a model; empty where all networks are another's.
+        model: its config holds the classes, the view and the calibration; see `NetworkModel.model`.
+        network_names: names of its networks, known before there is a model; empty where all networks are another's.
         multi_label: whether an X-ray may have several of the labels, each with a probability of its own.
         problem: why it cannot answer about any X-ray, in one sentence; None if it can.
     """
 
-    model: PreTrainedModel
+    model: Any
     network_names: ClassVar[tuple[str, ...]] = ()
     multi_label: bool = False
     problem: str | None = None
@@ -67,8 +64,8 @@ class Classifier(ABC):
         return Calibration.of(self.model.config)
 
     @property
-    def networks(self) -> dict[str, nn.Module]:
-        """Its own networks, which its engine runs, by the names of their files."""
+    def networks(self) -> dict[str, Any]:
+        """Its own networks as PyTorch modules, which its engine runs, by the names of their files."""
         return {}
 
     @property
@@ -81,19 +78,19 @@ class Classifier(ABC):
         """
 
     @abstractmethod
-    def answer(self, *vectors: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
-        """Classify N X-rays by their vectors, float32 (N, D), one tensor for each of `encoders`.
+    def answer(self, *vectors: np.ndarray, prompts: Prompts | None = None) -> list[dict[str, float]]:
+        """Classify N X-rays by their vectors, float32 (N, D), one array for each of `encoders`.
 
         Prompts, results and errors are those of `classify`.
         """
 
     @abstractmethod
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+    def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
 
     @abstractmethod
     def divide_logits(self, temperature: float) -> None:
-        """Make all logits smaller by a factor, in the weights."""
+        """Make all logits smaller by a factor, in the weights of its PyTorch module."""
 
     def refusals(self, features: SharedFeatures) -> dict[int, str]:
         """Find the X-rays that it cannot answer about.
@@ -164,21 +161,8 @@ class Classifier(ABC):
         return None
 
 
-class NetworkClassifier(Classifier):
-    """A classifier with networks of its own, one of which makes a vector of what it sees.
-
-    Attributes:
-        processor: the processor that is saved with the model.
-        engine: runs `networks`; PyTorch, until another is put in its place.
-    """
-
-    processor: BaseImageProcessor
-    engine: Engine
-
-    @property
-    def pixel_processor(self) -> BaseImageProcessor:
-        """The image processor, which turns a view into network input."""
-        return self.processor
+class NetworkClassifier(NetworkModel, Classifier):
+    """A classifier with networks of its own, one of which makes a vector of what it sees."""
 
     @property
     def encoders(self) -> tuple["NetworkClassifier"]:
@@ -186,20 +170,46 @@ class NetworkClassifier(Classifier):
         return (self,)
 
     @abstractmethod
-    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Vectors, float32 (N, D), of network input, float32 (N, 3, S, S), by the engine."""
+    def outputs(self, pixel_values: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the network that looks, by the engine.
+
+        Args:
+            pixel_values: float32 (N, 3, S, S).
+
+        Returns:
+            Vectors, float32 (N, D); of a network that ends in maps also these, float32 (N, F, h, w).
+        """
 
     @abstractmethod
-    def class_logits(
-        self, pixel_values: torch.Tensor, prompts: Prompts | None = None
-    ) -> tuple[list[str], torch.Tensor]:
-        """The classes, and their logits, float32 (N, C), by PyTorch, with gradients back to the network input."""
+    def score_class(
+        self, vectors: np.ndarray, maps: np.ndarray, label: str | None, prompts: Prompts | None
+    ) -> tuple[str, np.ndarray | None]:
+        """Find how the logit of a class depends on the means of the last maps.
 
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
-        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
-        return classifier_pixels(self.pixel_processor, images)
+        Args:
+            vectors: float32 (1, D), of one X-ray.
+            maps: float32 (1, F, h, w), of the same.
+            label: the class; the most probable one if not given.
+            prompts: as in `classify`.
 
-    def network_input(self, image: np.ndarray, lungs: np.ndarray | None) -> torch.Tensor:
+        Returns:
+            The class; the gradient of its logit in the maps' means, float32 (F,), or None where the vectors do not
+            follow from these means.
+        """
+
+    @abstractmethod
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], np.ndarray | None]:
+        """The classes, and the unit vectors, float32 (C, D), that they are compared by; None of a plain classifier."""
+
+    def embed(self, pixel_values: np.ndarray) -> np.ndarray:
+        """Vectors, float32 (N, D), of network input, float32 (N, 3, S, S), by the engine."""
+        return self.outputs(pixel_values)[0]
+
+    def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
+        """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1, which may differ in size."""
+        return self.preprocessing(images, channels=3)
+
+    def network_input(self, image: np.ndarray, lungs: np.ndarray | None) -> np.ndarray:
         """Network input, float32 (1, 3, S, S), of one X-ray, float32 (H, W) in 0..1, and its lungs, bool (H, W)."""
         return self.pixel_values([make_view(image, lungs, self.view, self.detail)])
 

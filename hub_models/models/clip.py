@@ -2,25 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
-from transformers import AutoModel, AutoProcessor, BaseImageProcessor, PreTrainedModel, ProcessorMixin
+from scipy.special import softmax
 
-from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
-from hub_models.models import weights
 from hub_models.models.classifier import NetworkClassifier
 from hub_models.models.features import SharedFeatures
+from hub_models.models.gradcam import position_of
 from hub_models.models.labels import LABELS, Prompts, prompts_for
-from hub_models.models.networks import ImageTower, TextTower
 from hub_models.models.report import Sentences
+from hub_models.models.saved import SavedModel
+from hub_models.models.tokens import SavedTokenizer
 from hub_models.models.views import View
 from hub_models.xray.geometry import DETAIL
 
+if TYPE_CHECKING:  # the page runs without transformers
+    from transformers import PreTrainedModel, ProcessorMixin
+
 MAX_KNOWN_PROMPTS = 256  # classes whose vectors are remembered
+
+SCALE, PROJECTION = "logit_scale", "visual_projection.weight"
+"""Names of a dual encoder's learned temperature and of its image tower's last layer."""
 
 
 class ClipClassifier(NetworkClassifier):
@@ -33,17 +37,17 @@ class ClipClassifier(NetworkClassifier):
     image.
     """
 
+    family = "clip"
     network_names = ("image", "text")
 
-    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
-        self.model = model.eval()
-        self.processor = processor
-        self.engine = Engine()
-        self._known_prompts: dict[tuple[Engine, tuple[str, ...]], torch.Tensor] = {}
+    def __init__(self, model: Any, processor: Any, engine: Engine | None = None) -> None:
+        super().__init__(model, processor, engine)
+        self._tokenizer: SavedTokenizer | None = None
+        self._known_prompts: dict[tuple[Engine, tuple[str, ...]], np.ndarray] = {}
 
     @classmethod
     def new(
-        cls, model: PreTrainedModel, processor: ProcessorMixin, labels: Sequence[str], view: View
+        cls, model: "PreTrainedModel", processor: "ProcessorMixin", labels: Sequence[str], view: View
     ) -> "ClipClassifier":
         """Make a classifier of a dual encoder and class names; `prompts_for` gives the prompts of each class."""
         model.config.label2id = {label: i for i, label in enumerate(labels)}
@@ -54,28 +58,35 @@ class ClipClassifier(NetworkClassifier):
         return cls(model, processor)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, pickled: bool = False) -> "ClipClassifier":
-        """Load a saved folder strictly, from safetensors or, if `pickled`, from a pickle's tensors.
+    def from_pretrained(
+        cls, folder: str | Path, pickled: bool = False, engine_name: str | None = None
+    ) -> "ClipClassifier":
+        """Load a saved folder strictly, with the fastest engine or one of `ENGINES`.
+
+        Args:
+            folder: the folder.
+            pickled: read a pickle's tensors, and nothing else in it, instead of safetensors.
+            engine_name: the engine.
 
         Raises:
-            ValueError: if a tensor is missing or left over, or the model has no image and text features.
+            ValueError: if a tensor is missing or left over, the model has no image and text features, or PyTorch is
+                needed and not installed.
         """
-        model = weights.load_strictly(AutoModel, folder, pickled)
-        if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
-            raise ValueError(
-                f"{folder} holds a {type(model).__name__}, which is not a CLIP: it has no image and text towers."
-            )
-        return cls(model.to(best_device()), AutoProcessor.from_pretrained(folder))
+        classifier = cls(*cls._open(folder, pickled, engine_name))
+        if isinstance(classifier.model, SavedModel):
+            positions = classifier.model.config.text_config.max_position_embeddings
+            classifier._tokenizer = SavedTokenizer(folder, positions)
+        return classifier
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files."""
+        """Write config.json, model.safetensors (float16), processor_config.json and the tokenizer's files.
+
+        Its model is a PyTorch module.
+        """
+        from hub_models.engines.pytorch import weights
+
         weights.save_pretrained(self.model, folder)
         self.processor.save_pretrained(folder)
-
-    @property
-    def networks(self) -> dict[str, nn.Module]:
-        """The networks that `engine` runs, by the names of their files."""
-        return {"image": ImageTower(self.model), "text": TextTower(self.model)}
 
     @property
     def prompts(self) -> dict[str, list[str]]:
@@ -92,38 +103,29 @@ class ClipClassifier(NetworkClassifier):
         """Classes in the order of the probabilities."""
         return list(self.prompts)
 
-    @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
-        """Make all logits smaller by a factor, in the learned temperature of the similarities."""
-        self.model.logit_scale -= float(np.log(temperature))
+        """Make all logits smaller by a factor, in the learned temperature of its PyTorch module."""
+        self.model.logit_scale.data -= float(np.log(temperature))
 
     @property
-    def pixel_processor(self) -> BaseImageProcessor:
+    def pixel_processor(self) -> Any:
         """The image processor, which turns a view into the image tower's input."""
-        return self.processor.image_processor
+        return getattr(self.processor, "image_processor", self.processor)
 
-    def tokens(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
+    def tokens(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Token ids and attention mask, int64 (N, L) each, of N sentences; long ones are cut at the tower's length."""
-        limit = min(self.processor.tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
-        encoded = self.processor.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt"
-        )
-        return {name: encoded[name] for name in ("input_ids", "attention_mask")}
+        if self._tokenizer:
+            return self._tokenizer(texts)
+        tokenizer = self.processor.tokenizer
+        limit = min(tokenizer.model_max_length, self.model.config.text_config.max_position_embeddings)
+        encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="np")
+        return {name: np.int64(encoded[name]) for name in ("input_ids", "attention_mask")}
 
-    def embed_images(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of network input, by PyTorch, with gradients."""
-        return ImageTower(self.model)(pixel_values)[0]
+    def outputs(self, pixel_values: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Unit vectors, float32 (N, D), and the maps of an image tower that ends in some, by the engine."""
+        return self.run("image", pixel_values)
 
-    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of network input, by the engine."""
-        return self.engine.run("image", self.networks["image"], pixel_values)[0]
-
-    def embed_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Unit vectors, float32 (N, D), of sentences, by PyTorch, with gradients."""
-        return TextTower(self.model)(**tokens)[0]
-
-    @torch.inference_mode()
-    def embed_prompts(self, prompts: Prompts) -> torch.Tensor:
+    def embed_prompts(self, prompts: Prompts) -> np.ndarray:
         """Unit vectors, float32 (C, D), one a class: the mean of its prompts' vectors, normalised.
 
         Raises:
@@ -131,11 +133,11 @@ class ClipClassifier(NetworkClassifier):
         """
         if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
             raise ValueError("Every class needs at least one prompt; write a sentence for each.")
-        return torch.stack(
+        return np.stack(
             [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
         )
 
-    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], np.ndarray]:
         """The classes to compare an image with, and their unit vectors, float32 (C, D).
 
         Without prompts these are its own classes, with learned vectors if it has them, else with those of its prompts.
@@ -147,40 +149,55 @@ class ClipClassifier(NetworkClassifier):
         if prompts is not None or vectors is None:
             prompts = self.prompts if prompts is None else prompts
             return list(prompts), self.embed_prompts(prompts)
-        return self.labels, torch.tensor([vectors[label] for label in self.labels])
+        return self.labels, np.float32([vectors[label] for label in self.labels])
 
-    def similarities(self, embeddings: torch.Tensor, texts: Sequence[str]) -> list[list[float]]:
+    def similarities(self, embeddings: np.ndarray, texts: Sequence[str]) -> list[list[float]]:
         """Cosine similarities, -1 to 1, of N unit vectors, float32 (N, D), with sentences, none of them blank."""
-        return (embeddings @ self._read(texts).T).double().tolist()
+        return (embeddings @ self._read(texts).T).astype(np.float64).tolist()
 
-    def class_logits(
-        self, pixel_values: torch.Tensor, prompts: Prompts | None = None
-    ) -> tuple[list[str], torch.Tensor]:
-        """The classes, and their logits, float32 (N, C), by PyTorch; prompts and errors as in `classify`."""
+    def score_class(
+        self, vectors: np.ndarray, maps: np.ndarray, label: str | None, prompts: Prompts | None
+    ) -> tuple[str, np.ndarray | None]:
+        """The class, and the gradient of its logit through the unit length and the tower's last layer.
+
+        It is None where the vectors are not the maps' means times that layer.
+        """
         labels, texts = self.embed_classes(prompts)
-        images = self.embed_images(pixel_values)
-        # No gradient passes a tensor of inference mode; its copy lets it.
-        return labels, self.model.logit_scale.exp() * images @ texts.clone().to(images.device).T
+        position = int((texts @ vectors[0]).argmax()) if label is None else position_of(label, labels)
+        if PROJECTION not in self.model.shapes or self.model.shapes[PROJECTION][1] != maps.shape[1]:
+            return labels[position], None
+        projection = self.array(PROJECTION)
+        projected = projection @ maps[0].mean(axis=(1, 2))
+        length = np.linalg.norm(projected)
+        unit, text = projected / length, texts[position]
+        if not np.allclose(unit, vectors[0], atol=1e-3):
+            return labels[position], None
+        return labels[position], self.scale * (text - unit * (unit @ text)) @ projection / length
 
-    @torch.inference_mode()
-    def answer(self, embeddings: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
+    @property
+    def scale(self) -> float:
+        """The learned factor on the similarities."""
+        return float(np.exp(self.array(SCALE)))
+
+    def answer(self, embeddings: np.ndarray, prompts: Prompts | None = None) -> list[dict[str, float]]:
         """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as in `classify`."""
         classes, texts = self.embed_classes(prompts)
-        logits = self.model.logit_scale.exp().cpu() * embeddings @ texts.T
-        return [dict(zip(classes, row, strict=True)) for row in logits.double().softmax(dim=1).tolist()]
+        logits = np.float64(self.scale * embeddings @ texts.T)
+        return [dict(zip(classes, row, strict=True)) for row in softmax(logits, axis=1).tolist()]
 
-    def _embed_class(self, texts: tuple[str, ...]) -> torch.Tensor:
+    def _embed_class(self, texts: tuple[str, ...]) -> np.ndarray:
         key = self.engine, texts
         vector = self._known_prompts.get(key)
         if vector is None:
             if len(self._known_prompts) >= MAX_KNOWN_PROMPTS:
                 self._known_prompts.clear()
-            vector = self._known_prompts[key] = F.normalize(self._read(texts).mean(dim=0), dim=0)
+            mean = self._read(texts).mean(axis=0)
+            vector = self._known_prompts[key] = mean / np.linalg.norm(mean)
         return vector
 
-    def _read(self, texts: Sequence[str]) -> torch.Tensor:
+    def _read(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, float32 (N, D), of sentences, by the engine."""
-        return self.engine.run("text", self.networks["text"], *self.tokens(texts).values())[0]
+        return self.run("text", *self.tokens(texts).values())[0]
 
 
 def compare_sentences(clips: Mapping[str, ClipClassifier], features: SharedFeatures, prompts: Prompts) -> Sentences:

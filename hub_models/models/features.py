@@ -4,9 +4,8 @@ from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
-from transformers import BaseImageProcessor
 
+from hub_models.models.pixels import Preprocessing
 from hub_models.models.views import NoLungs, View, apply_view
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
@@ -16,12 +15,12 @@ class Encoder(Protocol):
 
     view: View
     detail: int | None
-    pixel_processor: BaseImageProcessor
+    preprocessing: Preprocessing
 
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+    def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
         """Network input, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
 
-    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def embed(self, pixel_values: np.ndarray) -> np.ndarray:
         """Vectors, float32 (N, D), of network input."""
 
 
@@ -39,10 +38,10 @@ class SharedFeatures:
         self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
         self._views: dict[tuple[View, int | None], dict[int, np.ndarray]] = {}
         self._refusals: dict[tuple[View, int | None], dict[int, str]] = {}
-        self._pixels: dict[Hashable, torch.Tensor] = {}
-        self._vectors: dict[int, dict[int, torch.Tensor]] = {}
+        self._pixels: dict[Hashable, np.ndarray] = {}
+        self._vectors: dict[int, dict[int, np.ndarray]] = {}
 
-    def vectors(self, encoder: Encoder) -> dict[int, torch.Tensor]:
+    def vectors(self, encoder: Encoder) -> dict[int, np.ndarray]:
         """Position of an X-ray -> its vector, float32 (D,); those that `refusals` names are missing."""
         if id(encoder) not in self._vectors:
             views = self._views_of(encoder)
@@ -50,10 +49,10 @@ class SharedFeatures:
             self._vectors[id(encoder)] = dict(zip(views, vectors, strict=True))
         return self._vectors[id(encoder)]
 
-    def stacked(self, encoder: Encoder, positions: Sequence[int]) -> torch.Tensor:
+    def stacked(self, encoder: Encoder, positions: Sequence[int]) -> np.ndarray:
         """Vectors, float32 (N, D), of the X-rays at N positions, none of which `refusals` names."""
         vectors = self.vectors(encoder)
-        return torch.stack([vectors[position] for position in positions])
+        return np.stack([vectors[position] for position in positions])
 
     def refusals(self, encoder: Encoder) -> dict[int, str]:
         """Position of an X-ray that the encoder's view cannot be made of -> the reason in one sentence."""
@@ -71,8 +70,8 @@ class SharedFeatures:
                     refusals[position] = str(error)
         return self._views[shown]
 
-    def _pixel_values(self, encoder: Encoder) -> torch.Tensor:
-        key = encoder.view, encoder.detail, type(encoder), encoder.pixel_processor.to_json_string()
+    def _pixel_values(self, encoder: Encoder) -> np.ndarray:
+        key = encoder.view, encoder.detail, encoder.preprocessing
         if key not in self._pixels:
             self._pixels[key] = encoder.pixel_values(list(self._views_of(encoder).values()))
         return self._pixels[key]

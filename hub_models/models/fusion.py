@@ -2,28 +2,28 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional as F
-from transformers import PreTrainedConfig, PreTrainedModel
+from scipy.special import softmax
 
-from hub_models.engines.device import best_device, device_of
-from hub_models.models import weights
 from hub_models.models.classifier import Classifier
 from hub_models.models.features import Encoder
 from hub_models.models.labels import Prompts
+from hub_models.models.network_model import array_of
+from hub_models.models.saved import SavedModel
+
+EPSILON = 1e-5
+"""What PyTorch's `nn.LayerNorm` adds to a variance."""
 
 
 class DualEncoder(Encoder, Protocol):
     """An encoder whose vectors are compared with those of sentences: the CLIP."""
 
-    model: PreTrainedModel
     labels: list[str]
+    scale: float
 
-    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], torch.Tensor]:
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], np.ndarray]:
         """Classes, its own without prompts, and their unit vectors float32 (C, D)."""
 
 
@@ -31,51 +31,41 @@ class NotJoined(ValueError):
     """A fusion has no parts, or others than it was trained with; the message is one sentence."""
 
 
-class FusionConfig(PreTrainedConfig):
-    """Sizes of both vectors, the CLIP's view, and the joined checkpoints: role -> SHA-256 of its weights."""
-
-    model_type = "xray-fusion"
-
-    def __init__(self, feature_size: int = 512, embedding_size: int = 256, parts: dict | None = None, **others) -> None:
-        super().__init__(**others)
-        self.feature_size, self.embedding_size, self.parts = feature_size, embedding_size, parts or {}
+def shapes_of(features: int, embeddings: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the weights of a fusion, by the lengths of the vectors that it joins."""
+    layers = {f"{name}.weight": (embeddings, features) for name in ("scale", "shift")}
+    layers |= {f"{name}.bias": (embeddings,) for name in ("scale", "shift")}
+    return layers | {"normalise.weight": (features,), "normalise.bias": (features,), "logit_scale": ()}
 
 
-class ConditionedEmbedding(PreTrainedModel):
-    """A CLIP's image embedding, scaled and shifted by a ResNet's features (feature-wise linear modulation, FiLM).
+def condition(weights: Mapping[str, np.ndarray], features: np.ndarray, embeddings: np.ndarray) -> np.ndarray:
+    """Scale and shift a CLIP's image embeddings by a ResNet's features, as `ConditionedEmbedding` does.
 
-    After Perez et al. (AAAI 2018). Untrained, it leaves the embedding as it is.
+    Args:
+        weights: name -> float32, with the names of `shapes_of`.
+        features: float32 (N, F).
+        embeddings: unit vectors, float32 (N, D).
+
+    Returns:
+        Unit vectors, float32 (N, D).
     """
-
-    config_class = FusionConfig
-
-    def __init__(self, config: FusionConfig) -> None:
-        super().__init__(config)
-        self.normalise = nn.LayerNorm(config.feature_size)
-        self.scale = nn.Linear(config.feature_size, config.embedding_size)
-        self.shift = nn.Linear(config.feature_size, config.embedding_size)
-        self.logit_scale = nn.Parameter(torch.zeros(()))  # logarithm of a factor on CLIP's own temperature
-        self.post_init()
-
-    def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-
-    def forward(self, features: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """Unit vectors float32 (N, D), of features float32 (N, F) and unit vectors float32 (N, D)."""
-        features = self.normalise(features)
-        return F.normalize(embeddings * (1 + self.scale(features)) + self.shift(features), dim=-1)
+    centred = features - features.mean(axis=1, keepdims=True)
+    normal = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + EPSILON)
+    normal = normal * weights["normalise.weight"] + weights["normalise.bias"]
+    scale, shift = (normal @ weights[f"{name}.weight"].T + weights[f"{name}.bias"] for name in ("scale", "shift"))
+    joined = embeddings * (1 + scale) + shift
+    return joined / np.linalg.norm(joined, axis=1, keepdims=True)
 
 
 class FusionClassifier(Classifier):
-    """A `ConditionedEmbedding` that combines a ResNet and a CLIP, which are checkpoints of their own.
+    """A small layer that combines a ResNet and a CLIP, which are checkpoints of their own.
 
-    Its folder names the weights that it was trained with; it answers with no others.
+    Its folder names the weights that it was trained with; it answers with no others. It is computed with NumPy; its
+    `model` is a `SavedModel`, or the PyTorch module `ConditionedEmbedding` while it is trained.
     """
 
-    def __init__(self, model: ConditionedEmbedding) -> None:
-        self.model = model.eval()
+    def __init__(self, model: Any) -> None:
+        self.model = model
         self._parts: tuple[Encoder, DualEncoder] | None = None
         self.problem = "The fusion is not joined to the ResNet and the CLIP that it was trained with."
 
@@ -83,17 +73,17 @@ class FusionClassifier(Classifier):
     def new(cls, resnet: Encoder, clip: DualEncoder, parts: dict[str, str], feature_size: int) -> "FusionClassifier":
         """Make an untrained fusion of two classifiers of the same classes, which answers as the CLIP does.
 
+        This needs PyTorch.
+
         Args:
             resnet: gives the features.
             clip: gives the embedding, the classes and the prompts.
             parts: role -> SHA-256 of its weights.
             feature_size: number of the ResNet's features.
         """
-        config = FusionConfig(feature_size, clip.embed_classes()[1].shape[1], parts)
-        config.label2id = {label: i for i, label in enumerate(clip.labels)}
-        config.id2label = dict(enumerate(clip.labels))
-        config.view = clip.view
-        fusion = cls(ConditionedEmbedding(config))
+        from hub_models.engines.pytorch.new import new_fusion
+
+        fusion = cls(new_fusion(feature_size, clip.embed_classes()[1].shape[1], parts, clip.labels, clip.view))
         fusion.join(resnet, clip, parts)
         return fusion
 
@@ -104,10 +94,14 @@ class FusionClassifier(Classifier):
         Raises:
             ValueError: if a tensor is missing, left over or of another shape.
         """
-        return cls(weights.load_strictly(ConditionedEmbedding, folder).to(best_device()))
+        model = SavedModel(folder)
+        model.check(shapes_of(model.config.feature_size, model.config.embedding_size))
+        return cls(model)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors (float16)."""
+        """Write config.json and model.safetensors (float16), of its PyTorch module."""
+        from hub_models.engines.pytorch import weights
+
         weights.save_pretrained(self.model, folder)
 
     def join(self, resnet: Encoder, clip: DualEncoder, parts: Mapping[str, str]) -> None:
@@ -146,18 +140,16 @@ class FusionClassifier(Classifier):
             raise NotJoined(self.problem)
         return self._parts
 
-    def pixel_values(self, images: list[np.ndarray]) -> torch.Tensor:
+    def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
         """Input of its CLIP, float32 (N, 3, S, S), of views float32 (H, W) in 0..1."""
         return self.encoders[1].pixel_values(images)
 
-    @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
-        """Make all logits smaller by a factor, in its own weights; the CLIP's stay as they are."""
-        self.model.logit_scale -= float(np.log(temperature))
+        """Make all logits smaller by a factor, in its own PyTorch module; the CLIP's weights stay as they are."""
+        self.model.logit_scale.data -= float(np.log(temperature))
 
-    @torch.inference_mode()
     def answer(
-        self, features: torch.Tensor, embeddings: torch.Tensor, prompts: Prompts | None = None
+        self, features: np.ndarray, embeddings: np.ndarray, prompts: Prompts | None = None
     ) -> list[dict[str, float]]:
         """Probability of each class, of N X-rays; prompts and errors as in `classify`.
 
@@ -168,7 +160,8 @@ class FusionClassifier(Classifier):
         """
         _, clip = self.encoders
         classes, texts = clip.embed_classes(prompts)
-        device = device_of(self.model)
-        joined = self.model(features.to(device), embeddings.to(device)).cpu()
-        logits = (clip.model.logit_scale.cpu() + self.model.logit_scale.cpu()).exp() * joined @ texts.T
-        return [dict(zip(classes, row, strict=True)) for row in logits.double().softmax(dim=1).tolist()]
+        config = self.model.config
+        weights = {name: array_of(self.model, name) for name in shapes_of(config.feature_size, config.embedding_size)}
+        joined = condition(weights, features, embeddings)
+        logits = np.float64(clip.scale * np.exp(weights["logit_scale"]) * joined @ texts.T)
+        return [dict(zip(classes, row, strict=True)) for row in softmax(logits, axis=1).tolist()]

@@ -1,27 +1,23 @@
 """Grad-CAM: the places of an X-ray that speak for a class, as heat over the image.
 
 The channels of the last feature map are added up, each weighted by the class score's mean gradient in it; what is below
-zero then speaks against the class and is cut off (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391).
+zero then speaks against the class and is cut off (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391). Networks
+that end in the mean of their maps need no gradients for it: the weights follow from the last layer, as in the class
+activation maps of Zhou et al. (CVPR 2016).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
-from torchcam.methods import GradCAM
 
-from hub_models.engines.device import device_of
 from hub_models.models.labels import Prompts
+from hub_models.models.saved import SavedModel
 from hub_models.models.views import apply_view, view_box
 
 if TYPE_CHECKING:  # the classifiers import this module
     from hub_models.models.classifier import NetworkClassifier
-
-NO_MAP = "This model's image tower has neither a feature map nor a row of patches; there is no place to show heat at."
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ def explain(
     Raises:
         NoLungs: if the model's view needs lungs and there are none.
         ValueError: if the label is not a class, a class has no prompt, a ResNet is given prompts, or the model has no
-            map to show heat on.
+            map to show heat on, or needs PyTorch for one and it is not installed.
     """
     view = apply_view(image, lungs, classifier.view)
     label, class_map = _class_map(classifier, view, label, prompts)
@@ -75,63 +71,34 @@ def explain(
     return Explanation((heat / heat.max()).astype(np.float32), label, float(heat[lungs].sum() / total))
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 def _class_map(
     classifier: "NetworkClassifier", view: np.ndarray, label: str | None, prompts: Prompts | None
 ) -> tuple[str, np.ndarray]:
-    """The label, and the Grad-CAM of its class on the network's input, float32 (h, w), 0 or more."""
-    # A gradient on the input, not on the weights: a network whose weights are frozen is explained like any other.
-    pixels = classifier.pixel_values([view]).to(device_of(classifier.model)).requires_grad_()
-    layer, as_map = _target(classifier, pixels)
-    with GradCAM(classifier.model, layer, reshape_transform=as_map) as cam:
-        labels, scores = classifier.class_logits(pixels, prompts)
-        if label is None:
-            label = labels[int(scores[0].argmax())]
-        elif label not in labels:
-            raise ValueError(f"{label!r} is not a class of this model; choose one of {', '.join(labels)}.")
-        (class_map,) = cam(labels.index(label), scores, normalized=False)
-    return label, class_map[0].cpu().numpy()
+    """The label, and the Grad-CAM of its class on the network's input, float32 (h, w), 0 or more.
 
-
-def _target(
-    classifier: "NetworkClassifier", pixels: torch.Tensor
-) -> tuple[nn.Module, Callable[[torch.Tensor], torch.Tensor]]:
-    """The layer whose output Grad-CAM weights, and what makes a map of this output.
-
-    In a vision transformer that is the first LayerNorm of the last block (the modules that hold two), before the last
-    attention: behind it the score may depend on the class token alone, and no gradient reaches the patches
-    (https://jacobgil.github.io/pytorch-gradcam-book/vision_transformers.html). Else it is the last layer that runs
-    whose output is a map of more than one place.
+    Where an engine gives the last maps, and the model's vector follows from their means, the gradient is known without
+    PyTorch: every place of a map has the same share in its mean.
     """
-    tower = getattr(classifier.model, "vision_model", classifier.model)
-    norms = ([child for child in layer.children() if isinstance(child, nn.LayerNorm)] for layer in tower.modules())
-    if blocks := [pair for pair in norms if len(pair) == 2]:
-        return blocks[-1][0], _patches
-    maps = []
-
-    def note(layer: nn.Module, _: tuple, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
-            maps.append(layer)
-
-    hooks = [layer.register_forward_hook(note) for layer in tower.modules()]
-    try:
-        with torch.no_grad():
-            tower(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not maps:
-        raise ValueError(NO_MAP)
-    return maps[-1], nn.Identity()
+    pixels = classifier.pixel_values([view])
+    if isinstance(classifier.model, SavedModel):
+        vectors, *maps = classifier.outputs(pixels)
+        if maps and maps[0].shape[-2] * maps[0].shape[-1] > 1:
+            name, gradient = classifier.score_class(vectors, maps[0], label, prompts)
+            if gradient is not None:
+                return name, np.maximum(np.tensordot(gradient, maps[0][0], axes=1) / maps[0][0, 0].size, 0)
+    return _class_map_by_gradients(classifier, pixels, label, prompts)
 
 
-def _patches(tokens: torch.Tensor) -> torch.Tensor:
-    """The square map (1, D, h, h) of tokens (1, T, D): the last h x h of them, which class tokens precede."""
-    if tokens.ndim != 3:
-        raise ValueError(NO_MAP)
-    side = isqrt(tokens.shape[1])
-    return tokens[:, -side * side :].mT.unflatten(2, (side, side))
+def _class_map_by_gradients(
+    classifier: "NetworkClassifier", pixels: np.ndarray, label: str | None, prompts: Prompts | None
+) -> tuple[str, np.ndarray]:
+    """Do what `_class_map` does for any network, by PyTorch."""
+    model = classifier.pytorch_model
+    from hub_models.engines.pytorch.gradcam import class_map
+
+    labels, texts = classifier.embed_classes(prompts)
+    position, heat = class_map(model, pixels, texts, None if label is None else position_of(label, labels))
+    return labels[position], heat
 
 
 def _input_spans(classifier: "NetworkClassifier", shape: tuple[int, int]) -> np.ndarray:
@@ -142,7 +109,7 @@ def _input_spans(classifier: "NetworkClassifier", shape: tuple[int, int]) -> np.
     """
     height, width = (round(512 * length / max(shape)) for length in shape)
     y, x = (np.indices((height, width), np.float32) + 0.5) / np.float32([[[height]], [[width]]])
-    inputs = classifier.pixel_values([y, x, np.zeros_like(y), np.ones_like(y)])[:, 0].double().numpy()
+    inputs = np.float64(classifier.pixel_values([y, x, np.zeros_like(y), np.ones_like(y)])[:, 0])
     size = inputs.shape[-1]
     ramps, black, white = [inputs[0, :, size // 2], inputs[1, size // 2]], *inputs[2:, size // 2, size // 2]
     inner = np.arange(size // 4, size - size // 4)  # near the ends, resizing bends a ramp
@@ -159,3 +126,14 @@ def _spread(span: np.ndarray, cells: int, length: int) -> np.ndarray:
     place = np.clip(share * cells - 0.5, 0, cells - 1)
     weights = np.maximum(1 - np.abs(place[:, None] - np.arange(cells)), 0)
     return weights * ((share >= 0) & (share <= 1))[:, None]
+
+
+def position_of(label: str, labels: Sequence[str]) -> int:
+    """Position of a class.
+
+    Raises:
+        ValueError: if it is not one of them.
+    """
+    if label not in labels:
+        raise ValueError(f"{label!r} is not a class of this model; choose one of {', '.join(labels)}.")
+    return list(labels).index(label)

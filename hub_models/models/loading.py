@@ -4,15 +4,11 @@ import json
 import logging
 import pickle
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
-import torch
 from safetensors import SafetensorError
 
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError, weights_digest
 from hub_models.checkpoints.roles import ROLES
-from hub_models.engines.device import threads
-from hub_models.engines.engine import open_engine
 from hub_models.models.classifier import Classifier
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.fusion import FusionClassifier
@@ -46,26 +42,20 @@ def join(role: str, models: Mapping[str, Classifier], checkpoints: Mapping[str, 
     models[role].join(*(models[part] for part in parts), digests)
 
 
-def load_model(checkpoint: Checkpoint) -> Segmenter | Classifier:
-    """Load the model of a checkpoint, run by the fastest engine that there is for it.
+def load_model(checkpoint: Checkpoint, engine_name: str | None = None) -> Segmenter | Classifier:
+    """Load the model of a checkpoint, run by the fastest engine that there is for it, or by one of `ENGINES`.
 
     Raises:
-        CheckpointError: if the folder holds another kind of model, its weights do not fit, or the environment asks for
-            an engine that is not there.
+        CheckpointError: if the folder holds another kind of model, its weights do not fit, the environment asks for an
+            engine that is not there, or PyTorch is needed and not installed.
     """
     logger.info("Loading %s from %s", checkpoint.role, checkpoint.name)
     _check_kind(checkpoint)
     try:
         options = {"pickled": True} if checkpoint.pickled else {}
-        torch.set_num_threads(threads())
-        model_class = class_of(checkpoint.role)
-        names = model_class.network_names
-        with ThreadPoolExecutor(1, "engine") as aside:  # its files are opened while PyTorch loads the weights
-            engine = aside.submit(open_engine, checkpoint.folder, names) if names else None
-            model = model_class.from_pretrained(checkpoint.folder, **options)
-        if engine:
-            model.engine = engine.result()
-        return model
+        if class_of(checkpoint.role).network_names:
+            options["engine_name"] = engine_name
+        return class_of(checkpoint.role).from_pretrained(checkpoint.folder, **options)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:

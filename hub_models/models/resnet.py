@@ -3,52 +3,32 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import nn
-from transformers import (
-    AutoImageProcessor,
-    AutoModelForImageClassification,
-    BaseImageProcessor,
-    ResNetConfig,
-    ResNetForImageClassification,
-    ViTImageProcessor,
-)
+import numpy as np
+from scipy.special import expit, softmax
 
-from hub_models.engines.device import best_device, device_of
-from hub_models.engines.engine import Engine
-from hub_models.models import weights
 from hub_models.models.classifier import NetworkClassifier
+from hub_models.models.gradcam import position_of
 from hub_models.models.labels import Prompts
-from hub_models.models.networks import ResnetBackbone
+from hub_models.models.saved import SavedModel
 from hub_models.models.views import View
 from hub_models.xray.geometry import DETAIL
 
-DEPTHS = {
-    10: ("basic", (1, 1, 1, 1)),
-    18: ("basic", (2, 2, 2, 2)),
-    34: ("basic", (3, 4, 6, 3)),
-    50: ("bottleneck", (3, 4, 6, 3)),
-    101: ("bottleneck", (3, 4, 23, 3)),
-}
-"""Layer type and blocks a stage, by depth (He et al. 2016, table 1; 10 is one block a stage)."""
+HEAD = "classifier.1.weight", "classifier.1.bias"
+"""Names of the last layer's weights in a `ResNetForImageClassification`."""
 
 
 class ResnetClassifier(NetworkClassifier):
     """A `ResNetForImageClassification` and its processor; the view that it sees stands in its config as `view`."""
 
+    family = "resnet"
     network_names = ("network",)
-
-    def __init__(self, model: ResNetForImageClassification, processor: BaseImageProcessor) -> None:
-        self.model = model.eval()
-        self.processor = processor
-        self.engine = Engine()
 
     @classmethod
     def new(cls, depth: int, labels: Sequence[str], view: View, image_size: int) -> "ResnetClassifier":
-        """Make a ResNet with untrained weights.
+        """Make a ResNet with untrained weights; this needs PyTorch.
 
         Args:
-            depth: one of `DEPTHS`.
+            depth: 10, 18, 34, 50 or 101.
             labels: classes in logits order.
             view: the part of the X-ray that it sees, one of `hub_models.models.views.VIEWS`.
             image_size: side of the network input, in pixels.
@@ -56,80 +36,73 @@ class ResnetClassifier(NetworkClassifier):
         Raises:
             ValueError: if there is no ResNet of this depth.
         """
-        if depth not in DEPTHS:
-            raise ValueError(f"There is no ResNet of depth {depth}; choose one of {', '.join(map(str, DEPTHS))}.")
-        layer_type, blocks = DEPTHS[depth]
-        widths = [64, 128, 256, 512] if layer_type == "basic" else [256, 512, 1024, 2048]
-        config = ResNetConfig(
-            layer_type=layer_type,
-            depths=list(blocks),
-            hidden_sizes=widths,
-            id2label=dict(enumerate(labels)),
-            label2id={label: i for i, label in enumerate(labels)},
-            view=view,
-            detail=DETAIL,
-        )
-        processor = ViTImageProcessor(
-            size={"height": image_size, "width": image_size},
-            image_mean=[0.5] * 3,
-            image_std=[0.5] * 3,
-            do_convert_rgb=True,
-        )
-        return cls(ResNetForImageClassification(config), processor)
+        from hub_models.engines.pytorch.new import new_resnet
+
+        model, processor = new_resnet(depth, labels, image_size, {"view": view, "detail": DETAIL})
+        return cls(model, processor)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "ResnetClassifier":
-        """Load a saved folder strictly.
+    def from_pretrained(cls, folder: str | Path, engine_name: str | None = None) -> "ResnetClassifier":
+        """Load a saved folder strictly, with the fastest engine or one of `ENGINES`.
 
         Raises:
-            ValueError: if a tensor is missing, left over or of another shape.
+            ValueError: if a tensor is missing, left over or of another shape, or PyTorch is needed and not installed.
         """
-        model = weights.load_strictly(AutoModelForImageClassification, folder)
-        return cls(model.to(best_device()), AutoImageProcessor.from_pretrained(folder))
+        classifier = cls(*cls._open(folder, engine_name=engine_name))
+        model = classifier.model
+        if isinstance(model, SavedModel) and (rows := len(model.array(HEAD[0]))) != len(classifier.labels):
+            raise ValueError(f"The weights in {folder} give {rows} classes, and their config {len(classifier.labels)}.")
+        return classifier
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors (float16) and preprocessor_config.json."""
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json, of a PyTorch module."""
+        from hub_models.engines.pytorch import weights
+
         weights.save_pretrained(self.model, folder)
         self.processor.save_pretrained(folder)
-
-    @property
-    def networks(self) -> dict[str, nn.Module]:
-        """The network that `engine` runs, by the name of its file."""
-        return {"network": ResnetBackbone(self.model)}
 
     @property
     def multi_label(self) -> bool:
         """Whether an X-ray may have several of the labels, each with a probability of its own."""
         return self.model.config.problem_type == "multi_label_classification"
 
-    @torch.no_grad()
     def divide_logits(self, temperature: float) -> None:
-        """Make all logits smaller by a factor, in the weights of the last layer."""
+        """Make all logits smaller by a factor, in the weights of the last layer of its PyTorch module."""
         for parameter in self.model.classifier[-1].parameters():
-            parameter /= temperature
+            parameter.data /= temperature
 
-    def embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Features, float32 (N, F), from which the last layer makes logits, by the engine."""
-        return self.engine.run("network", self.networks["network"], pixel_values)[0]
+    def outputs(self, pixel_values: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Features, float32 (N, F), from which the last layer makes logits, and the maps whose means they are."""
+        return self.run("network", pixel_values)
 
-    def class_logits(
-        self, pixel_values: torch.Tensor, prompts: Prompts | None = None
-    ) -> tuple[list[str], torch.Tensor]:
-        """The labels, and their logits, float32 (N, C), by PyTorch; prompts and errors as in `answer`."""
+    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], None]:
+        """The labels; errors as in `answer`."""
         _refuse_prompts(prompts)
-        return self.labels, self.model(pixel_values).logits
+        return self.labels, None
 
-    @torch.inference_mode()
-    def answer(self, features: torch.Tensor, prompts: Prompts | None = None) -> list[dict[str, float]]:
+    def score_class(
+        self, vectors: np.ndarray, maps: np.ndarray, label: str | None, prompts: Prompts | None
+    ) -> tuple[str, np.ndarray | None]:
+        """The class and the last layer's weights of it; None where the features are not the maps' means."""
+        _refuse_prompts(prompts)
+        position = int(self._logits(vectors)[0].argmax()) if label is None else position_of(label, self.labels)
+        means = np.allclose(vectors[0], maps[0].mean(axis=(1, 2)), rtol=1e-3, atol=1e-3)
+        return self.labels[position], self.array(HEAD[0])[position] if means else None
+
+    def answer(self, features: np.ndarray, prompts: Prompts | None = None) -> list[dict[str, float]]:
         """Probability of each label, of each of N feature vectors, float32 (N, F).
 
         Raises:
             ValueError: if there are prompts; the labels are fixed in the weights.
         """
         _refuse_prompts(prompts)
-        logits = self.model.classifier(features.to(device_of(self.model))).double()
-        probabilities = logits.sigmoid() if self.multi_label else logits.softmax(dim=1)
+        logits = self._logits(features).astype(np.float64)
+        probabilities = expit(logits) if self.multi_label else softmax(logits, axis=1)
         return [dict(zip(self.labels, row, strict=True)) for row in probabilities.tolist()]
+
+    def _logits(self, features: np.ndarray) -> np.ndarray:
+        weight, bias = map(self.array, HEAD)
+        return features @ weight.T + bias
 
 
 def _refuse_prompts(prompts: Prompts | None) -> None:

@@ -2,62 +2,52 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import segmentation_models_pytorch as smp
-import torch
-from torch import nn
-from torch.nn import functional as F
-from transformers import AutoImageProcessor, ViTImageProcessor
+from PIL import Image
+from scipy.special import expit
 
-from hub_models.engines.device import best_device
 from hub_models.engines.engine import Engine
-from hub_models.models.networks import UnetNetwork
+from hub_models.models.network_model import NetworkModel
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
-from hub_models.models.plausibility import MAP_FEATURES, Plausibility, mask_features
-from hub_models.models.weights import to_float16
+from hub_models.models.plausibility import Plausibility, mask_features
 from hub_models.xray.geometry import DETAIL, SIDE, keep_detail, to_square
 from hub_models.xray.masks import MASKS, Masks
 
-DECODER_CHANNELS = (128, 64, 48, 32, 16)
+THRESHOLDS = dict.fromkeys(MASKS, 0.5)
+"""Thresholds of a UNet for which none were chosen."""
 
 
-def new_processor(image_size: int, detail: int | None = DETAIL) -> ViTImageProcessor:
-    """The processor of a network of `image_size` x `image_size` pixels with one channel, its thresholds at a half.
+def new_processor(image_size: int, detail: int | None = DETAIL) -> Any:
+    """Make the processor of a network of `image_size` x `image_size` pixels with one channel; this needs transformers.
 
     `detail` is what `hub_models.xray.geometry.keep_detail` leaves of an X-ray.
     """
-    return ViTImageProcessor(
-        size={"height": image_size, "width": image_size},
-        image_mean=[0.5],
-        image_std=[0.5],
-        thresholds=dict.fromkeys(MASKS, 0.5),
-        mirror=False,
-        detail=detail,
-    )
+    from hub_models.engines.pytorch.new import new_unet_processor
+
+    return new_unet_processor(image_size, detail, THRESHOLDS)
 
 
-class Segmenter:
-    """An `smp.Unet` with one input channel and the outputs `MASKS`, and the processor that fixes its pixels.
+class Segmenter(NetworkModel):
+    """A UNet with one input channel and the outputs `MASKS`, and the processor that fixes its pixels.
 
     The saved folder also loads with plain `smp.from_pretrained`; size, normalisation and thresholds stand in its
     `preprocessor_config.json`.
     """
 
+    family = "unet"
     network_names = ("network",)
-    """Names of `networks`, known before there is a model."""
 
     def __init__(
-        self, network: smp.Unet, processor: ViTImageProcessor, plausibility: Plausibility | None = None
+        self, network: Any, processor: Any, engine: Engine | None = None, plausibility: Plausibility | None = None
     ) -> None:
-        self.network = network.eval()
-        self.processor = processor
+        super().__init__(network, processor, engine)
         self.plausibility = plausibility
-        self.engine = Engine()
 
     @classmethod
     def new(cls, encoder: str, image_size: int) -> "Segmenter":
-        """Make a UNet with untrained weights.
+        """Make a UNet with untrained weights; this needs PyTorch.
 
         Args:
             encoder: encoder name of segmentation_models_pytorch ("resnet18", "tu-tf_efficientnet_lite0", ...).
@@ -69,51 +59,49 @@ class Segmenter:
         """
         if image_size < 32 or image_size % 32:
             raise ValueError(f"The image size is {image_size}; a UNet of five levels needs a multiple of 32.")
-        network = smp.Unet(
-            encoder, encoder_weights=None, in_channels=1, classes=len(MASKS), decoder_channels=DECODER_CHANNELS
-        )
-        return cls(network, new_processor(image_size))
+        from hub_models.engines.pytorch.new import new_unet
+
+        return cls(new_unet(encoder, len(MASKS)), new_processor(image_size))
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "Segmenter":
-        """Load a saved folder strictly.
+    def from_pretrained(cls, folder: str | Path, engine_name: str | None = None) -> "Segmenter":
+        """Load a saved folder strictly, with the fastest engine or one of `ENGINES`.
 
         Raises:
-            ValueError: if the network is not a UNet with one output for each of `MASKS`, or its plausibility file is
-                damaged.
+            ValueError: if the network is not a UNet with one output for each of `MASKS`, its plausibility file is
+                damaged, or PyTorch is needed and not installed.
             RuntimeError: if a tensor is missing or left over.
         """
-        try:
-            network = smp.from_pretrained(str(folder))
-        except KeyError as error:
-            raise ValueError(f"{folder} holds no network of segmentation_models_pytorch ({error}).") from error
-        outputs = network.segmentation_head[0].out_channels
-        if not isinstance(network, smp.Unet) or outputs != len(MASKS):
-            network_class = type(network).__name__
-            raise ValueError(
-                f"{folder} holds a {network_class} with {outputs} outputs; wanted is a Unet with {len(MASKS)}."
-            )
-        processor, plausibility = AutoImageProcessor.from_pretrained(folder), Plausibility.load(folder)
-        features = network.encoder.out_channels[-1] + MAP_FEATURES
-        if plausibility is not None and len(plausibility.mean) != features:
-            fitted = len(plausibility.mean)
+        segmenter = cls(*cls._open(folder, engine_name=engine_name), Plausibility.load(folder))
+        if segmenter.plausibility is not None:
+            blank = np.zeros((SIDE, SIDE), np.float32)
+            segmenter._check_features(segmenter.probabilities_and_features([blank])[1].shape[1])
+        return segmenter
+
+    def _check_features(self, features: int) -> None:
+        fitted = len(self.plausibility.mean)
+        if fitted != features:
             raise ValueError(f"{PLAUSIBILITY_FILE} tells of {fitted} features; this UNet has {features}. Fit it again.")
-        return cls(network.to(best_device()), processor, plausibility)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays."""
+        """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays.
+
+        Its network is a PyTorch module.
+        """
+        from hub_models.engines.pytorch.weights import to_float16
+
         to_float16(self.network).save_pretrained(str(folder))
         self.processor.save_pretrained(folder)
 
     @property
-    def networks(self) -> dict[str, nn.Module]:
-        """The network that `engine` runs, by the name of its file."""
-        return {"network": UnetNetwork(self.network)}
+    def network(self) -> Any:
+        """The network, as `NetworkModel.model` says."""
+        return self.model
 
     @property
     def image_size(self) -> int:
         """Side of the network's input, in pixels."""
-        return self.processor.size["height"]
+        return self.preprocessing.size[0]
 
     @property
     def detail(self) -> int | None:
@@ -129,13 +117,13 @@ class Segmenter:
         """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
         return self.processor.thresholds
 
-    def network_input(self, image: np.ndarray, lungs: np.ndarray | None = None) -> torch.Tensor:
+    def network_input(self, image: np.ndarray, lungs: np.ndarray | None = None) -> np.ndarray:
         """Network input, float32 (1, 1, S, S), of one X-ray, float32 (H, W) in 0..1; outlined lungs are not needed."""
-        return self.pixel_values([torch.from_numpy(self.square(image))[None]])
+        return self.pixel_values([self.square(image)])
 
-    def pixel_values(self, images: list[torch.Tensor]) -> torch.Tensor:
-        """Network input, float32 (N, 1, S, S), of images float32 (1, H, W) in 0..1."""
-        return self.processor(images, do_rescale=False, return_tensors="pt")["pixel_values"]
+    def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
+        """Network input, float32 (N, 1, S, S), of images float32 (H, W) in 0..1."""
+        return self.preprocessing(images, channels=1)
 
     def probabilities(self, images: list[np.ndarray]) -> np.ndarray:
         """Probabilities at the network's own size, float32 (N, 2, S, S), of images float32 (H, W) in 0..1.
@@ -150,17 +138,13 @@ class Segmenter:
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
-        pixels = self.pixel_values([torch.from_numpy(self.square(image))[None] for image in images])
-        logits, means = self._run(pixels)
-        maps = logits.sigmoid()
+        pixels = self.pixel_values([self.square(image) for image in images])
+        logits, means = self.run("network", pixels)
+        maps = expit(logits)
         if getattr(self.processor, "mirror", False):
-            mirrored, _ = self._run(pixels.flip(-1))
-            maps = (maps + mirrored.sigmoid().flip(-1)) / 2
-        maps = maps.numpy()
-        return maps, np.concatenate([means.numpy(), np.stack([mask_features(pair) for pair in maps])], axis=1)
-
-    def _run(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.engine.run("network", self.networks["network"], pixels)
+            mirrored, _ = self.run("network", pixels[..., ::-1])
+            maps = (maps + expit(mirrored)[..., ::-1]) / 2
+        return maps, np.concatenate([means, np.stack([mask_features(pair) for pair in maps])], axis=1)
 
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Probabilities, float32 (2, SIDE, SIDE) each, of images float32 (H, W) in 0..1; SIDE is the geometry's."""
@@ -191,4 +175,7 @@ class Segmenter:
 
 def _resize(maps: np.ndarray) -> np.ndarray:
     """Bring probability maps, float32 (2, S, S), to float32 (2, SIDE, SIDE), bilinear."""
-    return F.interpolate(torch.from_numpy(maps)[None], (SIDE, SIDE), mode="bilinear", align_corners=False)[0].numpy()
+    if maps.shape[1:] == (SIDE, SIDE):
+        return maps
+    size, bilinear = (SIDE, SIDE), Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(channel).resize(size, bilinear)) for channel in maps])

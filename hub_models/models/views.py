@@ -1,14 +1,11 @@
-"""The views of an X-ray that classifiers may see: the usual ones, controls, and a view as network input."""
+"""The views of an X-ray that classifiers may see: the usual ones, and controls."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
-import torch
-from torch.nn import functional as F
-from transformers import BaseImageProcessor
 
-from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
+from hub_models.xray.geometry import area_means, keep_detail, mask_to_square, to_square
 
 View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
@@ -54,7 +51,7 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
     if view == "full":
         return image
     if view == "thumbnail":
-        return F.interpolate(torch.from_numpy(image)[None, None], (THUMBNAIL, THUMBNAIL), mode="area")[0, 0].numpy()
+        return area_means(image, THUMBNAIL)
     if lungs is None or not lungs.any():
         raise NoLungs(f"No lungs were outlined, and the view {view!r} needs them.")
     if lungs.shape != image.shape:
@@ -90,20 +87,6 @@ def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[int
         return 0, 0, *shape
     top, left, side = crop_box(lungs)
     return top, left, top + side, left + side
-
-
-def classifier_pixels(processor: BaseImageProcessor, images: list[np.ndarray]) -> torch.Tensor:
-    """Network input of greyscale images, which may differ in size.
-
-    Args:
-        processor: the image processor saved with the model.
-        images: float32 (H, W) in 0..1, views from `apply_view`.
-
-    Returns:
-        float32 (N, 3, S, S), resized and normalised by the processor; the three channels start from the same grey.
-    """
-    colour = [torch.from_numpy(np.ascontiguousarray(image)).expand(3, -1, -1) for image in images]
-    return processor(images=colour, do_rescale=False, return_tensors="pt")["pixel_values"]
 
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:

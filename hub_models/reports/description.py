@@ -2,15 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, weights_digest
 from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.reports.sentences import UNLIKE_MOST
@@ -28,8 +27,8 @@ PREPROCESSING = f"""Turned upright, made greyscale (of a DICOM file, as its own 
 checkpoint says."""
 EXTENSIONS = ENDINGS
 """Endings of a file's name that a description keeps. Any other ending may belong to a person's name."""
-PACKAGES = ("torch", "transformers", "segmentation-models-pytorch")
-OPTIONAL_PACKAGES = tuple(name for name in ENGINES if name not in PACKAGES)
+PACKAGES = ("torch", "transformers", "segmentation-models-pytorch", "openvino", "onnxruntime", "numpy", "pillow")
+"""Packages whose versions may decide an answer; those that are not installed are left out."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,11 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 
 @cache
 def _versions() -> Mapping[str, str]:
-    return {package: version(package) for package in (*PACKAGES, *filter(find_spec, OPTIONAL_PACKAGES))}
+    installed = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            installed[package] = version(package)
+    return installed
 
 
 def _answer(probabilities: dict[str, float], calibration: "Calibration | None") -> dict:

@@ -1,5 +1,7 @@
 """One geometry for training, measuring and answering: every X-ray is brought to one size before a model sees it."""
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -63,3 +65,18 @@ def mask_to_shape(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if mask.shape != shape:
         surely = np.asarray(Image.fromarray(surely).resize(shape[::-1], Image.Resampling.BILINEAR))
     return surely >= INSIDE
+
+
+def area_means(image: np.ndarray, side: int) -> np.ndarray:
+    """Reduce a picture, float32 (H, W), to float32 (side, side): each value is the mean of the pixels that it meets."""
+    rows, columns = (_meets(length, side) for length in image.shape)
+    return rows @ image @ columns.T
+
+
+@lru_cache(maxsize=16)
+def _meets(length: int, cells: int) -> np.ndarray:
+    """Matrix, float32 (cells, length), whose rows average the pixels that each cell meets."""
+    edges = np.arange(cells + 1) * length
+    first, last = edges[:-1] // cells, -(-edges[1:] // cells)
+    inside = (np.arange(length) >= first[:, None]) & (np.arange(length) < last[:, None])
+    return np.float32(inside / inside.sum(axis=1, keepdims=True))

@@ -32,6 +32,7 @@ from hub_models.benchmark.quality import Quality, files_digest
 from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.checkpoints.choices import variable
 from hub_models.engines.engine import Engine
+from hub_models.engines.pytorch.operations import count_flops, matrix_product
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.overlay import draw_overlay, encode_png, sketch
@@ -136,10 +137,14 @@ def test_a_stage_that_fails_is_counted_and_a_method_is_watched_no_longer_than_as
 # The arithmetic floor
 
 
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
 def test_operations_of_a_convolution_and_a_layer_are_those_counted_by_hand():
     convolution = nn.Conv2d(2, 3, kernel_size=3, stride=2, padding=1)
-    assert networks.count_flops(convolution, [torch.rand(4, 2, 8, 8)]) == 2 * (4 * 4 * 4) * 3 * (2 * 9)
-    assert networks.count_flops(nn.Linear(5, 7), [torch.rand(3, 5)]) == 2 * 3 * 5 * 7
+    assert count_flops(convolution, [random(4, 2, 8, 8)]) == 2 * (4 * 4 * 4) * 3 * (2 * 9)
+    assert count_flops(nn.Linear(5, 7), [random(3, 5)]) == 2 * 3 * 5 * 7
 
 
 def test_both_products_of_an_attention_are_counted():
@@ -147,25 +152,25 @@ def test_both_products_of_an_attention_are_counted():
         def forward(self, tokens: torch.Tensor) -> torch.Tensor:
             return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
 
-    assert networks.count_flops(Attention(), [torch.rand(1, 2, 10, 16)]) == 2 * (2 * 2 * 10 * 10 * 16)
+    assert count_flops(Attention(), [random(1, 2, 10, 16)]) == 2 * (2 * 2 * 10 * 10 * 16)
 
 
 def test_the_matrix_product_has_the_operations_that_it_is_said_to_have():
     class Product(nn.Module):
         def forward(self) -> torch.Tensor:
-            left, right = networks.matrix_product().args
+            left, right = matrix_product(networks.MATRIX_SIDE).args
             return left @ right
 
-    assert networks.count_flops(Product(), []) == networks.PRODUCT_OPERATIONS
-    left, right = networks.matrix_product().args
-    assert torch.equal(networks.matrix_product()(), left @ right)
+    assert count_flops(Product(), []) == networks.PRODUCT_OPERATIONS
+    left, right = matrix_product(networks.MATRIX_SIDE).args
+    assert torch.equal(matrix_product(networks.MATRIX_SIDE)(), left @ right)
 
 
 # Networks
 
 
-def variant(engine: Engine, network: nn.Module, inputs: torch.Tensor) -> networks.Variant:
-    return networks.Variant("resnet", "network", engine, network, (inputs,), (inputs.repeat(8, 1),), 1.5)
+def variant(engine: Engine, network: nn.Module, inputs: np.ndarray) -> networks.Variant:
+    return networks.Variant("resnet", "network", engine, network, (inputs,), (np.repeat(inputs, 8, axis=0),), 1.5)
 
 
 def test_a_row_tells_percentiles_rates_and_ratios_of_known_times():
@@ -173,9 +178,13 @@ def test_a_row_tells_percentiles_rates_and_ratios_of_known_times():
         def forward(self, given: torch.Tensor) -> tuple[torch.Tensor]:
             return (super().forward(given),)
 
-    network, given = Halves(5, 7), torch.rand(1, 5)
+    network, given = Halves(5, 7), random(1, 5)
+
+    def larger(inputs: np.ndarray) -> tuple[np.ndarray]:
+        return (1.25 * network(torch.from_numpy(inputs))[0].detach().numpy(),)
+
     torch_one = variant(Engine(), network, given)
-    quick = variant(Engine("openvino", "int8", {"network": lambda x: (1.25 * network(x)[0].detach(),)}), network, given)
+    quick = variant(Engine("openvino", "int8", {"network": larger}), network, given)
     seconds = {
         (torch_one, "single"): [0.4, 0.2, 0.3],
         (torch_one, "batch"): [2.0],
@@ -205,8 +214,8 @@ def test_a_row_tells_percentiles_rates_and_ratios_of_known_times():
 
 def test_an_output_that_is_no_number_is_told_as_the_difference():
     network = nn.Identity()
-    broken = Engine("openvino", "int8", {"network": lambda x: (x * torch.nan,)})
-    one = variant(broken, network, torch.ones(1, 5))
+    broken = Engine("openvino", "int8", {"network": lambda x: (x * np.nan,)})
+    one = variant(broken, network, np.ones((1, 5), np.float32))
     network.forward = lambda x: (x,)
     network.weight = nn.Parameter(torch.ones(1))
     assert np.isnan(one.difference())
@@ -290,8 +299,8 @@ def test_sentences_are_as_many_as_asked_for_and_the_models_own(pipeline):
     clip = pipeline.classifiers["clip-zero-shot"]
     texts = [text for sentences in clip.prompts.values() for text in sentences]
     ids, _ = networks.inputs_of(clip, "text", len(texts) + 1)
-    assert torch.equal(ids[:-1], clip.tokens(texts)["input_ids"])
-    assert torch.equal(ids[-1], ids[0])
+    assert np.array_equal(ids[:-1], clip.tokens(texts)["input_ids"])
+    assert np.array_equal(ids[-1], ids[0])
 
 
 # End to end
@@ -629,7 +638,7 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(checkpoints, tmp_pat
     assert message.startswith("nowhere is not a file that python -m train.scoring wrote: ")
     monkeypatch.setenv("XRAY_ENGINE", "steam")
     assert "XRAY_ENGINE is 'steam'" in ending(capsys, *out)
-    monkeypatch.setattr(__main__, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(__main__, "has_graphics_card", lambda: True)
     assert ending(capsys, *out) == "This measures the processor; hide the graphics card with CUDA_VISIBLE_DEVICES=-1."
 
 

@@ -10,7 +10,8 @@ import torch
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.checkpoints.roles import ROLES
 from hub_models.engines import device
-from hub_models.models import clip, fusion, resnet, unet
+from hub_models.engines.pytorch import load
+from hub_models.engines.pytorch.device import best_device
 from hub_models.models.loading import join, load_model
 
 IMAGE, LUNGS = np.zeros((64, 64), np.float32), np.ones((64, 64), bool)
@@ -19,15 +20,28 @@ IMAGE, LUNGS = np.zeros((64, 64), np.float32), np.ones((64, 64), bool)
 @pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
 def test_the_graphics_card_is_used_when_there_is_one(monkeypatch, there, kind):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert device.best_device().type == kind
+    assert best_device().type == kind
+    monkeypatch.setattr(device, "_loads", lambda library: library == "libcuda.so.1")
+    assert device.has_graphics_card() is there
+
+
+def test_pytorch_is_asked_for_a_graphics_card_only_where_there_is_a_driver_or_one_is_lent(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device, "_loads", lambda library: False)
+    monkeypatch.setattr(device, "AMD_DEVICE", tmp_path / "kfd")
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    assert not device.has_graphics_card()
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert device.has_graphics_card()
+    monkeypatch.setattr(device, "pytorch_is_installed", lambda: False)
+    assert not device.has_graphics_card()
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_loaded_model_computes_on_the_best_device_and_its_answer_is_fetched_from_there(
     role, checkpoints, monkeypatch
 ):
-    for module in (unet, resnet, clip, fusion):
-        monkeypatch.setattr(module, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(load, "best_device", lambda: torch.device("meta"))
     found = {role: Checkpoint(role, folder, "folder", "tiny") for role, folder in checkpoints.items()}
     model = load_model(found[role])
     if role == "fusion":

@@ -37,7 +37,7 @@ INPUTS = [array[None] for array in np.random.default_rng(0).uniform(-1, 1, (10, 
 def file(tmp_path_factory) -> Path:
     """`Sum` as float32."""
     file = tmp_path_factory.mktemp("graphs") / "sum.onnx"
-    onnx_graph.export(Sum(), (torch.from_numpy(INPUTS[0]),), file)
+    onnx_graph.export(Sum(), (INPUTS[0],), file)
     return file
 
 
@@ -80,7 +80,7 @@ def test_an_input_unlike_the_others_costs_them_less_where_activations_reach_by_t
     # Weights of 7 bits: with 8, processors without VNNI overflow, which hides the difference
     plain = Sum().plain
     plain.inputs, plain.outputs = Sum.inputs, Sum.outputs
-    onnx_graph.export(plain, (torch.from_numpy(INPUTS[0]),), tmp_path / "plain.onnx")
+    onnx_graph.export(plain, (INPUTS[0],), tmp_path / "plain.onnx")
     wanted, losses = answer(tmp_path / "plain.onnx", INPUTS[0]), {}
     for reach in quantization.REACHES:
         quantization.quantize(

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import weights_digest
-from hub_models.models.fusion import FusionClassifier, NotJoined
+from hub_models.models.fusion import FusionClassifier, NotJoined, condition, shapes_of
 from hub_models.models.labels import LABELS
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -60,6 +60,9 @@ def test_the_bent_embedding_is_what_the_formula_says(fusion):
     expected = embedding * (1 + seen @ fusion.model.scale.weight.T) + seen @ fusion.model.shift.weight.T
     expected = expected / expected.norm(dim=-1, keepdim=True)
     assert torch.allclose(fusion.model(features, embedding), expected, atol=1e-5)
+    weights = {name: parameter.detach().numpy() for name, parameter in fusion.model.named_parameters()}
+    assert {name: weight.shape for name, weight in weights.items()} == shapes_of(512, 8)
+    np.testing.assert_allclose(condition(weights, features.numpy(), embedding.numpy()), expected.detach(), atol=1e-5)
 
 
 def test_saved_and_joined_again_it_gives_the_same_answer(fusion, parts, tmp_path):

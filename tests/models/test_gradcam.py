@@ -19,6 +19,7 @@ from transformers import (
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
+from hub_models.engines.pytorch.networks import embed_images
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.gradcam import explain
 from hub_models.models.labels import LABELS
@@ -115,12 +116,12 @@ def by_hand(classifier: ResnetClassifier | ClipClassifier, layer: str, number: i
     """The paper's formula on a layer that is named here, for one of the model's own classes; of the X-ray's size."""
     kept = []
     hook = classifier.model.get_submodule(layer).register_forward_hook(lambda *call: kept.append(call[-1]))
-    pixels = classifier.pixel_values([apply_view(IMAGE, LUNGS, "lungs")])
+    pixels = torch.from_numpy(classifier.pixel_values([apply_view(IMAGE, LUNGS, "lungs")]))
     if isinstance(classifier, ResnetClassifier):
         logits = classifier.model(pixels).logits[0]
     else:
-        texts = classifier.embed_prompts(classifier.prompts).clone()
-        logits = classifier.model.logit_scale.exp() * texts @ classifier.embed_images(pixels)[0]
+        texts = torch.from_numpy(classifier.embed_prompts(classifier.prompts))
+        logits = classifier.model.logit_scale.exp() * texts @ embed_images(classifier.model, pixels)[0]
     hook.remove()
     maps = [kept[0], *torch.autograd.grad(logits[number], kept)]
     if maps[0].ndim == 3:
@@ -140,7 +141,7 @@ def test_heat_is_the_papers_formula_on_the_last_map_brought_to_the_xray(build: C
     if isinstance(classifier, ClipClassifier):
         texts = F.normalize(torch.randn(classifier.embed_prompts(classifier.prompts).shape))
         texts[1] = -texts[0]  # so what speaks against the first class has heat for the second
-        classifier.embed_prompts = lambda prompts: texts
+        classifier.embed_prompts = lambda prompts: texts.numpy()
     for number, label in enumerate(LABELS):
         expected = by_hand(classifier, layer, number)
         explained = explain(classifier, IMAGE, LUNGS, label)

@@ -74,7 +74,7 @@ def test_looking_gives_the_probabilities_and_the_encoders_means_in_one_pass():
     found, features = segmenter.probabilities_and_features(images)
     assert np.array_equal(found, segmenter.probabilities(images))
     with torch.inference_mode():
-        pixels = segmenter.pixel_values([torch.from_numpy(segmenter.square(image))[None] for image in images])
+        pixels = torch.from_numpy(segmenter.pixel_values([segmenter.square(image) for image in images]))
         means = segmenter.network.encoder(pixels)[-1].mean(dim=(2, 3)).numpy()
     assert features[:, :-MAP_FEATURES] == pytest.approx(means, abs=1e-6)
     assert np.array_equal(features[1, -MAP_FEATURES:], mask_features(found[1]))

@@ -88,7 +88,7 @@ def test_a_description_tells_what_was_found_from_what_and_by_what(origins):
         },
         "resnet": {"origin": "hub", "name": "someone/resnet", "revision": COMMIT, "sha256": None, "engine": None},
     }
-    packages = ("torch", "transformers", "segmentation-models-pytorch", "openvino", "onnxruntime")
+    packages = ("openvino", "onnxruntime", "torch", "transformers", "segmentation-models-pytorch", "numpy", "pillow")
     assert found["versions"] == {package: version(package) for package in packages}
     assert (found["prompts"], found["notes"]) == (None, [])
     assert "not a medical device" in found["disclaimer"]

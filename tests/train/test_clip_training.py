@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hub_models.cards.facts import CardFacts
+from hub_models.engines.pytorch.networks import embed_images, embed_texts
 from hub_models.models.clip import ClipClassifier
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -40,17 +41,21 @@ def pixels():
     return torch.randn(4, 3, 32, 32)
 
 
+def tensors(classifier: ClipClassifier, texts: list[str]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in classifier.tokens(texts).items()}
+
+
+def read(classifier: ClipClassifier, texts: list[str]) -> torch.Tensor:
+    """The unit vectors of sentences, by PyTorch."""
+    return embed_texts(classifier.model, **tensors(classifier, texts))
+
+
 def test_evaluation_scores_an_image_against_the_mean_of_each_class_prompts(classifier, pixels):
     task = PromptTask(classifier).eval()
     labels = torch.tensor([0, 1, 2, 0])
     with torch.no_grad():
-        images = classifier.embed_images(pixels)
-        classes = torch.stack(
-            [
-                F.normalize(classifier.embed_texts(classifier.tokens(t)).mean(0), dim=0)
-                for t in classifier.prompts.values()
-            ]
-        )
+        images = embed_images(classifier.model, pixels)
+        classes = torch.stack([F.normalize(read(classifier, t).mean(0), dim=0) for t in classifier.prompts.values()])
         expected = temperature(classifier.model) * images @ classes.T
         output = task(pixel_values=pixels, labels=labels)
     assert torch.allclose(output["logits"], expected, atol=1e-5)
@@ -64,8 +69,8 @@ def test_training_draws_one_prompt_a_class(classifier, pixels):
         drawn = torch.stack([task(pixels, torch.zeros(4, dtype=torch.long))["logits"] for _ in range(12)])
     for i, texts in enumerate(classifier.prompts.values()):
         with torch.no_grad():
-            each = F.normalize(classifier.embed_texts(classifier.tokens(texts)), dim=-1)
-            allowed = temperature(classifier.model) * classifier.embed_images(pixels) @ each.T
+            each = F.normalize(read(classifier, texts), dim=-1)
+            allowed = temperature(classifier.model) * embed_images(classifier.model, pixels) @ each.T
         distance = (drawn[:, :, i, None] - allowed[None]).abs().amax(dim=1)
         assert distance.min(dim=1).values.max() < 1e-4  # every draw is one of the prompts
         assert len(set(distance.argmin(dim=1).tolist())) > 1  # and not always the same
@@ -73,9 +78,10 @@ def test_training_draws_one_prompt_a_class(classifier, pixels):
 
 def test_captions_of_one_finding_are_no_negatives_of_one_another(classifier, pixels):
     task = CaptionTask(classifier).eval()
-    tokens = classifier.tokens(["a chest X-ray", "COVID-19 lungs", "Normal lungs", "a X-ray"])
+    tokens = tensors(classifier, ["a chest X-ray", "COVID-19 lungs", "Normal lungs", "a X-ray"])
     with torch.no_grad():
-        logits = temperature(classifier.model) * (classifier.embed_images(pixels) @ classifier.embed_texts(tokens).T)
+        images, texts = embed_images(classifier.model, pixels), embed_texts(classifier.model, **tokens)
+        logits = temperature(classifier.model) * images @ texts.T
         alike = task(pixel_values=pixels, findings=torch.tensor([0, 0, 1, 2]), **tokens)["loss"]
         distinct = task(pixel_values=pixels, findings=torch.arange(4), **tokens)["loss"]
     target = torch.eye(4)
@@ -118,7 +124,7 @@ def test_a_batch_of_captions_carries_tokens_and_finding_positions(classifier):
     batch = CaptionCollator(classifier, ["No Finding", "Pneumonia"])(rows)
     assert batch["findings"].tolist() == [1, 0]
     assert batch["pixel_values"][:, 0, 0, 0].tolist() == [0.0, 1.0]
-    assert torch.equal(batch["input_ids"], classifier.tokens(["a chest", "a chest X-ray of lungs"])["input_ids"])
+    assert np.array_equal(batch["input_ids"], classifier.tokens(["a chest", "a chest X-ray of lungs"])["input_ids"])
 
 
 def test_each_tower_has_its_own_learning_rate_and_nothing_is_left_out(classifier, covid_qu_ex, tmp_path):

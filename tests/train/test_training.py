@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from hub_models.cards.facts import CardFacts
 from hub_models.models.calibration import Calibration
@@ -126,7 +127,7 @@ def test_a_resnet_learns_several_findings_an_image_and_a_clip_refuses_them(covid
     assert list(answer) == ["COVID-19", "Normal"]
     classifier, image = pipeline.classifiers["resnet"], read_image(xray)
     view = apply_view(image, pipeline.segmenter(image).lungs, "lungs")
-    logits = classifier.model(classifier.pixel_values([view])).logits[0]
+    logits = classifier.model(torch.from_numpy(classifier.pixel_values([view]))).logits[0]
     assert list(answer.values()) == pytest.approx(logits.sigmoid().tolist(), abs=1e-5)
     with pytest.raises(ValueError, match=r"^A CLIP shares one probability among the classes"):
         clip.main([*words("clip-finetuned", covid_qu_ex, tmp_path / "clip", checkpoints, steps=2), *multi])

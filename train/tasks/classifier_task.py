@@ -57,7 +57,7 @@ class ViewRows:
         """Return one item a row: pixels float32 (3, S, S), and the row's `true_classes`."""
         views = [self._view(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
         return {
-            "pixel_values": list(self.classifier.pixel_values(views)),
+            "pixel_values": list(torch.from_numpy(self.classifier.pixel_values(views))),
             "labels": list(true_classes(batch, len(self.classifier.labels))),
         }
 

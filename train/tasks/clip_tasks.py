@@ -1,10 +1,12 @@
 """Tasks of a CLIP: its classes' prompts, learned by all weights, a few, or one vector a class; and captions."""
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.nn import functional as F
 
+from hub_models.engines.pytorch.networks import embed_images, embed_texts
 from hub_models.models.clip import ClipClassifier
 from train.data.captions import CAPTION_COLUMNS, caption
 from train.tasks.classifier_task import ViewRows
@@ -39,11 +41,10 @@ class PromptTask(nn.Module):
         prompts = list(classifier.prompts.values())
         if self.training:
             prompts = [[texts[int(torch.randint(len(texts), ()))]] for texts in prompts]
-        embeddings = classifier.embed_texts(
-            _to(classifier.tokens([t for texts in prompts for t in texts]), labels.device)
-        )
+        tokens = _tensors(classifier.tokens([text for texts in prompts for text in texts]), labels.device)
+        embeddings = embed_texts(classifier.model, **tokens)
         means = [rows.mean(dim=0) for rows in embeddings.split([len(texts) for texts in prompts])]
-        images = classifier.embed_images(pixel_values)
+        images = embed_images(classifier.model, pixel_values)
         logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
         return {"loss": cross_entropy(self, pixel_values, logits, labels), "logits": logits}
 
@@ -61,7 +62,7 @@ class ProbeTask(nn.Module):
     def __init__(self, classifier: ClipClassifier) -> None:
         super().__init__()
         self.model, self.classifier = classifier.model.requires_grad_(False), classifier
-        self.vectors = nn.Parameter(classifier.embed_prompts(classifier.prompts).clone())
+        self.vectors = nn.Parameter(torch.from_numpy(classifier.embed_prompts(classifier.prompts)))
         use_channels_last(self)
 
     def train(self, mode: bool = True) -> "ProbeTask":
@@ -73,7 +74,7 @@ class ProbeTask(nn.Module):
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
         with torch.no_grad():
-            images = self.classifier.embed_images(pixel_values)
+            images = embed_images(self.model, pixel_values)
         logits = temperature(self.model) * images @ F.normalize(self.vectors, dim=-1).T
         return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
@@ -140,8 +141,8 @@ class CaptionTask(nn.Module):
         self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Return the loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of findings int64 (N,)."""
-        images = self.classifier.embed_images(pixel_values)
-        texts = self.classifier.embed_texts({"input_ids": input_ids, "attention_mask": attention_mask})
+        images = embed_images(self.model, pixel_values)
+        texts = embed_texts(self.model, input_ids, attention_mask)
         logits = temperature(self.model) * images @ texts.T
         same_finding = (findings[:, None] == findings[None]).float()
         targets = same_finding / same_finding.sum(dim=1, keepdim=True)
@@ -185,7 +186,7 @@ class CaptionCollator:
         return {
             "pixel_values": torch.stack([row["pixel_values"] for row in rows]),
             "findings": torch.tensor([self.positions[row["finding"]] for row in rows]),
-            **self.classifier.tokens([row["caption"] for row in rows]),
+            **_tensors(self.classifier.tokens([row["caption"] for row in rows])),
         }
 
 
@@ -194,5 +195,5 @@ def temperature(model: nn.Module) -> torch.Tensor:
     return model.logit_scale.clamp(max=4.6052).exp()
 
 
-def _to(tensors: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}
+def _tensors(arrays: dict[str, np.ndarray], device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}

@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from hub_models.checkpoints.resolve import resolve
-from hub_models.engines.device import device_of
+from hub_models.engines.pytorch.device import device_of
+from hub_models.engines.pytorch.networks import embed_images
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.views import View
 
@@ -30,7 +31,7 @@ class Teacher:
 
     def __init__(self, checkpoints: Sequence[str], labels: list[str], view: View) -> None:
         folders = [resolve("clip-finetuned", checkpoint).folder for checkpoint in checkpoints]
-        self.classifiers = [ClipClassifier.from_pretrained(folder) for folder in folders]
+        self.classifiers = [ClipClassifier.from_pretrained(folder, engine_name="torch") for folder in folders]
         for classifier in self.classifiers:
             if sorted(classifier.labels) != sorted(labels) or classifier.view != view:
                 raise ValueError(
@@ -50,8 +51,9 @@ class Teacher:
         """Return the probabilities of one CLIP, float32 (N, C), for the batch resized to its own input."""
         size = classifier.pixel_values([np.zeros((8, 8), np.float32)]).shape[-2:]
         pixels = F.interpolate(pixel_values, size, mode="bilinear", antialias=True)
-        images = classifier.embed_images(pixels.to(device_of(classifier.model)))
-        logits = classifier.model.logit_scale.exp() * images @ classifier.embed_classes()[1].to(images.device).T
+        images = embed_images(classifier.model, pixels.to(device_of(classifier.model)))
+        texts = torch.from_numpy(classifier.embed_classes()[1]).to(images.device)
+        logits = classifier.model.logit_scale.exp() * images @ texts.T
         order = [classifier.labels.index(label) for label in self.labels]
         return logits.softmax(dim=-1)[:, order].to(pixel_values.device)
 

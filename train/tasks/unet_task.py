@@ -48,7 +48,7 @@ class Rows:
         """
         rows = [dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True)]
         images, masks, boxes, kinds = zip(*map(self._tensors, rows), strict=True)
-        pixels = self.segmenter.pixel_values(list(images))
+        pixels = torch.from_numpy(self.segmenter.pixel_values([image[0].numpy() for image in images]))
         return {"pixel_values": list(pixels), "masks": list(masks), "boxes": list(boxes), "kinds": list(kinds)}
 
     def _tensors(self, row: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from hub_models.engines.pytorch.networks import embed_images
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.labels import LABELS
 from tests.support import tiny_models
@@ -30,8 +31,9 @@ def pixels() -> torch.Tensor:
 def probabilities(classifier: ClipClassifier, pixels: torch.Tensor) -> torch.Tensor:
     """A CLIP's probabilities for pixels of its own size."""
     with torch.no_grad():
-        images = classifier.embed_images(pixels)
-        return (classifier.model.logit_scale.exp() * images @ classifier.embed_classes()[1].T).softmax(-1)
+        images = embed_images(classifier.model, pixels)
+        texts = torch.from_numpy(classifier.embed_classes()[1])
+        return (classifier.model.logit_scale.exp() * images @ texts.T).softmax(-1)
 
 
 def test_a_teacher_says_what_its_checkpoint_does_in_the_order_that_is_asked(folder, pixels):

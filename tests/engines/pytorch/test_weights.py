@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForImageClassification, ResNetForImageClassification
 
-from hub_models.models import weights
+from hub_models.engines.pytorch import weights
 from tests.support import tiny_models
 
 BIAS = "classifier.1.bias"

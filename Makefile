@@ -1,4 +1,4 @@
-# make app    sets up and opens the page on http://127.0.0.1:7860
+# make app    sets up and opens the page on http://127.0.0.1:7860, without PyTorch
 # make test   sets up and runs the whole test suite
 # make lock   writes the *.lock files again, for requirements that changed; make lock UPGRADE=--upgrade takes new releases
 # Each set-up installs the versions in its lock. It is done once, and again only when they change.
@@ -28,7 +28,7 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This project needs Python 3.11 or newer; name one with make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 
-.venv/app.done: requirements.lock | $(BIN)/python
+.venv/app.done: requirements-page.lock | $(BIN)/python
 	$(PIP) install -r $<
 	touch $@
 
@@ -48,6 +48,6 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 lock: | $(BIN)/python
 	$(PIP) install uv==0.13.9
 	$(LOCK) $(UPGRADE) tests/requirements.txt -o tests/requirements.lock
-	for name in requirements hub_models/requirements-engines train/requirements train/requirements-towers; do \
+	for name in requirements-page requirements train/requirements-towers; do \
 		$(LOCK) $(UPGRADE) -c tests/requirements.lock $$name.txt -o $$name.lock || exit 1; \
 	done

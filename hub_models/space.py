@@ -34,7 +34,7 @@ TOP = ("app.py", "LICENSE", "SECURITY.md")
 # A Space installs its requirements.txt together with gradio (sdk_version in its README), uvicorn, websockets and the
 # package `spaces`. The lock takes that name there, so that the Space runs the tested versions; it pins gradio to the
 # sdk_version, and the other packages can be installed beside it.
-REQUIREMENTS = {"requirements.txt": PROJECT / "requirements.lock"}
+REQUIREMENTS = {"requirements.txt": PROJECT / "requirements-page.lock"}
 PATTERNS = (
     *(f"hub_models/**/*.{ending}" for ending in ("py", "md", "css", "html")),
     "hub_models/embedded/*/*",

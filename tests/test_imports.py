@@ -47,6 +47,12 @@ TYPES = {
 LEARNS_FROM = "benchmark export publish batch reports pipeline models cards engines xray checkpoints"
 """The rooms of hub_models that train may import."""
 
+HEAVY = {"torch", "torchvision", "torchcam", "transformers", "timm", "segmentation_models_pytorch"}
+"""PyTorch, and the libraries around it."""
+
+MAY_BE_HEAVY = ("hub_models/engines/pytorch/", "hub_models/export/", "train/")
+"""Where they are imported: in the PyTorch engine, by export and by training."""
+
 BUSY = re.compile("print|input|open|read|load|pretrained|parse|resolve|run|main")
 
 
@@ -61,6 +67,13 @@ def imported(path: Path, types: bool = False) -> set[str]:
     checked = [node for node in nodes if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     inside = {id(node) for block in checked for node in ast.walk(block)}
     return {name for node in nodes if (id(node) in inside) == types for name in names_in(path, node)}
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """Those modules that a module imports at its top."""
+    statements = ast.parse((ROOT / path).read_text(encoding="utf-8")).body
+    inner = [each for node in statements for each in (node.body if isinstance(node, ast.With) else [node])]
+    return {name for node in inner for name in names_in(path, node)}
 
 
 def names_in(path: Path, node: ast.AST) -> Iterator[str]:
@@ -161,6 +174,15 @@ def test_only_the_page_imports_gradio_and_only_the_app_the_page(path):
         assert "gradio" not in {name.partition(".")[0] for name in imported(path) | imported(path, types=True)}
     if room not in ("hub_models.page", "app"):
         assert "hub_models.page" not in rooms(path) | rooms(path, types=True)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_pytorch_is_imported_by_its_engine_by_export_and_by_training_alone(path):
+    if path.as_posix().startswith(MAY_BE_HEAVY):
+        return
+    assert not HEAVY & {name.partition(".")[0] for name in imported(path)}
+    lazily = {name for name in imported(path) if name.startswith("hub_models.engines.pytorch")}
+    assert not lazily & imported_at_once(path)
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "hub_models"], ids=str)

@@ -8,6 +8,7 @@ from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
 FOLDERS = (PROJECT, *(PROJECT / name for name in ("hub_models", "tests", "train")))
+HEAVY = {"torch", "transformers", "timm", "segmentation-models-pytorch", "torchvision", "torchcam"}
 LOCKS = [path.relative_to(PROJECT) for folder in FOLDERS for path in sorted(folder.glob("requirements*.lock"))]
 
 
@@ -43,7 +44,23 @@ def pin(requirement: Requirement) -> str:
 def test_every_requirements_file_has_its_lock():
     files = [path for folder in FOLDERS for path in sorted(folder.glob("requirements*.txt"))]
     assert [path.relative_to(PROJECT).with_suffix(".lock") for path in files] == LOCKS
-    assert len(LOCKS) == 5
+    assert len(LOCKS) == 4
+
+
+def test_the_page_needs_nothing_that_imports_pytorch_and_everything_that_it_needs_is_in_the_whole():
+    page, whole = (
+        {str(requirement) for requirement in required(PROJECT / f"{name}.txt")}
+        for name in ("requirements-page", "requirements")
+    )
+    assert page < whole
+    assert not HEAVY & locked(Path("requirements-page.lock")).keys()
+    assert {canonicalize_name(requirement.name) for requirement in required(PROJECT / "requirements.txt")} >= HEAVY
+
+
+def test_the_whole_names_the_libraries_that_the_project_uses():
+    names = {canonicalize_name(requirement.name) for requirement in required(PROJECT / "requirements.txt")}
+    used = {"gradio", "transformers", "huggingface-hub", "torch", "datasets", "accelerate", "evaluate"}
+    assert used | {"segmentation-models-pytorch"} <= names
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=str)
@@ -72,7 +89,7 @@ def test_a_lock_names_no_index_and_no_place_on_a_disk(lock):
 def test_make_installs_the_locks_and_makes_each_of_them():
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     installed = {line.split()[1] for line in makefile.splitlines() if line.startswith(".venv/")}
-    assert installed == {"requirements.lock", "tests/requirements.lock", "train/requirements-towers.lock"}
+    assert installed == {"requirements-page.lock", "tests/requirements.lock", "train/requirements-towers.lock"}
     recipe = makefile.partition("\nlock:")[2]
     for lock in LOCKS:
         assert lock.with_suffix("").as_posix() in recipe

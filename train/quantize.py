@@ -6,7 +6,7 @@ The float32 files come first, as `python -m hub_models.export` writes them; then
 the activations is taken from training images, and the loss by int8 is measured on validation images. A file that loses
 more than half a point of accuracy or 0.01 of Dice, or answers another class than before to more than 2 % of the images,
 is not kept; before the script gives up, it tries again with the layers that lose most in float32. Needs
-hub_models/requirements-engines.txt.
+requirements.txt.
 """
 
 import argparse
@@ -205,9 +205,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     except (ExportError, CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"This needs the package {error.name}: pip install -r hub_models/requirements-engines.txt."
-        ) from error
+        raise SystemExit(f"This needs the package {error.name}: pip install -r requirements.txt.") from error
 
 
 def quantize_folder(args: argparse.Namespace) -> list[Exported]:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from hub_models.checkpoints.folder import Checkpoint, answers_digest
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.models.labels import Prompts
 
 RUN_FILE = "run.json"

@@ -20,7 +20,7 @@ from hub_models.reports.overlay import draw_overlay, encode_png, sketch
 from hub_models.reports.sentences import headline
 from hub_models.xray.masks import grade_extent
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.models.report import Report
 
 MAX_FOLDER_NAME_BYTES = 200  # file systems take 255

@@ -13,7 +13,7 @@ from hub_models.batch.archives import Item, NamedPath, find
 from hub_models.reports.description import Source, printable
 from hub_models.xray.images import ImageRefused, read_xray
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.models.labels import Prompts
     from hub_models.pipeline import Report, XrayPipeline
 

@@ -12,7 +12,7 @@ from hub_models.batch.outputs import csv_head, csv_line, table_columns
 from hub_models.checkpoints.cells import as_cell
 from hub_models.checkpoints.roles import ZERO_SHOT
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.models.classifier import Classifier
     from hub_models.models.labels import Prompts
 

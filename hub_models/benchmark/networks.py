@@ -151,7 +151,7 @@ def inputs_of(model: Model, name: str, count: int) -> Arrays:
 def missing_engines() -> list[str]:
     """Name each engine that is not installed, in a sentence."""
     missing = [name for name in ENGINES if not importlib.util.find_spec(name)]
-    return [f"{name} is not installed: pip install -r hub_models/requirements-engines.txt." for name in missing]
+    return [f"{name} is not installed: pip install -r requirements.txt." for name in missing]
 
 
 def open_engines(role: str, model: Model, folder: Path) -> tuple[list[Engine], list[str]]:

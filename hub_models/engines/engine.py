@@ -136,8 +136,8 @@ def open_engine(
 def needs_pytorch(reason: str, folder: str | Path) -> str:
     """Say in one sentence what to run where something cannot be done without PyTorch, which is not installed."""
     return (
-        f"{reason.rstrip('.')}, and PyTorch is not installed; run `pip install -r requirements.txt "
-        f"-r hub_models/requirements-engines.txt && python -m hub_models.export {folder}`."
+        f"{reason.rstrip('.')}, and PyTorch is not installed; run `pip install -r requirements.txt && "
+        f"python -m hub_models.export {folder}`."
     )
 
 

@@ -4,7 +4,7 @@
 
 This writes NETWORK.onnx in float32, which reads its weights from the model.safetensors beside it, and prints how far
 its answers are from PyTorch's. `python -m train.quantize` adds int8 files, which it measures on a data set. Both need
-hub_models/requirements-engines.txt.
+requirements.txt.
 """
 
 import argparse
@@ -47,9 +47,7 @@ def main(argv: list[str] | None = None) -> list[Exported]:
     except (ExportError, CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from error
     except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"This needs the package {error.name}: pip install -r hub_models/requirements-engines.txt."
-        ) from error
+        raise SystemExit(f"This needs the package {error.name}: pip install -r requirements.txt.") from error
     show(exported)
     return exported
 

@@ -33,7 +33,7 @@ from hub_models.reports.sentences import NOT_A_RISK, PROBABILITY_IS_NOT
 from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
@@ -233,8 +233,7 @@ class AnalyseTab(Tab):
     def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
         image, outlined = self.state.outline_readable(xray, key, anyway)
-        with self.state.turns.single:
-            found = self.state.pipeline.explain(image, outlined.masks.unpack())
+        found = self.state.explain(image, outlined.masks.unpack())
         pictures = {role: serve_picture(draw_heat(image, explanation.heat)) for role, explanation in found.items()}
         shown = {picture: pictures.get(role) for role, picture in self.heat.items()}
         return shown | {sentence: heat_text(found.get(role)) for role, sentence in self.heat_sentences.items()}

@@ -16,7 +16,7 @@ from hub_models.page.results import card_html, control_text
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.pipeline import XrayPipeline
 
 VARIABLE = "XRAY_EXCHANGE"

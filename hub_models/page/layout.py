@@ -23,7 +23,7 @@ from hub_models.page.tab import Tab, Visit
 from hub_models.page.visitors import Page
 from hub_models.page.xray_field import XrayField
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
 
 TABS = (AnalyseTab, PromptsTab, BatchTab, CompareTab, ModelsTab)

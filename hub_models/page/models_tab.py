@@ -15,7 +15,7 @@ from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
 
 

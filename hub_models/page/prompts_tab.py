@@ -16,7 +16,7 @@ from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
 
 

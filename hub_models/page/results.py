@@ -26,7 +26,7 @@ from hub_models.reports.sentences import (
 )
 from hub_models.xray.masks import Involvement, Masks, split_lungs
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.engines.engine import Engine
     from hub_models.models.classifier import Classifier
     from hub_models.models.conclusion import Conclusion

@@ -23,7 +23,7 @@ from hub_models.page.heap import use_few_arenas
 from hub_models.page.imports import no_garbage_collection
 from hub_models.page.layout import build_demo
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
 
 HOST_VARIABLE, PORT_VARIABLE = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
@@ -176,7 +176,7 @@ def serve(folder: PageFolder, listen: tuple[str, int], mcp: bool, exchange: Exch
 
 
 def load() -> "XrayPipeline":
-    """Load torch, which takes seconds, and the models."""
+    """Load the models, and what runs them."""
     with no_garbage_collection():
         from hub_models.page.startup import open_pipeline
     return open_pipeline()

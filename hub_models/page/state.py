@@ -22,9 +22,11 @@ from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serv
 from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay, reduced
 from hub_models.xray.images import Xray
+from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
+    from hub_models.models.gradcam import Explanation
     from hub_models.pipeline import XrayPipeline
 
 FileData = Mapping[str, Any]
@@ -158,6 +160,18 @@ class PageState:
         if outlined.reasons and not anyway:
             raise refusal(" ".join([*outlined.reasons, MEANINGLESS]))
         return image, outlined
+
+    def explain(self, image: np.ndarray, masks: Masks) -> "dict[str, Explanation]":
+        """Explain the classifiers' answers to an X-ray, as `XrayPipeline.explain` does.
+
+        Raises:
+            gr.Error: a classifier cannot be explained here.
+        """
+        try:
+            with self.turns.single:
+                return self.pipeline.explain(image, masks)
+        except ValueError as error:
+            raise refusal(str(error)) from None
 
     def release_memory(self) -> None:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""

@@ -8,7 +8,7 @@ from gradio.components import Component
 
 from hub_models.page.state import PageState
 
-if TYPE_CHECKING:  # the page opens while torch and the models are still being loaded
+if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
 
 

@@ -17,7 +17,7 @@ from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES, Xray
 from hub_models.xray.verdict import MEANINGLESS
 
-if TYPE_CHECKING:  # a page that opens before the models must not wait for torch
+if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.models.calibration import Calibration
     from hub_models.models.labels import Prompts
     from hub_models.models.report import Report

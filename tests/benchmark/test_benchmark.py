@@ -255,9 +255,7 @@ def test_a_file_of_other_weights_and_an_engine_that_is_missing_are_left_out(pipe
     assert problems == [
         "resnet in onnxruntime, int8: network.int8.onnx was not made of these weights; export it again, or delete it."
     ]
-    assert networks.missing_engines() == [
-        "openvino is not installed: pip install -r hub_models/requirements-engines.txt."
-    ]
+    assert networks.missing_engines() == ["openvino is not installed: pip install -r requirements.txt."]
 
 
 def test_what_a_model_is_worth_is_told_where_its_files_are_those_that_were_measured(pipeline, tmp_path):

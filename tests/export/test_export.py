@@ -170,7 +170,5 @@ def test_a_package_that_is_missing_is_named_with_what_to_install(folder, monkeyp
     monkeypatch.delitem(sys.modules, "hub_models.export.onnx_graph")
     monkeypatch.delattr("hub_models.export.onnx_graph")
     before = contents(folder)
-    assert refusal(folder, "--parts", "image") == (
-        f"This needs the package {name}: pip install -r hub_models/requirements-engines.txt."
-    )
+    assert refusal(folder, "--parts", "image") == (f"This needs the package {name}: pip install -r requirements.txt.")
     assert contents(folder) == before

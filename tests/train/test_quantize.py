@@ -180,7 +180,5 @@ def test_a_package_that_is_missing_is_named_with_what_to_install(folder, monkeyp
     monkeypatch.delattr("hub_models.export.quantization", raising=False)
     monkeypatch.delitem(sys.modules, "hub_models.export.onnx_graph", raising=False)
     before = contents(folder)
-    assert refusal(folder, "--dataset", "DATA") == (
-        "This needs the package onnx: pip install -r hub_models/requirements-engines.txt."
-    )
+    assert refusal(folder, "--dataset", "DATA") == ("This needs the package onnx: pip install -r requirements.txt.")
     assert contents(folder) == before

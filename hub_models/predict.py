@@ -42,8 +42,8 @@ from hub_models.models.calibration import fitting_calibrations
 from hub_models.models.labels import Prompts, read_prompts
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import describe
-from hub_models.reports.overlay import encode_png
 from hub_models.reports.pdf import write_pdf
+from hub_models.reports.png import encode_png
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 from hub_models.batch.run import Result
 from hub_models.checkpoints.cells import as_cell
 from hub_models.reports.description import EXTENSIONS, remarks
-from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.png import encode_png
 from hub_models.reports.sentences import headline
 from hub_models.xray.masks import grade_extent
 

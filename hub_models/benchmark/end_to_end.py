@@ -13,7 +13,8 @@ from hub_models.engines.engine import Engine
 from hub_models.models.calibration import fitting_calibrations
 from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import Source, describe
-from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.png import encode_png
 from hub_models.xray.images import read_image
 
 NETWORK = ": network"

@@ -9,7 +9,7 @@ from pathlib import Path
 from hub_models.benchmark import WrongUse
 from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES
-from hub_models.reports.overlay import encode_png
+from hub_models.reports.png import encode_png
 from hub_models.xray.phantom import draw_phantom
 
 

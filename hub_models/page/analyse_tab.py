@@ -28,7 +28,8 @@ from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal, serve_picture, served_folder
 from hub_models.reports.heatmap import draw_heat
 from hub_models.reports.mask_files import write_masks
-from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay, encode_png
+from hub_models.reports.overlay import COLOURS, OPACITY, Style, draw_overlay
+from hub_models.reports.png import encode_png
 from hub_models.reports.sentences import NOT_A_RISK, PROBABILITY_IS_NOT
 from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
@@ -242,7 +243,7 @@ class AnalyseTab(Tab):
         """Write the report of an X-ray as PDF and JSON, and its overlay."""
         from hub_models.reports.pdf import write_pdf  # the page opens sooner without
 
-        overlay, description = self.state.describe(*self.state.outline(xray, key), anyway=anyway)
+        overlay, description = self.state.answer(xray, key, anyway)
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
             write_pdf(pdf, description, overlay)

@@ -51,8 +51,10 @@ class Endpoints:
             the conclusion, probabilities, prediction sets, notes, and what made them.
         """
         chosen = checked(prompts) if prompts else None
-        overlay, description = self.state.describe(*self.state.outline(xray), chosen, anyway)
-        return serve_picture(overlay), description
+        image, outlined = self.state.outline(xray)
+        overlay = self.state.draw(outlined)
+        description = self.state.describe(image, outlined, chosen, anyway)
+        return overlay.result(), description
 
     def segment(self, xray: FileData | None, anyway: bool = False) -> tuple[str, dict[str, float | None], dict]:
         """Outline the lungs and the infected region of a chest X-ray.

@@ -14,6 +14,7 @@ from gradio.utils import get_upload_folder
 from starlette.requests import ClientDisconnect
 
 from hub_models.page import limits, texts
+from hub_models.page.direct import ADDRESS, OPENAPI
 from hub_models.page.uploads import admit
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ TOOLS = f"{API}/mcp"
 READ = re.compile(
     rf"/|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|/pwa_icon(/\d+)?|/(assets|static|svelte)/.+"
     rf"|{API}/(info|openapi\.json|app_id|startup-events|theme\.css|upload_progress|login_check)/?"
-    rf"|{API}/queue/(data|status)|{API}/heartbeat/[^/]+|{API}/call/(v2/)?[^/]+/[^/]+"
+    rf"|{OPENAPI}|{API}/queue/(data|status)|{API}/heartbeat/[^/]+|{API}/call/(v2/)?[^/]+/[^/]+"
 )
 """Addresses that a GET or HEAD request may ask for, files apart."""
 WRITE = re.compile(rf"{API}/(upload|cancel|reset|queue/join|call/(v2/)?[^/]+)/?")
@@ -107,12 +108,14 @@ class Guard:
             return _at_most(declared, limits.MAX_REQUEST_BYTES)
         if method == "OPTIONS":
             return 0
-        if method != "POST" or not WRITE.fullmatch(path):
+        if method != "POST" or not (WRITE.fullmatch(path) or path == ADDRESS):
             raise Refused(404, texts.NO_ADDRESS)
-        if path.startswith(UPLOAD):
+        if path == ADDRESS or path.startswith(UPLOAD):
             free = shutil.disk_usage(_existing(Path(get_upload_folder()))).free
             if free - (declared or 0) < limits.FREE_DISK_BYTES:
                 raise Refused(507, texts.DISK_FULL)
+            if path == ADDRESS:  # one file, and the sentences beside it
+                return _at_most(declared, limits.MAX_UPLOAD_BYTES + limits.MAX_REQUEST_BYTES)
             return _at_most(declared, limits.MAX_UPLOADS_BYTES)  # each file is bounded by gradio
         return _at_most(declared, limits.MAX_REQUEST_BYTES)
 

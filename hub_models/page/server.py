@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Mount
 
-from hub_models.page import limits
+from hub_models.page import direct, limits
 from hub_models.page.events import zero_gpu
 from hub_models.page.exchange import Exchange
 from hub_models.page.folder import PageFolder, keep_swept
@@ -85,7 +86,10 @@ def launch(demo: gr.Blocks, mcp: bool = False, **options: Any) -> str:
         ssr_mode=False,  # nothing stands between the guard and the page
         num_workers=0,
         prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(Guard, tools=mcp)]},
+        app_kwargs={
+            "middleware": [Middleware(Guard, tools=mcp)],
+            "routes": [Mount(direct.PREFIX, direct.application(demo))],
+        },
         **LOOK,
         **options,
     )

@@ -3,8 +3,8 @@
 import gc
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ FileData = Mapping[str, Any]
 """Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
 turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
 MAX_STAND_INS = 10_000
+DRAWERS = 2  # threads that draw pictures while models run
 LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
 Prompts = Mapping[str, Sequence[str]]
 
@@ -65,6 +66,7 @@ class PageState:
         self.models, self.exchange = models, exchange
         self.turns = Turns()
         self.memory = Memory()
+        self._beside = ThreadPoolExecutor(DRAWERS, "drawing")
         self._originals: OrderedDict[str, Original] = OrderedDict()
 
     @property
@@ -180,10 +182,25 @@ class PageState:
         gc.collect()
         give_back()
 
+    def draw(self, outlined: Outlined) -> "Future[str]":
+        """Draw the overlay of an X-ray in a thread of its own, beside what follows; the path of its picture."""
+        return self.beside(lambda: serve_picture(draw_overlay(outlined.sketch)))
+
+    def beside(self, draw: Callable[[], Any]) -> Future:
+        """Call a function in a thread of its own, beside the models; what it returns."""
+        return self._beside.submit(draw)
+
+    def answer(
+        self, xray: FileData | None, key: str | None = None, anyway: bool = False
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, as `outline` and `describe` do."""
+        image, outlined = self.outline(xray, key)
+        return draw_overlay(outlined.sketch), self.describe(image, outlined, anyway=anyway)
+
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the overlay of an X-ray, uint8 (h, w, 3), and its description, ready for JSON.
+    ) -> dict[str, Any]:
+        """Describe an X-ray, ready for JSON.
 
         A picture that is refused as a frontal chest X-ray gets shares and classes only if they are wanted `anyway`.
         """
@@ -192,5 +209,4 @@ class PageState:
             (report,) = self.pipeline.report([image], outlines, prompts, headers, anyway)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
-        description = describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)
-        return draw_overlay(outlined.sketch), description
+        return describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

@@ -12,7 +12,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from hub_models.page import texts
-from hub_models.reports.overlay import encode_png
+from hub_models.reports.png import encode_png
 from hub_models.xray.images import ImageRefused, Xray, read_xray
 
 GREYS = 65535

@@ -65,6 +65,7 @@ class VisitorQueue(queueing.Queue):
     def __init__(self, **options) -> None:
         super().__init__(**options)
         self.pending_messages_per_session = Sessions(self, limits.SESSIONS_WITH_MESSAGES)
+        self.waiting_beside: Counter[str] = Counter()  # by address, of requests that wait elsewhere (`Direct`)
         self._served: Counter[str] = Counter()
         self._clock = itertools.count(1)
 
@@ -91,10 +92,18 @@ class VisitorQueue(queueing.Queue):
                 waiting.queue.insert(0, first)
         chosen = super().get_events()
         if chosen:
-            self._served[address_of(chosen[0][0].request)] = next(self._clock)
-            if len(self._served) > limits.SESSIONS:
-                del self._served[min(self._served, key=self._served.get)]
+            self.serve(address_of(chosen[0][0].request))
         return chosen
+
+    def served(self, address: str) -> int:
+        """Return when an address was served last, as a number that grows; 0 if it was not."""
+        return self._served[address]
+
+    def serve(self, address: str) -> None:
+        """Remember that an address is served now."""
+        self._served[address] = next(self._clock)
+        if len(self._served) > limits.SESSIONS:
+            del self._served[min(self._served, key=self._served.get)]
 
     def send_message(self, event: queueing.Event, event_message: Any) -> None:
         """Put a message where the visitor's browser fetches it; nobody waits for one of a session that is gone."""
@@ -119,7 +128,13 @@ class VisitorQueue(queueing.Queue):
             if own >= limits.WAITING_BATCHES_OF_ONE:
                 return texts.YOUR_BATCHES.format(own)
             return texts.BATCHES_BUSY.format(count) if count >= limits.WAITING_BATCHES else None
+        return self.problem_of(address)
+
+    def problem_of(self, address: str) -> str | None:
+        """Return why one more X-ray of an address may not wait, else None."""
+        queues = self.event_queue_per_concurrency_id
         count, own = _waiting([queue for name, queue in queues.items() if name != BATCHES], address)
+        count, own = count + self.waiting_beside.total(), own + self.waiting_beside[address]
         if count >= limits.WAITING_EVENTS:
             return texts.BUSY.format(count)
         return texts.BUSY_WITH_YOURS.format(own) if own >= limits.WAITING_EVENTS_OF_ONE else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hub_models.checkpoints.folder import Checkpoint
-from hub_models.reports.overlay import encode_png
+from hub_models.reports.png import encode_png
 from hub_models.xray.masks import Involvement, Masks, grade_extent, split_lungs
 
 DISCLAIMER = "Research demo, not a medical device: do not diagnose or treat anyone with it."

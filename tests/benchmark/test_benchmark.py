@@ -35,7 +35,8 @@ from hub_models.engines.engine import Engine
 from hub_models.engines.pytorch.operations import count_flops, matrix_product
 from hub_models.models.unet import Masks
 from hub_models.pipeline import Report, XrayPipeline
-from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.png import encode_png
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from tests.support.fake_pipeline import FakePipeline, serve

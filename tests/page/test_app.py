@@ -32,7 +32,8 @@ from hub_models.page.results import card_html, shares_html
 from hub_models.page.uploads import serve_picture
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.heatmap import draw_heat
-from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.png import encode_png
 from hub_models.reports.sentences import grade_range, share_range
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from hub_models.models.unet import Masks
-from hub_models.reports.overlay import draw_overlay, encode_png, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.png import encode_png
 
 LUNGS, INFECTION = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00)
 

@@ -2,6 +2,7 @@
 
     python -m hub_models.benchmark --sections networks end-to-end --rounds 5
     python -m hub_models.benchmark --quality runs/quality.json --requests 1000 --output_dir runs/benchmark
+    python -m hub_models.benchmark --sections install against --against ../before --rounds 15 --requests 1000
 
 The report is printed, and written to OUTPUT_DIR as benchmark.md and benchmark.json. The checkpoints are those that the
 environment chooses (XRAY_UNET, ...) or that ship with the project, with the ONNX files beside their weights. The
@@ -14,23 +15,32 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 
 from hub_models.benchmark import WrongUse
+from hub_models.benchmark.against import Checkout, measure_against, variants
 from hub_models.benchmark.batch import measure_batch
 from hub_models.benchmark.document import SECTIONS, write_document
 from hub_models.benchmark.end_to_end import measure_end_to_end
-from hub_models.benchmark.inputs import draw_files, with_exports
+from hub_models.benchmark.inputs import draw_as, draw_files, with_exports
+from hub_models.benchmark.install import measure_install
 from hub_models.benchmark.machine import describe_machine
 from hub_models.benchmark.networks import measure_networks
-from hub_models.benchmark.page import PageError, measure_page
+from hub_models.benchmark.page import APP, PageError, measure_page
 from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.startup import measure_startup
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.folder import CheckpointError
-from hub_models.engines.device import has_graphics_card
+from hub_models.engines.device import has_graphics_card, pytorch_is_installed
 from hub_models.engines.quiet import no_telemetry
 from hub_models.pipeline import XrayPipeline
+
+USUAL = SECTIONS[:5]
+"""The sections that need neither another checkout nor a network."""
+
+SIZES, FORMATS = (256, 1024, 2560), ("PNG", "JPEG", "DICOM")
+"""What checkouts are compared with."""
 
 DIFFERENT_XRAYS = 4
 """Number of different drawn X-rays."""
@@ -47,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.startup:
         args.sections = ["startup"]
+    if args.against and "against" not in args.sections:
+        args.sections = [*args.sections, "against"]
+    if "against" in args.sections and not args.against:
+        parser.error("the section against needs --against CHECKOUT")
     try:
         # 1. The folder of the report, and the models
         if has_graphics_card():
@@ -84,7 +98,7 @@ def measure(facts: dict, sections: dict[str, Callable[[], dict]]) -> bool:
             complete = False
         else:
             facts["left_out"] += facts[name].pop("left_out", [])
-    facts["left_out"] += [f"The section {name} was not chosen." for name in SECTIONS if name not in sections]
+    facts["left_out"] += [f"The section {name} was not chosen." for name in USUAL if name not in sections]
     return complete
 
 
@@ -94,15 +108,33 @@ def sections_of(
     """Functions that measure the chosen sections, in the order of the report."""
     folders = {role: checkpoint.folder for role, checkpoint in pipeline.checkpoints.items()}
     environment = {variable(role): folder for role, folder in overrides.items()}
-    files = draw_files(DIFFERENT_XRAYS, args.side)
+    files, other = draw_files(DIFFERENT_XRAYS, args.side), args.against and Checkout.find(args.against)
     every = {
-        "networks": lambda: measure_networks(pipeline.network_models, folders, args.rounds, quality),
-        "end-to-end": lambda: measure_end_to_end(pipeline, files, args.rounds),
+        "networks": beside_pytorch(lambda: measure_networks(pipeline.network_models, folders, args.rounds, quality)),
+        "end-to-end": beside_pytorch(lambda: measure_end_to_end(pipeline, files, args.rounds)),
         "page": lambda: measure_page(environment, files, args.requests),
         "startup": lambda: measure_startup(environment, files[0]),
         "batch": lambda: measure_batch(pipeline, files, args.images),
+        "against": lambda: measure_against(other, kinds(), environment, args.rounds, args.requests),
+        "install": lambda: measure_install({"this": APP.parent} | ({"other": other.folder} if other else {})),
     }
     return {name: every[name] for name in SECTIONS if name in args.sections}
+
+
+def beside_pytorch(measure_section: Callable[[], dict]) -> Callable[[], dict]:
+    """Return a section that compares with PyTorch, or one that says that it is not installed."""
+
+    def section() -> dict:
+        if not pytorch_is_installed():
+            raise PageError("it compares with PyTorch, which is not installed: pip install -r requirements.txt.")
+        return measure_section()
+
+    return section
+
+
+def kinds() -> dict[str, bytes]:
+    """Draw an X-ray in every size and format that checkouts are compared with."""
+    return variants(SIZES, {kind: partial(draw_as, kind) for kind in FORMATS})
 
 
 def make_folder(path: Path) -> None:
@@ -138,7 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--requests", type=_count, default=200, help="requests to the page by 1, by 8 and by 25 clients"
     )
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="all if not given")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=USUAL, help="networks to batch if not given")
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="an older checkout of this project, beside this one"
+    )
     parser.add_argument("--startup", action="store_true", help="measure nothing but the startup")
     return parser
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hub_models.reports.description import one_line
 
-SECTIONS = ("networks", "end-to-end", "page", "startup", "batch")
+SECTIONS = ("networks", "end-to-end", "page", "startup", "batch", "against", "install")
 """The measurements, in the order of the document."""
 
 NOT_MEASURED = "not measured"
@@ -172,4 +172,42 @@ def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-WRITERS = dict(zip(SECTIONS, (_networks, _end_to_end, _page, _startup, _batch), strict=True))
+def _against(facts: Mapping) -> str:
+    measured = facts["against"]
+    files = [
+        [
+            row["file"],
+            figure(row["this_ms"]),
+            figure(row["other_ms"]),
+            figure(row["ratio"], 2),
+            "yes" if row["same_classes"] else "no",
+        ]
+        for row in measured["files"]
+    ]
+    pages = measured["page"]
+    names = {
+        "opened": "start until the page answers, s",
+        "answered": "start until the first analysis, s",
+        "per_second": "answers a second, many clients",
+        "p99_s": "99 % of those within, s",
+        "errors": "errors",
+        "growth_mb": "growth of the memory in use, MB",
+        "resident_mb": "memory in use after them, MB",
+    }
+    rows = [[name, *(figure(pages[who].get(key), 2) for who in ("this", "other"))] for key, name in names.items()]
+    for key in ("per_second", "p99_s"):
+        rows.append([f"{names[key]}, by /api/analyse", figure(pages["this"].get("plain", {}).get(key), 2), "-"])
+    head = ["file", "this, ms", "other, ms", "other / this", "same classes"]
+    return "\n\n".join(["## Beside the other checkout", table(head, files), table(["page", "this", "other"], rows)])
+
+
+def _install(facts: Mapping) -> str:
+    rows = [
+        [row["name"], row["lock"], figure(row["seconds"]), figure(row["megabytes"], 0)]
+        for row in facts["install"]["rows"]
+    ]
+    return "\n\n".join(["## Set-up", table(["checkout", "what is installed", "seconds", "MB"], rows)])
+
+
+_WRITE = (_networks, _end_to_end, _page, _startup, _batch, _against, _install)
+WRITERS = dict(zip(SECTIONS, _WRITE, strict=True))

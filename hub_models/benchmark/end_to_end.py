@@ -1,7 +1,9 @@
 """Times of the stages from the bytes of a file to the outlined picture and all answers, as the page makes them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
@@ -15,6 +17,7 @@ from hub_models.pipeline import Report, XrayPipeline
 from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.png import encode_png
+from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 
 NETWORK = ": network"
@@ -75,6 +78,19 @@ def answer(pipeline: XrayPipeline, data: bytes, stage: Stages) -> tuple[bytes, d
         overlay = draw_overlay(sketch(image, report.masks))
     with stage("overlay encoded as PNG"):
         return encode_png(overlay), description
+
+
+def whole(pipeline: XrayPipeline, data: bytes) -> tuple[bytes, dict]:
+    """Give what `answer` does, the picture drawn beside the classifiers, as the page draws it."""
+    image = read_image(data)
+    square = to_square(image)
+    (outlines,) = pipeline.segment([square])
+    with ThreadPoolExecutor(1) as beside:
+        drawn = beside.submit(lambda: encode_png(draw_overlay(sketch(image, outlines[0]))))
+        (report,) = pipeline.report([square], [outlines])
+        calibrations, made = fitting_calibrations(pipeline.classifiers), datetime.now(UTC)
+        source, report = Source.of("xray.png", data), replace(report, image=image)
+        return drawn.result(), describe(report, pipeline.checkpoints, calibrations, source, made)
 
 
 def watchers(pipeline: XrayPipeline, ways: Sequence[Engines], stages: Stages) -> Iterator:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpx
 from gradio_client import Client, handle_file
 from tqdm.auto import tqdm
 
@@ -61,13 +62,19 @@ class Request:
 
 
 @contextmanager
-def serve(environment: Mapping[str, str], script: Path = APP, patience: float = OPENING_SECONDS) -> Iterator[Page]:
+def serve(
+    environment: Mapping[str, str],
+    script: Path = APP,
+    patience: float = OPENING_SECONDS,
+    python: str = sys.executable,
+) -> Iterator[Page]:
     """Serve the page in another process while it is open.
 
     Args:
         environment: variables beside those of this process.
         script: the program that serves it.
         patience: seconds that it may take to open.
+        python: the interpreter that runs it.
 
     Raises:
         PageError: it does not open.
@@ -76,7 +83,7 @@ def serve(environment: Mapping[str, str], script: Path = APP, patience: float = 
         port = str(_free_port())
         own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": port, "GRADIO_TEMP_DIR": work, "TMPDIR": work}
         start = time.perf_counter()
-        command, variables = [sys.executable, str(script)], {**os.environ, **environment, **own}
+        command, variables = [python, str(script)], {**os.environ, **environment, **own}
         process = subprocess.Popen(command, cwd=script.parent, env=variables, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
@@ -123,7 +130,32 @@ def connect(url: str, folder: Path) -> Client:
         raise PageError(f"The page does not let a client in: {error}") from error
 
 
-def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: int | None = None) -> dict:
+class PlainClient:
+    """A client of the page's plain request, `POST /api/analyse`."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=None)
+
+    def analyse(self, xray: Path) -> dict:
+        """Ask for an X-ray's answers and its outlined picture.
+
+        Raises:
+            PageError: the page refuses.
+        """
+        fields = {"overlay": "true"}
+        answer = self._client.post("/api/analyse", files={"file": (xray.name, xray.read_bytes())}, data=fields)
+        if answer.status_code != 200:
+            raise PageError(f"The page refuses with status {answer.status_code}.")
+        return answer.json()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def load(
+    url: str, xrays: Sequence[Path], clients: int, requests: int, process: int | None = None, plain: bool = False
+) -> dict:
     """Send requests for analyses from several clients at once; each waits for its answer before the next request.
 
     Args:
@@ -132,6 +164,7 @@ def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: 
         clients: number of clients.
         requests: requests of all clients together, rounded up to a multiple of their number.
         process: id of the page's process, to measure its memory.
+        plain: send plain requests, not those of gradio's client.
 
     Returns:
         `summary`, and "growth_mb", the growth of the memory in use since request `SETTLED_REQUESTS`, or null.
@@ -142,7 +175,7 @@ def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: 
     each, made, memory, counting = math.ceil(requests / clients), [], {}, threading.Lock()
     total = each * clients
 
-    def send(client: int, connection: Client) -> None:
+    def send(client: int, connection: Client | PlainClient) -> None:
         for number in range(each):
             request = _request(connection, client, xrays[(client + number) % len(xrays)])
             with counting:
@@ -152,7 +185,8 @@ def load(url: str, xrays: Sequence[Path], clients: int, requests: int, process: 
                     memory[len(made)] = resident(process)
 
     with tempfile.TemporaryDirectory(prefix="xray-benchmark-") as work, ThreadPoolExecutor(clients) as pool:
-        visitors = list(pool.map(partial(connect, url), (Path(work, str(client)) for client in range(clients))))
+        folders = [Path(work, str(client)) for client in range(clients)]
+        visitors = [PlainClient(url) for _ in folders] if plain else list(pool.map(partial(connect, url), folders))
         start = time.perf_counter()
         with tqdm(total=total, desc=f"Page, {clients} at once") as bar:
             list(pool.map(send, range(clients), visitors))
@@ -186,11 +220,14 @@ def summary(clients: int, made: Sequence[Request], took: float) -> dict:
     }
 
 
-def _request(connection: Client, client: int, xray: Path) -> Request:
+def _request(connection: Client | PlainClient, client: int, xray: Path) -> Request:
     start, error = time.perf_counter(), None
     try:
-        overlay, description = connection.predict(handle_file(xray), api_name="/analyse")
-        Path(overlay).unlink()  # a thousand of them are a gigabyte
+        if isinstance(connection, PlainClient):
+            description = connection.analyse(xray)
+        else:
+            overlay, description = connection.predict(handle_file(xray), api_name="/analyse")
+            Path(overlay).unlink()  # a thousand of them are a gigabyte
         if not description["classifiers"]:
             error = "No classifier answered."
     except Exception as failure:  # of any type: failed requests are counted here

@@ -194,7 +194,7 @@ class AnalyseTab(Tab):
         yield empty | outlines
         with self.state.turns.single:
             found, headers = [(masks, outlined.involvement)], [outlined.source.reasons]
-            (report,) = self.state.pipeline.report([image], found, headers=headers, anyway=anyway)
+            (report,) = self.state.pipeline.report([outlined.square], found, headers=headers, anyway=anyway)
         answered = empty | outlines | self._classified(report, outlined.turned)
         yield answered
         if not reasons and (found := self.correction.look(xray, outlined.source, image)):
@@ -233,8 +233,8 @@ class AnalyseTab(Tab):
 
     def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
-        image, outlined = self.state.outline_readable(xray, key, anyway)
-        found = self.state.explain(image, outlined.masks.unpack())
+        outlined = self.state.outline_readable(xray, key, anyway)
+        found, image = self.state.explain(outlined.square, outlined.masks.unpack()), outlined.picture
         pictures = {role: serve_picture(draw_heat(image, explanation.heat)) for role, explanation in found.items()}
         shown = {picture: pictures.get(role) for role, picture in self.heat.items()}
         return shown | {sentence: heat_text(found.get(role)) for role, sentence in self.heat_sentences.items()}

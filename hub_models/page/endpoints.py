@@ -92,10 +92,10 @@ class Endpoints:
             is unlike most X-rays that the models learned from; null where no class is named.
         """
         chosen = checked(prompts) if prompts else None
-        image, outlined = self.state.outline(xray)
+        _, outlined = self.state.outline(xray)
         with self.state.turns.single:
             outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
-            (report,) = self.state.pipeline.report([image], outlines, chosen, headers, anyway)
+            (report,) = self.state.pipeline.report([outlined.square], outlines, chosen, headers, anyway)
         conclusion = report.conclusion and report.conclusion.describe()
         return report.classifiers, [*report.reasons, *report.notes], conclusion
 

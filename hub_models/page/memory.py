@@ -12,6 +12,7 @@ import numpy as np
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import Sketch, reduced
+from hub_models.xray.geometry import to_square
 from hub_models.xray.masks import Involvement, Masks
 from hub_models.xray.verdict import reasons_against
 
@@ -76,6 +77,7 @@ class Outlined:
         masks: as the UNet gave them.
         involvement: infected share of each lung.
         grey: uint8 (h, w), the small picture under an overlay.
+        square: float32 (SIDE, SIDE) in 0..1, what the models see of it.
     """
 
     path: str
@@ -84,14 +86,23 @@ class Outlined:
     masks: PackedMasks
     involvement: Involvement
     grey: np.ndarray
+    square: np.ndarray
     made: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(
-        cls, path: str, source: Source, unet: Checkpoint, image: np.ndarray, masks: Masks, involvement: Involvement
+        cls,
+        path: str,
+        source: Source,
+        unet: Checkpoint,
+        image: np.ndarray,
+        masks: Masks,
+        involvement: Involvement,
+        square: np.ndarray | None = None,
     ) -> "Outlined":
-        """Pack what was found on an X-ray, float32 (H, W) in 0..1."""
-        return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image))
+        """Pack what was found on an X-ray, float32 (H, W) in 0..1; its `to_square` is made if it is not given."""
+        square = to_square(image) if square is None else square
+        return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image), square)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -104,6 +115,11 @@ class Outlined:
         return [self.source.turned] if self.source.turned else []
 
     @property
+    def picture(self) -> np.ndarray:
+        """The small picture, float32 (h, w) in 0..1."""
+        return self.grey / np.float32(255)
+
+    @property
     def sketch(self) -> Sketch:
         """The small picture and masks that an overlay is drawn from."""
         return Sketch(self.grey, self.masks.unpack().at(self.grey.shape))
@@ -111,7 +127,7 @@ class Outlined:
     @property
     def size(self) -> int:
         """Bytes that it takes."""
-        return self.grey.nbytes + self.masks.size
+        return self.grey.nbytes + self.square.nbytes + self.masks.size
 
 
 class Memory:

@@ -73,9 +73,9 @@ class PromptsTab(Tab):
             raise refusal(str(error)) from None
         if problem := prompts_problem(prompts):
             raise refusal(problem)
-        image, outlined = self.state.outline_readable(xray, key, anyway)
+        outlined = self.state.outline_readable(xray, key, anyway)
         with self.state.turns.single:
-            found = self.state.pipeline.compare_prompts(image, outlined.masks.unpack(), prompts)
+            found = self.state.pipeline.compare_prompts(outlined.square, outlined.masks.unpack(), prompts)
         answers, notes, sentences = found
         names = texts.TITLES | texts.SIMILARITY_COLUMNS
         return {label: answers.get(role) for role, label in self.classes.items()} | {

@@ -5,7 +5,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from hub_models.page.turns import Turns
 from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
 from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay, reduced
+from hub_models.xray.geometry import to_square
 from hub_models.xray.images import Xray
 from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
@@ -141,27 +142,28 @@ class PageState:
         path, source, read = self._read(xray)
         if outlined := self.remembered(xray, key):
             return read.image, outlined
-        source = source or Source.of(path.name, path.read_bytes(), read)
+        source, square = source or Source.of(path.name, path.read_bytes(), read), to_square(read.image)
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
-            (found,) = self.pipeline.segment([read.image])
-        outlined = Outlined.of(xray["path"], source, unet, read.image, *found)
+            (found,) = self.pipeline.segment([square])
+        outlined = Outlined.of(xray["path"], source, unet, read.image, *found, square)
         if read.image.size > LARGE_PIXELS:
             give_back()
         return read.image, outlined
 
-    def outline_readable(
-        self, xray: FileData | None, key: str | None = None, anyway: bool = False
-    ) -> tuple[np.ndarray, Outlined]:
+    def outline_readable(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Outlined:
         """Outline what may be read as a frontal chest X-ray, as `outline` does; `anyway` takes any picture.
+
+        The file of an X-ray that is remembered is not read again.
 
         Raises:
             gr.Error: also with the reasons if it may not.
         """
-        image, outlined = self.outline(xray, key)
+        outlined = self.remembered(xray, key) if xray else None
+        outlined = outlined or self.outline(xray, key)[1]
         if outlined.reasons and not anyway:
             raise refusal(" ".join([*outlined.reasons, MEANINGLESS]))
-        return image, outlined
+        return outlined
 
     def explain(self, image: np.ndarray, masks: Masks) -> "dict[str, Explanation]":
         """Explain the classifiers' answers to an X-ray, as `XrayPipeline.explain` does.
@@ -206,7 +208,8 @@ class PageState:
         """
         with self.turns.single:
             outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
-            (report,) = self.pipeline.report([image], outlines, prompts, headers, anyway)
+            (report,) = self.pipeline.report([outlined.square], outlines, prompts, headers, anyway)
+        report = replace(report, image=image)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
         return describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> dict:
     measured: dict[str, dict] = {}
     for name in arguments.recipes:
         scores = measure(RECIPES[name], names, shared, folder / name)
-        measured[name] = {"sources": scores, "means": means(scores)}
+        measured[name] = {"sources": scores, "means": means(scores), "steps": arguments.max_steps}
         # 3. Write it down
         text = sources_report({name: row["sources"] for name, row in measured.items()}, arguments.final)
         (folder / "sources.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")

@@ -72,6 +72,10 @@ VIEWS = {
     "thumbnail": "A control: sees the X-ray in 32 x 32 pixels.",
 }
 CONTROL_SCORES = "It named the right class on {:.0%} of {} test images, and on {:.0%} of them with the lungs hidden."
+TRUST = "How far to trust it: right on {:.0%} of {} test X-rays from the hospitals that it learned from; {}"
+TRUST_AWAY = "on {:.0%} (mean; {:.0%} to {:.0%}) of those from {} hospitals, each left out of a training{}."
+TRUST_LIKE = " like that of {}"
+NO_TRUST_AWAY = "how often in another hospital is not measured."
 NO_CONTROL_SCORES = "How much of its score needs the lungs is not measured."
 
 # Analyse: heat maps

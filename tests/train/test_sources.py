@@ -54,6 +54,10 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
     for name, scores in final["sources"].items():
         assert scores["images"] == (everything["source"] == name).sum()
     assert CardFacts.load(in_use).results["left_out"] == final
+    card = (in_use / "README.md").read_text(encoding="utf-8")
+    assert "### Hospitals that were not learned from" in card
+    assert f"| mean |  | {final['means']['balanced_accuracy']:.3f} |" in card
+    assert "these trainings took 1 steps" in card
 
 
 def test_one_source_cannot_be_left_out(covid_qu_ex, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.cards.facts import CardFacts
-from hub_models.cards.scores import with_interval
+from hub_models.cards.left_out import columns, left_out_rows
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY
 from train.scoring.calibration import set_scores
@@ -101,14 +101,6 @@ def sources_report(recipes: Mapping[str, Mapping[str, dict]], final: bool) -> st
     sections = [EXPLANATION.format(split="" if final else CHOOSING)]
     for recipe, sources in recipes.items():
         labels = list(next(iter(sources.values()))["healthy_called"])
-        heads = ["Left out", "Images", "Balanced accuracy", *(f"Healthy called {label}" for label in labels)]
-        rows = [_row(name, scores, labels) for name, scores in sources.items()]
-        rows.append(_row("mean", means(sources), labels))
-        sections += [f"## {recipe}", table([*heads, "Sets hold the class", "Classes a set", "At home"], rows)]
+        rows = left_out_rows({"sources": sources, "means": means(sources)}, labels)
+        sections += [f"## {recipe}", table(columns(labels), rows)]
     return "\n\n".join(sections) + "\n"
-
-
-def _row(name: str, scores: dict, labels: list[str]) -> list:
-    flat = scores | {f"healthy_called {label}": scores["healthy_called"][label] for label in labels}
-    keys = ("balanced_accuracy", *(f"healthy_called {label}" for label in labels), *MEANS[1:], "validation")
-    return [name, scores.get("images", ""), *("-" if flat[key] is None else with_interval(flat, key) for key in keys)]

@@ -104,6 +104,7 @@ def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
         if tower is None:
             raise ValueError("--tower_weights is for an image tower of timm's, and this one is not; leave it out.")
         load_tower(tower, resolve("unet", arguments.tower_weights).folder)
+    model.config.calibration = None  # that of a model to go on from does not hold any more
     return ClipClassifier.new(model, processor, labels, arguments.view)
 
 

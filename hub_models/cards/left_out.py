@@ -4,7 +4,14 @@ from collections.abc import Mapping
 
 from hub_models.cards.scores import with_interval
 
-FIGURES = ("set_coverage", "set_size_mean", "validation")
+FIGURES = {
+    "set_coverage": "Sets hold the class",
+    "set_size_mean": "Classes a set",
+    "widened_coverage": "Widened sets hold it",
+    "widened_size": "Classes a widened set",
+    "validation": "At home",
+}
+"""Score of a source -> column, after those of its classes."""
 
 Scores = Mapping[str, object]
 
@@ -12,7 +19,7 @@ Scores = Mapping[str, object]
 def columns(labels: list[str]) -> list[str]:
     """Return the heads of the columns of `left_out_rows` for a classifier of these classes."""
     called = [f"Healthy called {label}" for label in labels]
-    return ["Left out", "Images", "Balanced accuracy", *called, "Sets hold the class", "Classes a set", "At home"]
+    return ["Left out", "Images", "Balanced accuracy", *called, *FIGURES.values()]
 
 
 def left_out_rows(measured: Mapping[str, Scores], labels: list[str]) -> list[list[str]]:
@@ -31,7 +38,7 @@ def _row(name: str, scores: Scores, labels: list[str]) -> list[str]:
     flat = {**scores, **healthy}
     figures = ("balanced_accuracy", *healthy, *FIGURES)
     return [name, str(scores.get("images", ""))] + [
-        "-" if flat[figure] is None else with_interval(flat, figure) for figure in figures
+        "-" if flat.get(figure) is None else with_interval(flat, figure) for figure in figures
     ]
 
 

@@ -100,17 +100,18 @@ def conclusion_html(conclusion: "Conclusion | None", trust: str = "") -> str:
     return f"<div class='conclusion' role='status'><b>{said}</b>{why}<p>{agreed}</p>{kept}</div>"
 
 
-def likely_text(likely: Sequence[str], level: float) -> str:
-    """Write a prediction set: the classes that a classifier does not tell apart."""
-    return texts.LIKELY.format(texts.LIKELY_OR.join(map(plain, likely)), level)
+def likely_text(likely: Sequence[str], level: float, elsewhere: bool = False) -> str:
+    """Write a prediction set: the classes that a classifier does not tell apart, at home or, widened, `elsewhere`."""
+    text = texts.LIKELY_ELSEWHERE if elsewhere else texts.LIKELY
+    return text.format(texts.LIKELY_OR.join(map(plain, likely)), level)
 
 
 def likely_texts(answers: "Answers", classifiers: "Mapping[str, Classifier]") -> dict[str, str]:
     """Write the prediction set of each role whose answer, to its own sentences, has one."""
-    calibrations = fitting_calibrations(classifiers)
     return {
-        role: likely_text(calibrations[role].likely(answers[role]), calibrations[role].level)
-        for role in answers.keys() & calibrations.keys()
+        role: likely_text(one.likely(answers[role]), one.level, one.least_elsewhere is not None)
+        for role, one in fitting_calibrations(classifiers).items()
+        if role in answers
     }
 
 

@@ -120,6 +120,7 @@ def test_addresses_are_no_links_and_what_moves_other_text_is_an_escape():
 
 
 def test_names_of_classes_and_checkpoints_are_text_in_every_sentence(tmp_path):
+    assert "hospitals left out of training" in likely_text(["a"], 0.9, elsewhere=True)
     assert likely_text(["<i>", "a*b"], 0.9).startswith("**&#60;i&#62; or a&#42;b**: sets like this one")
     heat = np.zeros((2, 2), np.float32)
     assert heat_text(Explanation(heat, "<i>", None)) == "Nothing in the picture speaks for &#60;i&#62;."

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hub_models.cards.facts import CardFacts
+from hub_models.models.calibration import Calibration
 from tests.train.test_controls import run_here
 from train import sources
 
@@ -58,6 +59,10 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
     assert "### Hospitals that were not learned from" in card
     assert f"| mean |  | {final['means']['balanced_accuracy']:.3f} |" in card
     assert "these trainings took 1 steps" in card
+    assert (
+        Calibration(**json.loads((in_use / "config.json").read_text())["calibration"]).least_elsewhere
+        == final["set_least"]
+    )
 
 
 def test_one_source_cannot_be_left_out(covid_qu_ex, tmp_path):

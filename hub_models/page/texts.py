@@ -61,9 +61,7 @@ SHARE_PIXELS = "{:,} of {:,} pixels"  # outlined, of the lung
 
 # Analyse: classes
 LIKELY = "**{}**: sets like this one held the true class of {:.0%} of X-rays like its own."  # classes, level
-LIKELY_ELSEWHERE = (
-    "**{}**: sets like this one held the true class of {:.0%} of X-rays from hospitals left out of training."
-)
+LIKELY_ELSEWHERE = "**{}**: such sets held the true class of {:.0%} of X-rays from hospitals left out of training."
 LIKELY_OR = " or "
 VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",

@@ -6,6 +6,8 @@
 
 A recipe is trained once for each source, without any image of that source, and tested on the images of that source
 alone. The lungs are outlined once; a finished training is not run again, so an interrupted run goes on where it was.
+A recipe that goes on from a finished checkpoint has to name one that did not learn from the sources either, as in
+`--sources hannover --arguments --model_name_or_path runs/clip-first/release` (the last argument takes all that follow).
 Without --final the images of the test split take no part, so that recipes can be chosen by the result. OUTPUT_DIR gets
 sources.json and sources.md; --cards writes the figures into the cards of the checkpoints in use that the recipes made,
 and widens their prediction sets so far that they hold the true class in other hospitals, too.
@@ -87,6 +89,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = recipes_parser(__doc__.split("\n")[0])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
     parser.add_argument("--sources", nargs="+", help="which to leave out; all if not given")
+    parser.add_argument("--arguments", nargs=argparse.REMAINDER, default=[], help="more arguments of every training")
     parser.add_argument("--max_steps", type=int, help="shorter trainings, which take the last weights")
     parser.add_argument("--final", action="store_true", help="test on the images of the test split, too")
     return parser.parse_args(argv)
@@ -103,6 +106,7 @@ def main(argv: list[str] | None = None) -> dict:
     shared = [f"--dataset={save_outlined(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
     if arguments.max_steps is not None:
         shared += shortened(arguments.max_steps)
+    shared += arguments.arguments
     # 2. Train every recipe without every source
     measured: dict[str, dict] = {}
     for name in arguments.recipes:

@@ -35,7 +35,8 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_recipe", "chosen_checkpoints")
 def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sources, tmp_path, monkeypatch, capsys):
     words = ["--dataset", str(two_sources), "--max_steps", "1", "--output_dir", str(tmp_path / "out")]
-    chosen = sources.main(words)["resnet"]
+    chosen = sources.main([*words, "--arguments", "--image_size=64"])["resnet"]
+    assert CardFacts.load(tmp_path / "out" / "resnet" / "north" / "release").image_size == 64
     assert capsys.readouterr().out.count("Training: ") == 2
     assert set(chosen["sources"]) == {"north", "south"}
     everything = pd.read_csv(two_sources / "metadata.csv", dtype=str)

@@ -16,8 +16,9 @@ class and source, and no images whose class is doubted."""
 RECIPES = {
     "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15", *ELSEWHERE],
     "clip-finetuned": [
-        *("train.clip", "--method=full", "--image_size=160", "--average_decay=0.98", *ELSEWHERE, *shortened(400)),
+        *("train.clip", "--method=full", "--model_name_or_path=hub_models/embedded/clip-zero-shot"),
+        *("--average_decay=0.98", *ELSEWHERE, *shortened(300)),
     ],
 }
 """Role -> the training script and arguments by which its embedded checkpoint can be compared with others: the ResNet's
-from random weights, without its teacher."""
+from random weights and without its teacher, the CLIP's from the zero-shot checkpoint."""

@@ -18,11 +18,13 @@ from typing import Any
 
 import datasets
 import torch
+from torch import nn
 from transformers import (
     AutoModel,
     AutoProcessor,
     AutoTokenizer,
     BertModel,
+    PreTrainedModel,
     Trainer,
     VisionTextDualEncoderConfig,
     VisionTextDualEncoderModel,
@@ -51,6 +53,8 @@ from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, Lo
 from train.tasks.distillation import Teacher
 
 PACKAGED = "lite0+minilm"
+PACKAGED_SIZE = 224
+"""Side of its input in pixels, if no other is wanted."""
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
 METHODS_OF_ARGUMENT = {"average_decay": ["full"], "teacher": ["full", "lora"]}
 """Argument -> the methods that take it."""
@@ -73,7 +77,10 @@ class ClipArguments(PupilArguments):
             "help": f"A CLIP-style Hub id or folder, or {PACKAGED}: EfficientNet-Lite0 and MiniLM from pip packages."
         },
     )
-    image_size: int = field(default=224, metadata={"help": f"Side of the input in pixels ({PACKAGED} only)."})
+    image_size: int | None = field(
+        default=None,
+        metadata={"help": "Side of the input in pixels, of an image tower of timm's; 224 or the model's if not given."},
+    )
     text_layers: int = field(
         default=3, metadata={"help": f"How many of MiniLM's six layers to keep ({PACKAGED} only)."}
     )
@@ -92,19 +99,28 @@ def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
     """Return the classifier that training starts from.
 
     Raises:
-        ValueError: there are tower weights, and the image tower is not one of timm.
+        ValueError: there are tower weights, or there is a size for a model to go on from, and the image tower is not
+            one of timm.
     """
     if arguments.model_name_or_path == PACKAGED:
         model, processor = _packaged(arguments)
     else:
         model = AutoModel.from_pretrained(arguments.model_name_or_path, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(arguments.model_name_or_path)
+        if arguments.image_size:
+            _timm_tower(model, "--image_size")
+            processor.image_processor.size = {"height": arguments.image_size, "width": arguments.image_size}
     if arguments.tower_weights:
-        tower = getattr(model.vision_model, "timm_model", None)
-        if tower is None:
-            raise ValueError("--tower_weights is for an image tower of timm's, and this one is not; leave it out.")
-        load_tower(tower, resolve("unet", arguments.tower_weights).folder)
+        load_tower(_timm_tower(model, "--tower_weights"), resolve("unet", arguments.tower_weights).folder)
+    model.config.calibration = None  # that of a model to go on from does not hold any more
     return ClipClassifier.new(model, processor, labels, arguments.view)
+
+
+def _timm_tower(model: PreTrainedModel, argument: str) -> nn.Module:
+    tower = getattr(model.vision_model, "timm_model", None)
+    if tower is None:
+        raise ValueError(f"{argument} is for an image tower of timm's, and this one is not; leave it out.")
+    return tower
 
 
 def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, VisionTextDualEncoderProcessor]:
@@ -118,7 +134,7 @@ def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, Vis
     config = VisionTextDualEncoderConfig.from_vision_text_configs(vision_config, text.config, projection_dim=256)
     model = VisionTextDualEncoderModel(config=config, vision_model=vision, text_model=text)
     pixels = ViTImageProcessor(
-        size={"height": arguments.image_size, "width": arguments.image_size},
+        size=dict.fromkeys(("height", "width"), arguments.image_size or PACKAGED_SIZE),
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
         do_convert_rgb=True,

@@ -4,11 +4,11 @@
     python -m train.controls --dataset COVID-QU-Ex --drop_duplicates --quick --output_dir runs/controls-quick
     python -m train.controls --dataset COVID-QU-Ex --recipes --cards --output_dir runs/controls-shipped
 
-Each recipe is trained on every view of `hub_models.models.views`, on permuted classes and, with --sources, without
-each source in turn. The checkpoints in use are tested, too, on views that they were not trained on: the test images
-with the lungs hidden, and the outline of the lungs alone. `--recipes` without a name tests them only. The lungs are
-outlined once; a finished training is not run again, so an interrupted run goes on where it was. OUTPUT_DIR gets
-controls.json and controls.md; with --cards the figures are written into the cards of the checkpoints in use, too.
+Each recipe is trained on every view of `hub_models.models.views` and on permuted classes. The checkpoints in use are
+tested, too, on views that they were not trained on: the test images with the lungs hidden, and the outline of the lungs
+alone. `--recipes` without a name tests them only. The lungs are outlined once; a finished training is not run again, so
+an interrupted run goes on where it was. OUTPUT_DIR gets controls.json and controls.md; with --cards the figures are
+written into the cards of the checkpoints in use, too. (Hospitals left out of a training: `train.sources`.)
 """
 
 import argparse
@@ -123,32 +123,18 @@ def add_to_card(folder: Path, shipped: dict[str, dict], trained: dict[str, dict]
     facts.save(folder)
 
 
-def trainings(rows: datasets.Dataset, sources: bool) -> dict[str, list[str]]:
-    """Return the trainings of a recipe: name of a control -> its arguments.
-
-    Args:
-        rows: the test split.
-        sources: add, for each source of the rows, a training without it.
-    """
-    names = sorted({source for source in rows["source"] if source}) if sources else []
-    return TRAININGS | {f"without {name}, tested on it": [f"--leave_source_out={name}"] for name in names}
-
-
-def train_recipe(
-    recipe: list[str], controls: dict[str, list[str]], shared: list[str], folder: Path
-) -> dict[str, dict[str, dict]]:
+def train_recipe(recipe: list[str], shared: list[str], folder: Path) -> dict[str, dict]:
     """Train a recipe once for each control; returns name of a control -> scores on the test split.
 
     Args:
         recipe: the training script's module, and the recipe's arguments.
-        controls: the `trainings`.
         shared: the arguments of every training.
         folder: gets a folder for each training.
     """
     module, *settings = recipe
     return {
         name: train_once(module, [*settings, *shared, *arguments], folder / name.replace(" ", "-")).results
-        for name, arguments in controls.items()
+        for name, arguments in TRAININGS.items()
     }
 
 
@@ -157,7 +143,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = recipes_parser(__doc__.split("\n")[0])
     parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES), help="which to train, or none")
     parser.add_argument("--quick", action="store_true", help="short trainings")
-    parser.add_argument("--sources", action="store_true", help="leave each source out in turn, too")
     return parser.parse_args(argv)
 
 
@@ -172,9 +157,8 @@ def main(argv: list[str] | None = None) -> dict:
     saved = save_outlined(splits, arguments.unet, folder)
     outlined = datasets.load_from_disk(saved)
     # 2. Train every recipe under every control
-    planned = trainings(outlined["test"], arguments.sources)
     shared = [f"--dataset={saved}", *(QUICK if arguments.quick else [])]
-    trained = {name: train_recipe(RECIPES[name], planned, shared, folder / name) for name in arguments.recipes}
+    trained = {name: train_recipe(RECIPES[name], shared, folder / name) for name in arguments.recipes}
     # 3. Test finished checkpoints in views that they were not trained on
     pipeline = XrayPipeline.from_pretrained()
     shipped = as_shipped(pipeline, outlined["test"])

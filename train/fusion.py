@@ -27,24 +27,29 @@ from hub_models.models.clip import ClipClassifier
 from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
+from hub_models.xray.geometry import mask_to_square, to_square
 from hub_models.xray.images import read_image
-from train.data.arguments import ClassifierArguments
+from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import read_mask
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
-from train.tasks.classifier_task import accuracy, one_class_an_image
+from train.tasks.balance import BalancedTrainer
+from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
 
 
 @dataclass(kw_only=True)
-class FusionArguments(ClassifierArguments):
+class FusionArguments(ChangesArguments):
     """The two checkpoints that are joined; each is shown its own view."""
 
     resnet: str | None = field(default=None, metadata={"help": "ResNet checkpoint: a folder or Hub id."})
     clip: str | None = field(default=None, metadata={"help": "Fine-tuned CLIP checkpoint: a folder or Hub id."})
     label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
     dropout: float = field(default=0.5, metadata={"help": "Share of the ResNet's features left out in each step."})
+    copies: int = field(
+        default=0, metadata={"help": "How many copies of each training image, changed at random, to learn from, too."}
+    )
 
 
 class FusionTask(nn.Module):
@@ -85,14 +90,27 @@ def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
     return loaded
 
 
-def embedded(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Dataset:
-    """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`."""
+def embedded(
+    rows: datasets.Dataset, fusion: FusionClassifier, augmentation: Augmentation | None = None, copies: int = 0
+) -> datasets.Dataset:
+    """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`.
+
+    Args:
+        rows: the rows.
+        fusion: its two classifiers compute the inputs.
+        augmentation: changes the copies.
+        copies: number of changed copies of each row; they follow all the rows, in the same order.
+    """
     vectors = []
-    for row in tqdm(rows, desc=f"Embedding {rows.split}"):
-        shared = SharedFeatures([read_image(row["image"])], [read_mask(row["lungs"])])
-        vectors.append([shared.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
+    for copy in range(copies + 1):
+        for row in tqdm(rows, desc=f"Embedding {rows.split}{f', copy {copy}' if copy else ''}"):
+            image, lungs = to_square(read_image(row["image"])), mask_to_square(read_mask(row["lungs"]))
+            shared = SharedFeatures(
+                *([one] for one in (changed(image, lungs, augmentation) if copy else (image, lungs)))
+            )
+            vectors.append([shared.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
     features, embeddings = zip(*vectors, strict=True)
-    columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:]}
+    columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:] * (copies + 1)}
     return datasets.Dataset.from_dict(columns).with_format("torch")
 
 
@@ -103,10 +121,16 @@ def make_trainer(
     training_args: XrayTrainingArguments,
 ) -> Trainer:
     """Return the Trainer of the network between the two classifiers, on their features and embeddings of each row."""
-    return Trainer(
+    augmentation = Augmentation(flip=0.5, storage=arguments.storage)
+    drawn = datasets.concatenate_datasets(
+        [splits["train"].select_columns(["label", "source"])] * (1 + arguments.copies)
+    )
+    return BalancedTrainer(
+        rows=drawn,
+        balance=arguments.balance,
         model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout),
         args=training_args,
-        train_dataset=embedded(splits["train"], fusion),
+        train_dataset=embedded(splits["train"], fusion, augmentation, arguments.copies),
         eval_dataset=embedded(splits["validation"], fusion),
         compute_metrics=accuracy,
         callbacks=training_args.callbacks(),

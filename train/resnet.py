@@ -75,7 +75,7 @@ def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
         ignore_mismatched_sizes=True,
         dtype=torch.float32,
     )
-    model.config.view, model.config.detail = arguments.view, DETAIL
+    model.config.view, model.config.detail, model.config.calibration = arguments.view, DETAIL, None
     return ResnetClassifier(model, AutoImageProcessor.from_pretrained(arguments.model_name_or_path))
 
 

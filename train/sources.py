@@ -6,8 +6,11 @@
 
 A recipe is trained once for each source, without any image of that source, and tested on the images of that source
 alone. The lungs are outlined once; a finished training is not run again, so an interrupted run goes on where it was.
+A recipe that goes on from a finished checkpoint has to name one that did not learn from the sources either, as in
+`--sources hannover --arguments --model_name_or_path runs/clip-first/release` (the last argument takes all that follow).
 Without --final the images of the test split take no part, so that recipes can be chosen by the result. OUTPUT_DIR gets
-sources.json and sources.md; --cards writes the figures into the cards of the checkpoints in use that the recipes made.
+sources.json and sources.md; --cards writes the figures into the cards of the checkpoints in use that the recipes made,
+and widens their prediction sets so far that they hold the true class in other hospitals, too.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import json
 from pathlib import Path
 
 import datasets
+from transformers.utils import CONFIG_NAME
 
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.resolve import resolve
@@ -22,7 +26,8 @@ from hub_models.engines.quiet import no_telemetry
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
 from train.data.lungs import save_outlined
-from train.scoring.left_out import left_out_scores, means, sources_report
+from train.scoring.calibration import SET_LEVEL
+from train.scoring.left_out import fit_elsewhere, left_out_scores, means, sources_report
 from train.scoring.predictions import load_record
 from train.script.arguments import recipes_parser, run
 from train.script.recipes import RECIPES, shortened
@@ -41,29 +46,41 @@ def sources_of(splits: datasets.DatasetDict) -> list[str]:
     return names
 
 
-def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Path) -> dict[str, dict]:
-    """Train a recipe without each source; returns source -> its `left_out_scores`.
+def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Path) -> dict:
+    """Train a recipe without each source.
 
     Args:
         recipe: the training script's module, and the recipe's arguments.
         sources: the sources to leave out.
         shared: the arguments of every training.
         folder: gets a folder for each training.
+
+    Returns:
+        "sources": source -> its `left_out_scores` and what `fit_elsewhere` tells; "means" over them; "set_least", the
+        bound of `fit_elsewhere`, None for a single source.
     """
     module, *settings = recipe
-    scores = {}
+    scores, records = {}, {}
     for source in sources:
         output = folder / source
         facts = train_once(module, [*settings, *shared, f"--leave_source_out={source}"], output)
-        scores[source] = left_out_scores(load_record(output / "release"), facts)
-    return scores
+        records[source] = load_record(output / "release")
+        scores[source] = left_out_scores(records[source], facts)
+    bound = None
+    if len(records) > 1:
+        bound, tested = fit_elsewhere(records, facts.labels, SET_LEVEL)
+        scores = {source: scores[source] | tested[source] for source in scores}
+    return {"sources": scores, "means": means(scores), "set_least": bound}
 
 
-def add_to_card(role: str, measured: dict) -> None:
-    """Write a recipe's figures, its part of sources.json, into the card of the checkpoint in use that it made."""
+def add_to_checkpoint(role: str, measured: dict) -> None:
+    """Write a recipe's part of sources.json into the checkpoint in use that it made: its card, and its calibration."""
     folder = resolve(role, None).folder
     facts = CardFacts.load(folder)
     facts.results["left_out"] = measured
+    config = json.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    config["calibration"] = (config.get("calibration") or {}) | {"least_elsewhere": measured["set_least"]}
+    (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     facts.save(folder)
 
 
@@ -72,6 +89,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = recipes_parser(__doc__.split("\n")[0])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
     parser.add_argument("--sources", nargs="+", help="which to leave out; all if not given")
+    parser.add_argument("--arguments", nargs=argparse.REMAINDER, default=[], help="more arguments of every training")
     parser.add_argument("--max_steps", type=int, help="shorter trainings, which take the last weights")
     parser.add_argument("--final", action="store_true", help="test on the images of the test split, too")
     return parser.parse_args(argv)
@@ -88,18 +106,18 @@ def main(argv: list[str] | None = None) -> dict:
     shared = [f"--dataset={save_outlined(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
     if arguments.max_steps is not None:
         shared += shortened(arguments.max_steps)
+    shared += arguments.arguments
     # 2. Train every recipe without every source
     measured: dict[str, dict] = {}
     for name in arguments.recipes:
-        scores = measure(RECIPES[name], names, shared, folder / name)
-        measured[name] = {"sources": scores, "means": means(scores)}
+        measured[name] = measure(RECIPES[name], names, shared, folder / name) | {"steps": arguments.max_steps}
         # 3. Write it down
         text = sources_report({name: row["sources"] for name, row in measured.items()}, arguments.final)
         (folder / "sources.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
         (folder / "sources.md").write_text(text, encoding="utf-8")
     if arguments.cards:
         for role in measured:
-            add_to_card(role, measured[role])
+            add_to_checkpoint(role, measured[role])
     print(text)
     return measured
 

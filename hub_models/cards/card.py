@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from hub_models.cards.left_out import columns, left_out_rows
 from hub_models.cards.scores import GROUP_FIGURES, bootstrap, group_rows, measured, number
 from hub_models.checkpoints.roles import ROLES
 
@@ -17,7 +18,7 @@ TEMPLATE = Path(__file__).with_name("card_template.md")
 
 def render_card(facts: "CardFacts") -> str:
     """Write the model card of a checkpoint, metadata first; every figure in it comes from `facts`."""
-    role = ROLES[facts.role]
+    role, left_out = ROLES[facts.role], facts.results.get("left_out")
     data = ModelCardData(
         license=facts.data["license"],
         library_name=role.library,
@@ -38,6 +39,8 @@ def render_card(facts: "CardFacts") -> str:
         measured=measured(facts),
         group_columns=list(GROUP_FIGURES.values()),
         group_rows=group_rows(facts.results),
+        left_out_columns=columns(facts.labels),
+        left_out_rows=left_out_rows(left_out, facts.labels) if left_out else [],
         bootstrap=bootstrap(facts),
         number=number,
         duration=duration,

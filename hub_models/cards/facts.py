@@ -35,7 +35,9 @@ class CardFacts:
             measured; beside the figures "intervals" (name -> [low, high]) and "bootstrap" (patients, resamples,
             level); of a UNet "boxes", "by_class" and "by_source", if the test images have boxes, classes and sources to
             score it by; "invariance", if `train.invariance` measured it: "split", "images", "patients" and "changes"
-            (name of a harmless change of the file -> figures). A figure that is not finite counts as not measured.
+            (name of a harmless change of the file -> figures); "left_out", if `train.sources` measured it:
+            "sources" (source -> figures), "means" over them, and "steps" of shortened trainings, else None. A figure
+            that is not finite counts as not measured.
         notes: Plain sentences to read beside the figures.
         detail: Side of the square whose detail the model sees, in pixels; None for all.
     """

@@ -22,11 +22,14 @@ class Calibration:
             library that loads them gives calibrated probabilities.
         least: probability from which a class belongs to the prediction set; None if none was fitted.
         level: intended share of images whose set holds the true class.
+        least_elsewhere: the same as `least` for hospitals that were not learned from, fitted on sources that were left
+            out of trainings; None if none were.
     """
 
     temperature: float = 1.0
     least: float | None = None
     level: float = 0.9
+    least_elsewhere: float | None = None
 
     @classmethod
     def of(cls, config: "PreTrainedConfig") -> "Calibration":
@@ -40,8 +43,9 @@ class Calibration:
     def likely(self, probabilities: Mapping[str, float]) -> list[str]:
         """The prediction set: a list of classes that holds the true one in about `level` of all images.
 
-        Split conformal prediction with the score 1 - p (Sadinle, Lei and Wasserman, JASA 2019); the most probable class
-        always belongs to it.
+        Nobody knows which hospital a visitor's X-ray is from, so the bound for other hospitals is taken if there is
+        one. Split conformal prediction with the score 1 - p (Sadinle, Lei and Wasserman, JASA 2019); the most probable
+        class always belongs to it.
 
         Args:
             probabilities: class -> probability of one image, from the calibrated model.
@@ -52,7 +56,8 @@ class Calibration:
         ranked = sorted(probabilities, key=lambda label: -probabilities[label])
         if self.least is None:
             return ranked[:1]
-        return [label for i, label in enumerate(ranked) if i == 0 or probabilities[label] >= self.least]
+        bound = min(self.least, 1.0 if self.least_elsewhere is None else self.least_elsewhere)
+        return [label for i, label in enumerate(ranked) if i == 0 or probabilities[label] >= bound]
 
 
 def fitting_calibrations(

@@ -54,10 +54,11 @@ def conclude(
 
     The answering classifier is the first of `ANSWERING` that answered, and its prediction set is the start: the classes
     that it does not tell apart. A set has one class where none was fitted to the answer. The most probable class of
-    each other classifier that was trained on these classes is added. So the X-ray is undecided if the set has several
-    classes, if a trained classifier prefers a class outside it, or if the picture is unlike those that the models
-    learned from. A zero-shot classifier's answer is counted, and adds no class. Classifiers of other classes take no
-    part, nor do those that may give an X-ray several labels at once.
+    each other classifier that was trained on these classes is added, or the whole set of one whose sets were widened
+    for hospitals that were not learned from. So the X-ray is undecided if the set has several classes, if a trained
+    classifier adds a class outside it, or if the picture is unlike those that the models learned from. A zero-shot
+    classifier's answer is counted, and adds no class. Classifiers of other classes take no part, nor do those that may
+    give an X-ray several labels at once.
 
     Args:
         answers: role -> class -> probability, of the classifiers that answered.
@@ -73,10 +74,17 @@ def conclude(
     if answering is None:
         return None
     answer = exclusive[answering]
-    likely = fitting_calibrations(classifiers, prompts).get(answering, Calibration()).likely(answer)
+    calibrations = fitting_calibrations(classifiers, prompts)
+    likely = calibrations.get(answering, Calibration()).likely(answer)
     alike = {role: other for role, other in exclusive.items() if other.keys() == answer.keys()}
     preferred = {role: max(other, key=other.get) for role, other in alike.items()}
-    trained = [label for role, label in preferred.items() if role not in ZERO_SHOT]
+    widened = {role for role, one in calibrations.items() if one.least_elsewhere is not None}
+    trained = [
+        label
+        for role, other in alike.items()
+        if role not in ZERO_SHOT
+        for label in (calibrations[role].likely(other) if role in widened else [preferred[role]])
+    ]
     agree = sum(label == likely[0] for label in preferred.values())
     unlike = strangeness is not None and strangeness >= UNLIKE_FROM
     return Conclusion(tuple(dict.fromkeys([*likely, *trained])), agree, len(preferred), unlike)

@@ -18,21 +18,42 @@ TEMPLATES = (
 )
 """Sentences with a place for a phrase; CLIP averages their embeddings (Radford et al. 2021, section 3.1.4)."""
 
-PHRASES = {
-    "COVID-19": ("COVID-19", "COVID-19 pneumonia"),
-    "Non-COVID": ("pneumonia that is not COVID-19", "viral or bacterial pneumonia"),
-    "Normal": ("no finding", "healthy lungs"),
-    "No Finding": ("no finding", "healthy lungs"),
+_HEALTHY_SENTENCES = (
+    "the lungs are clear",
+    "clear lungs, without focal consolidation, pleural effusion or pneumothorax",
+    "no acute cardiopulmonary abnormality",
+    "no focal airspace disease",
+    "normal chest radiograph",
+    "chest X-ray of healthy lungs, no finding",
+)
+
+SENTENCES = {
+    "COVID-19": (
+        "chest X-ray of COVID-19",
+        "chest radiograph showing COVID-19 pneumonia",
+        "findings consistent with COVID-19",
+        "lungs of a patient with COVID-19 pneumonia",
+        "coronavirus disease 2019 (COVID-19)",
+        "COVID-19, which often shows as ground-glass opacity or consolidation",
+    ),
+    "Non-COVID": (
+        "chest X-ray of bacterial pneumonia",
+        "chest radiograph showing viral pneumonia",
+        "findings consistent with pneumonia",
+        "airspace disease compatible with pneumonia",
+        "chest radiograph showing pulmonary tuberculosis",
+        "bacterial pneumonia, which often shows as consolidation of a lobe or segment",
+    ),
+    "Normal": _HEALTHY_SENTENCES,
+    "No Finding": _HEALTHY_SENTENCES,
 }
-"""Words for the default classes, and for some others, in a sentence."""
+"""Sentences of the default classes, and of some others, in radiologists' words: those of the captions by which a CLIP
+of this project learns (`train.data.captions` tells where the words are from)."""
 
 
 def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:
-    """Prompts per class: every template with every phrase of the class, or with its own name if it has no phrases."""
-    return {
-        label: [template.format(phrase) for phrase in PHRASES.get(label, (label,)) for template in TEMPLATES]
-        for label in labels
-    }
+    """Prompts per class: its `SENTENCES`, or every template with its name if it has none."""
+    return {label: list(SENTENCES.get(label, [template.format(label) for template in TEMPLATES])) for label in labels}
 
 
 def read_prompts(text: str) -> dict[str, list[str]]:

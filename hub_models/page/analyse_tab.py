@@ -22,6 +22,7 @@ from hub_models.page.results import (
     loading_html,
     refusal_html,
     shares_html,
+    trust_text,
 )
 from hub_models.page.state import FileData, PageState
 from hub_models.page.tab import Tab, Visit
@@ -119,9 +120,8 @@ class AnalyseTab(Tab):
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.overlay}
         gr.on([xray.change], show, [xray, *how], filled, **ask)
         gr.on([self.anyway.click], show, [xray, *how, key, gr.State(True)], filled, **ask)
-        changes = [control.change for control in how]
         again = {**PRIVATE, **DRAWING, "trigger_mode": "always_last"}
-        gr.on(changes, self.redraw, [xray, *how, key], self.overlay, **again)
+        gr.on([control.change for control in how], self.redraw, [xray, *how, key], self.overlay, **again)
         found = [*self.heat.values(), *self.heat_sentences.values()]
         ask = {**PRIVATE, **MODELS, "show_progress_on": next(iter(self.heat.values()))}
         about = [xray, key, self.visit.insisted]
@@ -211,8 +211,7 @@ class AnalyseTab(Tab):
             self.visit.insisted: False,
             self.anyway: gr.update(visible=False),
         }
-        offered = {} if anyway else self.correction.hidden()
-        return self._classified() | nothing | offered
+        return self._classified() | nothing | ({} if anyway else self.correction.hidden())
 
     @staticmethod
     def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:
@@ -257,4 +256,5 @@ class AnalyseTab(Tab):
         sets = likely_texts(answers, self.state.pipeline.classifiers) if answers else {}
         shown = {label: answers.get(role) for role, label in self.classes.items()}
         shown |= {text: sets.get(role, "") for role, text in self.sets.items()}
-        return shown | {self.conclusion: conclusion_html(report and report.conclusion), self.notes: bullets(notes)}
+        said = conclusion_html(report.conclusion, trust_text(self.state.pipeline.checkpoints)) if report else ""
+        return shown | {self.conclusion: said, self.notes: bullets(notes)}

@@ -9,7 +9,9 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 
 from hub_models.cards.facts import FACTS_FILE, CardFacts
+from hub_models.cards.left_out import span
 from hub_models.checkpoints.folder import Checkpoint
+from hub_models.checkpoints.roles import ANSWERING, ROLES
 from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.reports.description import one_line, printable
@@ -84,27 +86,32 @@ def shares_html(masks: Masks, involvement: Involvement) -> str:
     return f"<div class='shares'>{''.join(cells)}</div><p>{texts.SHARE} {RANGE} {SIDES} {GRADE}</p>"
 
 
-def conclusion_html(conclusion: "Conclusion | None") -> str:
-    """Write what the classifiers say together, above their own answers; nothing where they named no class."""
+def conclusion_html(conclusion: "Conclusion | None", trust: str = "") -> str:
+    """Write what the classifiers say together, above their own answers, and how far such answers can be trusted.
+
+    Nothing is written where they named no class.
+    """
     if conclusion is None:
         return ""
     why = f"<p>{UNLIKE_MOST}</p>" if conclusion.unlike else ""
     agreed = plain_html(agreement(conclusion.classes, conclusion.agree, conclusion.of))
     said = plain_html(headline(conclusion.classes, conclusion.decided))
-    return f"<div class='conclusion' role='status'><b>{said}</b>{why}<p>{agreed}</p></div>"
+    kept = f"<p>{plain_html(trust)}</p>" if trust else ""
+    return f"<div class='conclusion' role='status'><b>{said}</b>{why}<p>{agreed}</p>{kept}</div>"
 
 
-def likely_text(likely: Sequence[str], level: float) -> str:
-    """Write a prediction set: the classes that a classifier does not tell apart."""
-    return texts.LIKELY.format(texts.LIKELY_OR.join(map(plain, likely)), level)
+def likely_text(likely: Sequence[str], level: float, elsewhere: bool = False) -> str:
+    """Write a prediction set: the classes that a classifier does not tell apart, at home or, widened, `elsewhere`."""
+    text = texts.LIKELY_ELSEWHERE if elsewhere else texts.LIKELY
+    return text.format(texts.LIKELY_OR.join(map(plain, likely)), level)
 
 
 def likely_texts(answers: "Answers", classifiers: "Mapping[str, Classifier]") -> dict[str, str]:
     """Write the prediction set of each role whose answer, to its own sentences, has one."""
-    calibrations = fitting_calibrations(classifiers)
     return {
-        role: likely_text(calibrations[role].likely(answers[role]), calibrations[role].level)
-        for role in answers.keys() & calibrations.keys()
+        role: likely_text(one.likely(answers[role]), one.level, one.least_elsewhere is not None)
+        for role, one in fitting_calibrations(classifiers).items()
+        if role in answers
     }
 
 
@@ -122,6 +129,27 @@ def control_text(checkpoint: Checkpoint | None) -> str:
         return texts.NO_CONTROL_SCORES
     own, hidden = shown["shown its own view"], shown["shown lungs hidden"]
     return texts.CONTROL_SCORES.format(own["accuracy"], own["images"], hidden["accuracy"])
+
+
+def trust_text(checkpoints: Mapping[str, Checkpoint]) -> str:
+    """Write how often the classifier whose answer counts first is right, at home and where it was not trained.
+
+    The recipe that was measured on hospitals left out of its training may be that of another one, which is named then.
+
+    Raises:
+        ValueError: if the figures are damaged.
+    """
+    folders = [checkpoints[role].folder for role in ANSWERING if role in checkpoints]
+    facts = [CardFacts.load(folder) for folder in folders if (folder / FACTS_FILE).is_file()]
+    if not facts or "accuracy" not in facts[0].results:
+        return ""
+    at_home, away = facts[0], next((one for one in facts if "left_out" in one.results), None)
+    elsewhere = texts.NO_TRUST_AWAY
+    if away is not None:
+        measured = away.results["left_out"]
+        like = "" if away is at_home else texts.TRUST_LIKE.format(ROLES[away.role].title)
+        elsewhere = texts.TRUST_AWAY.format(*span(measured), len(measured["sources"]), like)
+    return texts.TRUST.format(at_home.results["accuracy"], at_home.results["images"], elsewhere)
 
 
 def heat_text(explanation: "Explanation | None") -> str:

@@ -61,6 +61,7 @@ SHARE_PIXELS = "{:,} of {:,} pixels"  # outlined, of the lung
 
 # Analyse: classes
 LIKELY = "**{}**: sets like this one held the true class of {:.0%} of X-rays like its own."  # classes, level
+LIKELY_ELSEWHERE = "**{}**: such sets held the true class of {:.0%} of X-rays from hospitals left out of training."
 LIKELY_OR = " or "
 VIEWS = {
     "lungs": "Sees only the segmented lungs; the rest is black.",
@@ -72,6 +73,10 @@ VIEWS = {
     "thumbnail": "A control: sees the X-ray in 32 x 32 pixels.",
 }
 CONTROL_SCORES = "It named the right class on {:.0%} of {} test images, and on {:.0%} of them with the lungs hidden."
+TRUST = "How far to trust it: right on {:.0%} of {} test X-rays from the hospitals that it learned from; {}"
+TRUST_AWAY = "on {:.0%} (mean; {:.0%} to {:.0%}) of those from {} hospitals, each left out of a training{}."
+TRUST_LIKE = " like that of {}"
+NO_TRUST_AWAY = "how often in another hospital is not measured."
 NO_CONTROL_SCORES = "How much of its score needs the lungs is not measured."
 
 # Analyse: heat maps

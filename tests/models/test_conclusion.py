@@ -23,6 +23,7 @@ def classifier(calibration: Calibration = FITTED, multi_label: bool = False) -> 
     return SimpleNamespace(calibration=calibration, multi_label=multi_label, prompts=PROMPTS)
 
 
+WIDENED = Calibration(least=0.25, least_elsewhere=0.08)
 CLASSIFIERS = {role: classifier() for role in ANSWERING}
 
 
@@ -87,6 +88,14 @@ def test_nothing_is_decided_about_a_picture_that_is_unlike_the_others(strangenes
 
 def test_what_counts_as_unlike_begins_before_what_is_refused():
     assert 0 < UNLIKE_FROM < 1
+
+
+def test_a_trained_classifier_with_widened_sets_adds_its_whole_set():
+    said = answers(finetuned={"A": 0.8, "B": 0.1, "C": 0.1}, fusion="A")
+    assert conclude(said, CLASSIFIERS).classes == ("A",)
+    widened = CLASSIFIERS | {"clip-finetuned": classifier(WIDENED)}
+    assert conclude(said, widened).classes == ("A", "B", "C")
+    assert conclude(answers(finetuned="A", fusion="A"), widened).classes == ("A",)  # 0.9, 0.05, 0.05
 
 
 def test_without_a_calibration_the_set_has_one_class():

@@ -1,5 +1,6 @@
 """The fusion of ResNet and CLIP: identity before training, its own parts only, free prompts still answered."""
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -11,11 +12,14 @@ from hub_models.models.fusion import FusionClassifier, NotJoined, condition, sha
 from hub_models.models.labels import LABELS
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
+from tests.support.datasets import dataset, rectangle
 from train import fusion as script
+from train.data.lungs import png
 from train.fusion import FusionTask
 
 PHANTOM = draw_phantom(1, size=128)
 IMAGE, LUNGS = PHANTOM.image.astype(np.float32) / 255, PHANTOM.lungs
+CHANGED = ["--copies", "1", "--storage", "1.0", "--balance", "0.5"]
 PARTS = {"resnet": "a" * 64, "clip-finetuned": "b" * 64}
 
 
@@ -124,7 +128,7 @@ def test_only_what_stands_between_the_parts_learns(fusion):
 def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints, tmp_path):
     named = ["--resnet", str(checkpoints["resnet"]), "--clip", str(checkpoints["clip-finetuned"])]
     words = ["--dataset", str(covid_qu_ex), "--unet", str(checkpoints["unet"]), *named, "--output_dir", str(tmp_path)]
-    scores = script.main([*words, "--max_steps", "2", "--use_cpu", "True", "--max_train_samples", "6"])
+    scores = script.main([*words, "--max_steps", "2", "--use_cpu", "True", "--max_train_samples", "6", *CHANGED])
     facts = CardFacts.load(tmp_path / "release")
     assert (facts.role, facts.results["accuracy"]) == ("fusion", scores["accuracy"])
     fusion = FusionClassifier.from_pretrained(tmp_path / "release")
@@ -132,3 +136,15 @@ def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints,
         role: weights_digest(checkpoints[role]) for role in ("resnet", "clip-finetuned")
     }
     assert fusion.calibration.temperature > 0
+
+
+def test_changed_copies_follow_the_rows_with_the_same_classes(fusion):
+    lungs = [png(rectangle(128, slice(20, 110)))] * 2
+    rows = dataset({"side": 128, "label": "Normal"}, {"side": 128, "label": "COVID-19"})
+    rows = rows.add_column("lungs", lungs, feature=datasets.Image())
+    inputs = script.embedded(rows, fusion, lambda image, lungs: (image.flip(-1), lungs.flip(-1)), copies=1)
+    assert inputs["labels"][:].tolist() == [2, 0, 2, 0]
+    features = inputs["features"][:]
+    assert torch.equal(features[:2], script.embedded(rows, fusion)["features"][:])
+    assert not torch.allclose(features[0], features[2], atol=1e-4)
+    assert not torch.allclose(features[1], features[3], atol=1e-4)

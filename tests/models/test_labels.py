@@ -9,20 +9,15 @@ def test_the_order_of_the_outputs_is_the_one_that_checkpoints_were_trained_with(
     assert LABELS == ("COVID-19", "Non-COVID", "Normal")
 
 
-def test_a_default_class_gets_every_template_with_every_phrase_in_this_order():
-    assert prompts_for(["Normal"]) == {
-        "Normal": [
-            "a chest X-ray of no finding",
-            "a frontal chest radiograph showing no finding",
-            "lungs of a patient with no finding",
-            "a chest X-ray of healthy lungs",
-            "a frontal chest radiograph showing healthy lungs",
-            "lungs of a patient with healthy lungs",
-        ]
-    }
+def test_a_default_class_gets_its_own_sentences_in_this_order():
+    sentences = prompts_for(["Normal"])["Normal"]
+    assert (sentences[0], sentences[-1]) == ("the lungs are clear", "chest X-ray of healthy lungs, no finding")
+    assert prompts_for(["No Finding"])["No Finding"] == sentences
+    assert all("COVID" in sentence for sentence in prompts_for(["COVID-19"])["COVID-19"])
+    assert not any("COVID" in sentence for sentence in prompts_for(["Non-COVID"])["Non-COVID"])
 
 
-def test_a_class_without_phrases_is_said_by_its_name():
+def test_a_class_without_sentences_is_said_by_its_name():
     assert prompts_for(["lung cancer"])["lung cancer"] == [
         "a chest X-ray of lung cancer",
         "a frontal chest radiograph showing lung cancer",

@@ -23,6 +23,7 @@ from hub_models.page.results import (
     plain,
     plain_html,
     problems_html,
+    trust_text,
 )
 
 
@@ -54,8 +55,10 @@ def test_the_table_of_checkpoints_names_what_runs_each_and_why_it_is_nothing_fas
 
 
 def test_the_conclusion_says_one_class_or_that_it_is_undecided_and_why():
-    def said(*classes: str, **found) -> str:
-        return conclusion_html(Conclusion(classes, **found)).partition("role='status'>")[2].removesuffix("</div>")
+    def said(*classes: str, trust: str = "", **found) -> str:
+        return (
+            conclusion_html(Conclusion(classes, **found), trust).partition("role='status'>")[2].removesuffix("</div>")
+        )
 
     assert conclusion_html(None) == ""
     assert said("Normal", agree=4, of=4) == "<b>Normal</b><p>4 of 4 classifiers agree.</p>"
@@ -63,6 +66,31 @@ def test_the_conclusion_says_one_class_or_that_it_is_undecided_and_why():
     assert said("Ill", "<i>Well</i>", agree=2, of=4) == f"<b>Undecided: Ill or &lt;i&gt;Well&lt;/i&gt;</b>{agreed}"
     why = "<p>It is unlike most X-rays that the models learned from, so nothing is decided.</p>"
     assert said("Ill", agree=3, of=4, unlike=True) == f"<b>Undecided</b>{why}<p>3 of 4 classifiers agree.</p>"
+
+    assert said("Ill", agree=4, of=4, trust="a & b") == "<b>Ill</b><p>4 of 4 classifiers agree.</p><p>a &amp; b</p>"
+
+
+def test_the_conclusion_tells_how_often_it_is_right_at_home_and_where_it_was_not_trained(folder, tmp_path):
+    facts = CardFacts.load(folder)
+    facts.results |= {"accuracy": 0.871, "images": 562}
+    facts.save(tmp_path / "clip")
+    facts.save(tmp_path / "resnet")
+    places = {"resnet": checkpoint(tmp_path / "resnet"), "clip-finetuned": checkpoint(tmp_path / "clip")}
+    home = "How far to trust it: right on 87% of 562 test X-rays from the hospitals that it learned from; "
+    assert trust_text(places) == f"{home}how often in another hospital is not measured."
+    called = {"healthy_called": dict.fromkeys(facts.labels)}
+    rest = dict.fromkeys(("set_coverage", "set_size_mean", "validation"))
+    figures = {"first": 0.5, "second": 0.8, "third": 0.65}
+    sources = {name: {"images": 2, "balanced_accuracy": figure} | called | rest for name, figure in figures.items()}
+    facts.results["left_out"] = {"sources": sources, "means": {"balanced_accuracy": 0.65} | called | rest}
+    facts.save(tmp_path / "clip")
+    away = "on 65% (mean; 50% to 80%) of those from 3 hospitals, each left out of a training"
+    assert trust_text(places) == f"{home}{away}."
+    facts.save(tmp_path / "resnet")
+    del facts.results["left_out"]
+    facts.save(tmp_path / "clip")
+    assert trust_text(places) == f"{home}{away} like that of ResNet."
+    assert trust_text({}) == ""
 
 
 @pytest.mark.parametrize(
@@ -92,6 +120,7 @@ def test_addresses_are_no_links_and_what_moves_other_text_is_an_escape():
 
 
 def test_names_of_classes_and_checkpoints_are_text_in_every_sentence(tmp_path):
+    assert "hospitals left out of training" in likely_text(["a"], 0.9, elsewhere=True)
     assert likely_text(["<i>", "a*b"], 0.9).startswith("**&#60;i&#62; or a&#42;b**: sets like this one")
     heat = np.zeros((2, 2), np.float32)
     assert heat_text(Explanation(heat, "<i>", None)) == "Nothing in the picture speaks for &#60;i&#62;."

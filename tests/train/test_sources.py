@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hub_models.cards.facts import CardFacts
+from hub_models.models.calibration import Calibration
 from tests.train.test_controls import run_here
 from train import sources
 
@@ -34,7 +35,8 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_recipe", "chosen_checkpoints")
 def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sources, tmp_path, monkeypatch, capsys):
     words = ["--dataset", str(two_sources), "--max_steps", "1", "--output_dir", str(tmp_path / "out")]
-    chosen = sources.main(words)["resnet"]
+    chosen = sources.main([*words, "--arguments", "--image_size=64"])["resnet"]
+    assert CardFacts.load(tmp_path / "out" / "resnet" / "north" / "release").image_size == 64
     assert capsys.readouterr().out.count("Training: ") == 2
     assert set(chosen["sources"]) == {"north", "south"}
     everything = pd.read_csv(two_sources / "metadata.csv", dtype=str)
@@ -54,6 +56,12 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
     for name, scores in final["sources"].items():
         assert scores["images"] == (everything["source"] == name).sum()
     assert CardFacts.load(in_use).results["left_out"] == final
+    card = (in_use / "README.md").read_text(encoding="utf-8")
+    assert "### Hospitals that were not learned from" in card
+    assert f"| mean |  | {final['means']['balanced_accuracy']:.3f} |" in card
+    assert "these trainings took 1 steps" in card
+    calibration = Calibration(**json.loads((in_use / "config.json").read_text())["calibration"])
+    assert calibration.least_elsewhere == final["set_least"]
 
 
 def test_one_source_cannot_be_left_out(covid_qu_ex, tmp_path):

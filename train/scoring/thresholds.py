@@ -12,7 +12,9 @@ from hub_models.xray.masks import MASKS
 from train.data.rows import MASK_COLUMNS, has_known_mask, positions, read_mask
 from train.scoring.mask_metrics import MARKED_SHARE, overlaps, pixel_counts
 
-CANDIDATES = tuple(round(0.05 * step, 2) for step in range(1, 20))
+CANDIDATES = (0.01, 0.015, 0.02, 0.03, *(round(0.05 * step, 2) for step in range(1, 20)))
+"""Thresholds to choose from. A network that learned from many images without infection is unsure of a faint one, so
+that the best threshold of infection may be far below 0.5."""
 MAX_MARKED_IMAGES = 1 / 15
 """Share of the healthy validation images on which the chosen threshold may mark over `MARKED_SHARE` of the lungs."""
 

@@ -1,13 +1,4 @@
-"""The recipes of the embedded classifiers, which controls and left-out sources train again."""
-
-RECIPES = {
-    "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15"],
-    "clip-finetuned": [
-        *("train.clip", "--method=full", "--num_train_epochs=8"),
-        "--model_name_or_path=hub_models/embedded/clip-zero-shot",
-    ],
-}
-"""Role -> the training script and arguments that made its embedded checkpoint."""
+"""Recipes of the embedded classifiers, which controls and left-out sources train again."""
 
 
 def shortened(steps: int) -> list[str]:
@@ -16,3 +7,18 @@ def shortened(steps: int) -> list[str]:
         *(f"--max_steps={steps}", "--eval_strategy=no", "--save_strategy=no", "--load_best_model_at_end=False"),
         "--early_stopping_patience=0",
     ]
+
+
+ELSEWHERE = ["--storage=0.7", "--balance=0.7", "--skip_doubtful=True"]
+"""What keeps a classifier from learning the sources: changes that hide how an image was stored, batches balanced by
+class and source, and no images whose class is doubted."""
+
+RECIPES = {
+    "resnet": ["train.resnet", "--depth=10", "--image_size=192", "--num_train_epochs=15", *ELSEWHERE],
+    "clip-finetuned": [
+        *("train.clip", "--method=full", "--model_name_or_path=hub_models/embedded/clip-zero-shot"),
+        *("--average_decay=0.98", *ELSEWHERE, *shortened(300)),
+    ],
+}
+"""Role -> the training script and arguments by which its embedded checkpoint can be compared with others: the ResNet's
+from random weights and without its teacher, the CLIP's from the zero-shot checkpoint."""

@@ -7,7 +7,7 @@ import torch
 from transformers import EvalPrediction
 
 from hub_models.models.loading import Classifier
-from hub_models.models.views import NoLungs, apply_view
+from hub_models.models.views import apply_view
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 from hub_models.xray.images import read_image
 from train.data.arguments import ClassifierArguments, DataArguments
@@ -18,8 +18,8 @@ from train.scoring.evaluation import best_classes
 
 
 @dataclass(kw_only=True)
-class PupilArguments(ClassifierArguments):
-    """Teachers, and how the X-rays are drawn and changed, beside the view that a classifier is shown."""
+class ChangesArguments(ClassifierArguments):
+    """How the X-rays are drawn and changed, beside the view that a classifier is shown."""
 
     balance: float | None = field(
         default=None,
@@ -30,6 +30,11 @@ class PupilArguments(ClassifierArguments):
     storage: float = field(
         default=0.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
     )
+
+
+@dataclass(kw_only=True)
+class PupilArguments(ChangesArguments):
+    """Teachers, beside what a classifier is shown."""
 
     teacher: list[str] = field(
         default_factory=list,
@@ -64,13 +69,16 @@ class ViewRows:
     def _view(self, image, lungs) -> np.ndarray:
         grey = keep_detail(to_square(read_image(image)), self.classifier.detail)
         mask = mask_to_square(read_mask(lungs))
-        if self.augmentation is None:
-            return apply_view(grey, mask, self.classifier.view)
-        pixels, moved = self.augmentation(torch.from_numpy(grey)[None], torch.from_numpy(mask)[None].to(torch.int8))
-        try:
-            return apply_view(pixels[0].numpy(), moved[0].numpy() > 0, self.classifier.view)
-        except NoLungs:  # a small lung was moved out of the image
-            return apply_view(grey, mask, self.classifier.view)
+        if self.augmentation is not None:
+            grey, mask = changed(grey, mask, self.augmentation)
+        return apply_view(grey, mask, self.classifier.view)
+
+
+def changed(image: np.ndarray, lungs: np.ndarray, augmentation: Augmentation) -> tuple[np.ndarray, np.ndarray]:
+    """Change an image, float32 (H, W) in 0..1, and its lungs, bool (H, W), alike at random; they stay as they are where
+    small lungs would be moved out of the image."""
+    pixels, moved = augmentation(torch.from_numpy(image)[None], torch.from_numpy(lungs)[None].to(torch.int8))
+    return (pixels[0].numpy(), moved[0].numpy() > 0) if moved.any() else (image, lungs)
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:

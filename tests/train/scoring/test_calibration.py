@@ -68,6 +68,8 @@ def test_a_set_lists_the_likely_classes_first_and_is_never_empty():
     assert Calibration(1.0, 0.9).likely(answer) == ["b"]
     assert Calibration(1.0, 0.0).likely(answer) == ["b", "c", "a"]
     assert Calibration().likely(answer) == ["b"]
+    assert Calibration(1.0, 0.9, least_elsewhere=0.3).likely(answer) == ["b", "c"]
+    assert Calibration(1.0, 0.3, least_elsewhere=0.9).likely(answer) == ["b", "c"]  # never narrower than at home
     assert calibration_results(np.array([[0.5, 0.5]]), [0], Calibration()) == {}
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from hub_models.models.labels import LABELS
-from train.scoring.left_out import left_out_scores, means, sources_report
+from train.scoring.left_out import fit_elsewhere, left_out_scores, means, sources_report
 
 FACTS = SimpleNamespace(
     labels=LABELS,
@@ -69,3 +69,20 @@ def test_means_are_over_the_sources_that_have_the_figure_and_stand_last_in_the_r
     assert cells[-1][0] == "mean"
     assert cells[-1][2] == "0.750"
     assert "without those of the test split" not in " ".join(sources_report({"a": sources}, final=True).split("\n"))
+
+
+def test_the_bound_elsewhere_weighs_every_source_alike_and_is_tested_on_the_one_that_did_not_set_it():
+    many = record(*[("COVID-19", 0.9, 0.1, 0.0)] * 8)
+    few = record(("Normal", 0.7, 0.1, 0.2), ("Normal", 0.4, 0.0, 0.6))
+    bound, tested = fit_elsewhere({"many": many, "few": few}, list(LABELS), 0.75)
+    assert bound == 0.6  # half the weight is at 0.9, a quarter at 0.6, a quarter at 0.2
+    assert tested["few"] == {"widened_coverage": 0.5, "widened_size": 1.0}  # by 0.9, so the first class alone
+    assert tested["many"] == {"widened_coverage": 1.0, "widened_size": 1.0}  # by 0.2
+    assert fit_elsewhere({"many": many, "few": few}, list(LABELS), 0.9)[0] == 0.2
+
+
+def test_an_image_without_an_answer_has_no_chance_to_be_held():
+    nothing = float("nan")
+    some = record(("Normal", nothing, nothing, nothing), ("Normal", 0.0, 0.0, 1.0))
+    assert fit_elsewhere({"a": some, "b": some}, list(LABELS), 0.5)[0] == 1.0
+    assert fit_elsewhere({"a": some, "b": some}, list(LABELS), 0.9)[0] == 0.0

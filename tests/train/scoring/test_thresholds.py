@@ -45,8 +45,8 @@ WHOLE = slice(0, 1)
 
 
 def test_candidates_are_the_twentieths_between_none_and_all():
-    assert list(CANDIDATES) == pytest.approx([k / 20 for k in range(1, 20)])
-    assert [str(candidate) for candidate in CANDIDATES[:3]] == ["0.05", "0.1", "0.15"]
+    assert list(CANDIDATES[4:]) == pytest.approx([k / 20 for k in range(1, 20)])
+    assert [str(candidate) for candidate in CANDIDATES[:7]] == ["0.01", "0.015", "0.02", "0.03", "0.05", "0.1", "0.15"]
 
 
 def test_each_mask_gets_the_lowest_of_the_candidates_with_the_best_dice():

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> dict:
     splits = segment_splits(loaded, ClassifierArguments(unet=arguments.unet), seed=0)
     # 2. Calibrate on the validation split, measure on the test split
     model = class_of(arguments.role)
-    classifier = model.from_pretrained(arguments.checkpoint)
+    classifier = model.from_pretrained(arguments.checkpoint, engine_name="torch")
     if sorted(classifier.labels) != sorted(names := class_names(splits["test"])):
         scored, classes = ", ".join(classifier.labels), ", ".join(names)
         raise ValueError(f"{arguments.checkpoint} scores {scored}, and the data's classes are {classes}.")

@@ -120,11 +120,10 @@ def costs(pipeline: XrayPipeline, rows: datasets.Dataset) -> list[dict]:
         if role in pipeline.classifiers and model.problem:
             continue
         size = sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors"))
-        network = model.network if role == "unet" else model.model
         measured.append(
             {
                 "role": role,
-                "parameters": count_parameters(network),
+                "parameters": count_parameters(model.pytorch_model),
                 "megabytes": size / 1e6,
                 "engine": pipeline.engine_names.get(role, "those of its parts"),
                 "milliseconds_median": 1000 * float(np.median(answer_times(model, rows))),

@@ -17,22 +17,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import httpx
 from gradio_client import Client, handle_file
 from tqdm.auto import tqdm
 
 import hub_models
 from hub_models.benchmark.machine import resident
+from hub_models.benchmark.plain import PageError, PlainClient
 from hub_models.benchmark.timing import percentile
 
 APP = Path(hub_models.__file__).parents[1] / "app.py"
 PARALLEL_CLIENTS = (1, 8, 25)
 SETTLED_REQUESTS = 50  # after so many, memory should no longer grow
 OPENING_SECONDS = 300.0  # limit for the page to open
-
-
-class PageError(RuntimeError):
-    """A page that does not open or answer; the message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -128,29 +124,6 @@ def connect(url: str, folder: Path) -> Client:
         return Client(url, verbose=False, download_files=folder, analytics_enabled=False)
     except Exception as error:  # the client raises exceptions of many libraries
         raise PageError(f"The page does not let a client in: {error}") from error
-
-
-class PlainClient:
-    """A client of the page's plain request, `POST /api/analyse`."""
-
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=None)
-
-    def analyse(self, xray: Path) -> dict:
-        """Ask for an X-ray's answers and its outlined picture.
-
-        Raises:
-            PageError: the page refuses.
-        """
-        fields = {"overlay": "true"}
-        answer = self._client.post("/api/analyse", files={"file": (xray.name, xray.read_bytes())}, data=fields)
-        if answer.status_code != 200:
-            raise PageError(f"The page refuses with status {answer.status_code}.")
-        return answer.json()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
 
 
 def load(

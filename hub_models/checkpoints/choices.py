@@ -24,8 +24,15 @@ def chosen_checkpoint(role: str) -> str | None:
 
 
 def fastest_engine() -> str:
-    """The first of `ENGINES` that is installed."""
-    return next(name for name in ENGINES if importlib.util.find_spec(name))
+    """The first of `ENGINES` that is installed.
+
+    Raises:
+        ValueError: none is.
+    """
+    for name in ENGINES:
+        if importlib.util.find_spec(name):
+            return name
+    raise ValueError("no engine for the networks is installed: pip install -r requirements-page.txt")
 
 
 def chosen_engine() -> str:

@@ -88,15 +88,30 @@ class FusionClassifier(Classifier):
         return fusion
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "FusionClassifier":
+    def from_pretrained(cls, folder: str | Path, engine_name: str | None = None) -> "FusionClassifier":
         """Load a saved folder strictly; it answers once it is joined to its parts.
+
+        Args:
+            folder: the folder.
+            engine_name: "torch" for a model that can be trained and saved; every engine computes the same.
 
         Raises:
             ValueError: if a tensor is missing, left over or of another shape.
         """
+        if engine_name == "torch":
+            from hub_models.engines.pytorch.load import load
+
+            return cls(load("fusion", folder)[0])
         model = SavedModel(folder)
         model.check(shapes_of(model.config.feature_size, model.config.embedding_size))
         return cls(model)
+
+    @property
+    def pytorch_model(self) -> Any:
+        """The layer as a PyTorch module; this needs PyTorch."""
+        if isinstance(self.model, SavedModel):
+            return type(self).from_pretrained(self.model.folder, "torch").model
+        return self.model
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors (float16), of its PyTorch module."""

@@ -53,9 +53,7 @@ def load_model(checkpoint: Checkpoint, engine_name: str | None = None) -> Segmen
     _check_kind(checkpoint)
     try:
         options = {"pickled": True} if checkpoint.pickled else {}
-        if class_of(checkpoint.role).network_names:
-            options["engine_name"] = engine_name
-        return class_of(checkpoint.role).from_pretrained(checkpoint.folder, **options)
+        return class_of(checkpoint.role).from_pretrained(checkpoint.folder, engine_name=engine_name, **options)
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"The pickle in {checkpoint.name} holds more than tensors; it is not loaded.") from error
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, SafetensorError) as error:

@@ -32,9 +32,10 @@ from hub_models.page.results import card_html, shares_html
 from hub_models.page.uploads import serve_picture
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.heatmap import draw_heat
-from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.overlay import draw_overlay, reduced, sketch
 from hub_models.reports.png import encode_png
 from hub_models.reports.sentences import grade_range, share_range
+from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import Involvement
 from hub_models.xray.phantom import draw_phantom
@@ -95,8 +96,8 @@ def test_sixteen_bits_reach_the_pipeline(client, pipeline, tmp_path):
     ramp = np.linspace(0, 65535, 64 * 1024).astype(np.uint16).reshape(64, 1024)
     Image.fromarray(ramp).save(tmp_path / "deep.png")
     client.predict(handle_file(tmp_path / "deep.png"), api_name="/segment")
-    assert len(np.unique(pipeline.images[-1])) > 60000
-    assert np.array_equal(pipeline.images[-1], read_image(ramp))
+    assert len(np.unique(pipeline.images[-1])) > 20000
+    assert np.array_equal(pipeline.images[-1], to_square(read_image(ramp)))
 
 
 def test_classify_gives_the_pipelines_probabilities_notes_and_conclusion(client, pipeline, xray):
@@ -261,7 +262,7 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
 
 def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
     tab = tab_of(pipeline)
-    answer, image = tab.explain(uploaded(xray)), read_image(xray)
+    answer, image = tab.explain(uploaded(xray)), reduced(read_image(xray)) / np.float32(255)
     zero_shot, finetuned, resnet = (answer[picture] for picture in tab.heat.values())
     assert np.array_equal(pixels(resnet), draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
     assert np.array_equal(pixels(zero_shot), draw_heat(image, np.zeros((256, 256), np.float32)))
@@ -323,7 +324,7 @@ def test_a_file_that_browsers_do_not_show_is_answered_itself_and_its_report_name
     assert "anna" not in shown
     given = uploaded(shown)  # as gradio copies it
     _, described = layout.endpoints.analyse(given)
-    assert np.array_equal(pipeline.images[-1], image)  # all of its bits
+    assert np.array_equal(pipeline.images[-1], to_square(image))  # all of its bits
     digest = hashlib.sha256((tmp_path / "anna.tif").read_bytes()).hexdigest()
     assert described["source"] == {"sha256": digest, "extension": ".tif"}
     Path(original["path"]).unlink()

@@ -84,10 +84,11 @@ class SavedProcessor(SimpleNamespace):
         Raises:
             ValueError: if it says nothing of pixels.
         """
-        for name in ("processor_config.json", "preprocessor_config.json"):
-            if (path := Path(folder, name)).is_file():
-                settings = read_json(path)
-                return cls(**settings.get("image_processor", settings))
+        whole, own = Path(folder, "processor_config.json"), Path(folder, "preprocessor_config.json")
+        if whole.is_file() and (settings := read_json(whole).get("image_processor")):
+            return cls(**settings)
+        if own.is_file():
+            return cls(**read_json(own))
         raise ValueError(f"{folder} holds no preprocessor_config.json, which says how pixels are made.")
 
     def to_dict(self) -> dict[str, Any]:

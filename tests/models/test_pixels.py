@@ -71,5 +71,6 @@ def test_a_processor_that_is_not_known_and_one_that_says_too_little_are_refused(
         Preprocessing.of({"image_processor_type": "BlipImageProcessor"})
     with pytest.raises(ValueError, match=r"settings of the image processor are incomplete: 'size' is missing\.$"):
         Preprocessing.of({"image_processor_type": "ViTImageProcessor"})
+    (tmp_path / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')  # tells nothing of pixels
     with pytest.raises(ValueError, match=r"holds no preprocessor_config\.json"):
         SavedProcessor.read(tmp_path)

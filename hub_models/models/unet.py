@@ -11,7 +11,8 @@ from scipy.special import expit
 from hub_models.engines.engine import Engine
 from hub_models.models.network_model import NetworkModel
 from hub_models.models.plausibility import FILE as PLAUSIBILITY_FILE
-from hub_models.models.plausibility import Plausibility, mask_features
+from hub_models.models.plausibility import MAP_FEATURES, Plausibility, mask_features
+from hub_models.models.saved import SavedModel
 from hub_models.xray.geometry import DETAIL, SIDE, keep_detail, to_square
 from hub_models.xray.masks import MASKS, Masks
 
@@ -74,14 +75,18 @@ class Segmenter(NetworkModel):
         """
         segmenter = cls(*cls._open(folder, engine_name=engine_name), Plausibility.load(folder))
         if segmenter.plausibility is not None:
-            blank = np.zeros((SIDE, SIDE), np.float32)
-            segmenter._check_features(segmenter.probabilities_and_features([blank])[1].shape[1])
+            fitted, features = len(segmenter.plausibility.mean), segmenter._count_features()
+            if fitted != features:
+                raise ValueError(
+                    f"{PLAUSIBILITY_FILE} tells of {fitted} features; this UNet has {features}. Fit it again."
+                )
         return segmenter
 
-    def _check_features(self, features: int) -> None:
-        fitted = len(self.plausibility.mean)
-        if fitted != features:
-            raise ValueError(f"{PLAUSIBILITY_FILE} tells of {fitted} features; this UNet has {features}. Fit it again.")
+    def _count_features(self) -> int:
+        """Return the number of features that judge plausibility; a graphics card may not be lent to PyTorch yet."""
+        if not isinstance(self.model, SavedModel):
+            return self.model.encoder.out_channels[-1] + MAP_FEATURES
+        return self.probabilities_and_features([np.zeros((SIDE, SIDE), np.float32)])[1].shape[1]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, model.safetensors (float16) and preprocessor_config.json; a README.md stays.

@@ -151,6 +151,17 @@ def test_a_fusion_has_nothing_to_export(checkpoints, tmp_path):
     assert not [*folder.glob("*.onnx")]
 
 
+def test_several_folders_are_exported_by_one_command_and_a_fusion_among_them_is_passed_over(
+    checkpoints, tmp_path, monkeypatch
+):
+    roles = ("resnet", "fusion", "unet")
+    folders = [
+        tiny_models.write_release(role, checkpoints[role], tiny_models.facts(), tmp_path / role) for role in roles
+    ]
+    monkeypatch.setattr(export, "export", lambda folder, parts: [(folder.name, parts)])
+    assert export.main([*map(str, folders)]) == [("resnet", None), ("unet", None)]
+
+
 def test_weights_in_several_files_are_refused(folder):
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     with (folder / "model.safetensors.index.json").open("w") as stream:

@@ -51,6 +51,7 @@ from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.tasks.distillation import Teacher
+from train.tasks.weights import KeptStart
 
 PACKAGED = "lite0+minilm"
 PACKAGED_SIZE = 224
@@ -217,10 +218,12 @@ def main(argv: list[str] | None = None) -> dict:
     splits = segment_splits(load_splits(data_args), clip_args, training_args.seed)
     # 2. Model: two towers, and the sentences of each class
     classifier = start(clip_args, class_names(splits["train"]))
+    kept = KeptStart(classifier.model, clip_args.keep_start)
     # 3. Train: keep the best epoch on the validation split
     trainer = make_trainer(classifier, splits, clip_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
+    kept.mix_into(classifier.model)
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

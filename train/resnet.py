@@ -30,7 +30,7 @@ from train.script.release import started_from
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
-from train.tasks.weights import use_channels_last
+from train.tasks.weights import KeptStart, use_channels_last
 
 
 @dataclass(kw_only=True)
@@ -134,10 +134,12 @@ def main(argv: list[str] | None = None) -> dict:
     if data_args.multi_label:
         classifier.model.config.problem_type = "multi_label_classification"
         training_args.metric_for_best_model = "auroc_macro"
+    kept = KeptStart(classifier.model, resnet_args.keep_start)
     # 3. Train: keep the epoch with the best validation accuracy
     task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
     trainer = make_trainer(task, classifier, splits, resnet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    kept.mix_into(classifier.model)
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

@@ -40,6 +40,10 @@ class PupilArguments(ChangesArguments):
         default_factory=list,
         metadata={"help": "Fine-tuned CLIPs (folders or Hub ids) whose mean probabilities it learns, too."},
     )
+    keep_start: float = field(
+        default=0.0,
+        metadata={"help": "Share of the weights that training started from in those that are saved, 0 to 1."},
+    )
 
 
 def one_class_an_image(data_args: DataArguments) -> None:

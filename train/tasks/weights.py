@@ -1,5 +1,8 @@
 """Weights of a network while it learns: their order in memory, and their running average."""
 
+from collections.abc import Iterator
+from itertools import chain
+
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -18,6 +21,38 @@ def running_average(network: nn.Module, decay: float) -> AveragedModel | None:
         return None
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
     return average.requires_grad_(False)
+
+
+class KeptStart:
+    """The weights from which a training starts, a share of which is kept.
+
+    A network that went on learning elsewhere so keeps more of what it knew (WiSE-FT: Wortsman et al., CVPR 2022).
+
+    Args:
+        network: the network before its training.
+        share: share of the start in the average, 0..1.
+
+    Raises:
+        ValueError: the share is not in 0..1.
+    """
+
+    def __init__(self, network: nn.Module, share: float) -> None:
+        if not 0 <= share <= 1:
+            raise ValueError(f"--keep_start is {share}; it takes 0 to 1.")
+        self.share = share
+        self.weights = {name: tensor.detach().clone() for name, tensor in _tensors(network)}
+
+    @torch.no_grad()
+    def mix_into(self, network: nn.Module) -> None:
+        """Average the weights and normalisation means of the trained network with those that it started from."""
+        for name, tensor in _tensors(network):
+            if self.share and tensor.is_floating_point():
+                tensor.lerp_(self.weights[name].to(tensor), self.share)
+
+
+def _tensors(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights and buffers themselves; a state dict may hold copies."""
+    return chain(network.named_parameters(), network.named_buffers())
 
 
 def use_channels_last(task: nn.Module) -> None:

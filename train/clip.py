@@ -19,20 +19,7 @@ from typing import Any
 import datasets
 import torch
 from torch import nn
-from transformers import (
-    AutoModel,
-    AutoProcessor,
-    AutoTokenizer,
-    BertModel,
-    PreTrainedModel,
-    Trainer,
-    VisionTextDualEncoderConfig,
-    VisionTextDualEncoderModel,
-    VisionTextDualEncoderProcessor,
-    ViTImageProcessor,
-    set_seed,
-)
-from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
+from transformers import AutoModel, AutoProcessor, PreTrainedModel, Trainer, set_seed
 
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
@@ -42,8 +29,8 @@ from train.data.captions import check_captions
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import class_names
+from train.networks.dual_encoder import packaged_clip
 from train.networks.encoders import load_tower
-from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
@@ -104,7 +91,7 @@ def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
             one of timm.
     """
     if arguments.model_name_or_path == PACKAGED:
-        model, processor = _packaged(arguments)
+        model, processor = packaged_clip(arguments.image_size or PACKAGED_SIZE, arguments.text_layers)
     else:
         model = AutoModel.from_pretrained(arguments.model_name_or_path, dtype=torch.float32)
         processor = AutoProcessor.from_pretrained(arguments.model_name_or_path)
@@ -122,27 +109,6 @@ def _timm_tower(model: PreTrainedModel, argument: str) -> nn.Module:
     if tower is None:
         raise ValueError(f"{argument} is for an image tower of timm's, and this one is not; leave it out.")
     return tower
-
-
-def _packaged(arguments: ClipArguments) -> tuple[VisionTextDualEncoderModel, VisionTextDualEncoderProcessor]:
-    """Return EfficientNet-Lite0 and a shortened MiniLM, joined by new projections, and their processor."""
-    vision_config = TimmWrapperConfig(architecture=LITE0, do_pooling=True)
-    vision_config.hidden_size = 1280  # the projection needs it, and TimmWrapperConfig does not have it
-    vision = TimmWrapperModel(vision_config)
-    weights = {name: tensor for name, tensor in lite_weights("lite0").items() if not name.startswith("classifier.")}
-    vision.timm_model.load_state_dict(weights)
-    text = BertModel.from_pretrained(minilm_folder(), num_hidden_layers=arguments.text_layers)
-    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision_config, text.config, projection_dim=256)
-    model = VisionTextDualEncoderModel(config=config, vision_model=vision, text_model=text)
-    pixels = ViTImageProcessor(
-        size=dict.fromkeys(("height", "width"), arguments.image_size or PACKAGED_SIZE),
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
-        do_convert_rgb=True,
-    )
-    return model, VisionTextDualEncoderProcessor(
-        pixels, AutoTokenizer.from_pretrained(minilm_folder(), model_max_length=128)
-    )
 
 
 def make_trainer(

@@ -41,10 +41,10 @@ class ResnetArguments(PupilArguments):
         default=None,
         metadata={"help": "Hub id or folder to start from (microsoft/resnet-50, ...); random weights if not given."},
     )
-    depth: int = field(
+    depth: int | None = field(
         default=18, metadata={"help": f"Depth of a ResNet with random weights: {', '.join(map(str, DEPTHS))}."}
     )
-    image_size: int = field(default=224, metadata={"help": "Side of the input in pixels, with random weights."})
+    image_size: int | None = field(default=224, metadata={"help": "Side of the input in pixels, with random weights."})
     label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
 
 
@@ -125,6 +125,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    if resnet_args.model_name_or_path:
+        resnet_args.depth = resnet_args.image_size = None  # those of the model; a card lists what was used
     set_seed(training_args.seed)
     # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
     splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)

@@ -151,6 +151,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
     )
+    if unet_args.model_name_or_path:
+        unet_args.encoder = unet_args.encoder_weights = unet_args.image_size = None  # those of the model
     set_seed(training_args.seed)
     # 1. Data: X-rays on which somebody drew something, or nothing is to be drawn; no patient is on two sides
     splits = load_splits(data_args, keep=used_rows(unet_args))

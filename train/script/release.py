@@ -77,8 +77,10 @@ def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
     return settings | trained | versions
 
 
-def _without_path(value: str | int | float) -> str | int | float:
-    """Return a setting for a card: of a path on this machine only the last name, without `release`."""
+def _without_path(value: Any) -> str | int | float:
+    """Return a setting for a card: of a path on this machine only the last name, without `release`; of a list all."""
+    if isinstance(value, list):
+        return ", ".join(str(_without_path(item)) for item in value)
     if not isinstance(value, str) or not Path(value).exists():
         return value
     path = Path(value).resolve()

@@ -30,15 +30,15 @@ class UnetArguments:
         default=None,
         metadata={"help": "UNet (folder or Hub id) to go on from, with its encoder and pixels, instead of a new one."},
     )
-    encoder: str = field(default=f"tu-{LITE0}", metadata={"help": "Encoder name of segmentation_models_pytorch."})
-    encoder_weights: str = field(
+    encoder: str | None = field(default=f"tu-{LITE0}", metadata={"help": "Encoder of segmentation_models_pytorch."})
+    encoder_weights: str | None = field(
         default="imagenet",
         metadata={
             "help": "imagenet (from the Hub), lite0 or lite2 (pip packages, for the encoders tu-tf_efficientnet_lite0 "
             "and _lite2), none, a weights file, or the folder of a CLIP checkpoint with the same encoder."
         },
     )
-    image_size: int = field(default=256, metadata={"help": "Side of the network's input in pixels, a multiple of 32."})
+    image_size: int | None = field(default=256, metadata={"help": "Side of the input in pixels, a multiple of 32."})
     loss: str = field(
         default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
     )

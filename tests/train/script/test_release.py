@@ -1,6 +1,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from train.script.release import _without_path, procedure
@@ -15,11 +16,14 @@ from train.script.release import _without_path, procedure
         ("lungs", "lungs"),
         (0.1, 0.1),
         (18, 18),
+        (["{folder}/runs/unet/release", "someone/clip"], "local unet, someone/clip"),
+        ([], ""),
     ],
 )
 def test_a_card_tells_no_folder_of_the_machine(tmp_path: Path, setting, text):
     (tmp_path / "runs" / "unet" / "release").mkdir(parents=True)
-    assert _without_path(setting.format(folder=tmp_path) if isinstance(setting, str) else setting) == text
+    given = [one.format(folder=tmp_path) if isinstance(one, str) else one for one in np.atleast_1d(setting).tolist()]
+    assert _without_path(given if isinstance(setting, list) else given[0]) == text
 
 
 def test_the_procedure_lists_settings_and_versions_and_leaves_out_what_was_not_set(tmp_path: Path):

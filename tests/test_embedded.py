@@ -63,10 +63,12 @@ def test_the_recorded_test_figures_reach_what_the_page_promises():
     results = {role: CardFacts.load(EMBEDDED / role).results for role in ROLES}
     assert results["unet"]["lungs"]["iou_pooled"] >= 0.915
     assert results["unet"]["lungs"]["dice_mean_per_image"] >= 0.955
-    assert results["unet"]["infection"]["iou_pooled"] >= 0.53
+    assert results["unet"]["infection"]["iou_pooled"] >= 0.57
+    assert results["unet"]["infection"]["dice_mean_per_image"] >= 0.58
     assert results["unet"]["healthy"]["share_marked_over_1_percent"] <= 0.05
     assert results["resnet"]["accuracy"] >= 0.75
-    assert results["clip-finetuned"]["accuracy"] >= 0.85
+    assert results["clip-finetuned"]["accuracy"] >= 0.84  # at home; 0.87 before it was kept from learning the sources
+    assert results["clip-zero-shot"]["accuracy"] >= 0.7
     for role in list(ROLES)[1:]:
         confusion = np.array(results[role]["confusion"])
         assert results[role]["accuracy"] == pytest.approx(np.trace(confusion) / results[role]["images"])

@@ -117,8 +117,8 @@ def read_without_this_project(role: str) -> set[float]:
 
 def tensors(pulled: XrayPipeline, role: str) -> list[torch.Tensor]:
     """The tensors of a role's model on the page."""
-    model = pulled.segmenter.network if role == "unet" else pulled.classifiers[role].model
-    return list(model.state_dict().values())
+    place = pulled.checkpoints[role].folder / WEIGHTS_FILE
+    return list(load_file(place).values())
 
 
 class Killed(BaseException):

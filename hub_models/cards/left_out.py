@@ -29,7 +29,8 @@ def left_out_rows(measured: Mapping[str, Scores], labels: list[str]) -> list[lis
         measured: "sources": source -> its scores, and "means": those over the sources, as `train.sources` records them.
         labels: the classes.
     """
-    rows = {**measured["sources"], "mean": measured["means"]}
+    images = sum(scores["images"] for scores in measured["sources"].values())
+    rows = {**measured["sources"], "mean": {**measured["means"], "images": images}}
     return [_row(name, scores, labels) for name, scores in rows.items()]
 
 
@@ -37,7 +38,7 @@ def _row(name: str, scores: Scores, labels: list[str]) -> list[str]:
     healthy = {f"healthy_called {label}": scores["healthy_called"][label] for label in labels}
     flat = {**scores, **healthy}
     figures = ("balanced_accuracy", *healthy, *FIGURES)
-    return [name, str(scores.get("images", ""))] + [
+    return [name, str(scores["images"])] + [
         "-" if flat.get(figure) is None else with_interval(flat, figure) for figure in figures
     ]
 

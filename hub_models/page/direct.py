@@ -35,12 +35,8 @@ OPENAPI = f"{PREFIX}/openapi.json"
 RUNNING = 2
 """Requests that are answered at the same time: one is read while the models look at another."""
 
-REFUSALS = {
-    413: {"description": "The file is too large."},
-    422: {"description": "The file cannot be read as an X-ray, or the sentences are not what they should be."},
-    429: {"description": "Too many requests wait, of all visitors or of this address."},
-    507: {"description": "The disk is full."},
-}
+REFUSALS = {status: {"description": text} for status, text in texts.DIRECT_REFUSALS.items()}
+"""Status -> what it means, for the description as OpenAPI."""
 
 
 @dataclass(eq=False)

@@ -130,6 +130,14 @@ RELIABILITY_AXES = {"x_title": "Probability", "y_title": "Right"}
 CONFUSION_OF = "Confusion matrix of"
 CONFUSION_TABLE = "Images"
 
+# One plain request: what a status means, in its description
+DIRECT_REFUSALS = {
+    413: "The file is too large.",
+    422: "The file cannot be read as an X-ray, or the sentences are not what they should be.",
+    429: "Too many requests wait, of all visitors or of this address.",
+    507: "The disk is full.",
+}
+
 # Models
 CHECKPOINT_COLUMNS = ("Role", "Checkpoint", "Origin", "Revision", "Runs in")
 STAND_IN_MARK = "(stand-in)"

@@ -45,7 +45,8 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
         assert scores["images"] == (of_source["split"] != "Test").sum()
     text = (tmp_path / "out" / "sources.md").read_text()
     mean = chosen["means"]["balanced_accuracy"]
-    assert f"| mean |  | {mean:.3f} |" in text
+    tested = sum(scores["images"] for scores in chosen["sources"].values())
+    assert f"| mean | {tested} | {mean:.3f} |" in text
     assert json.loads((tmp_path / "out" / "sources.json").read_text())["resnet"] == chosen
     assert "Training: " not in [sources.main(words), capsys.readouterr().out][1]  # both were done before
 
@@ -58,7 +59,7 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
     assert CardFacts.load(in_use).results["left_out"] == final
     card = (in_use / "README.md").read_text(encoding="utf-8")
     assert "### Hospitals that were not learned from" in card
-    assert f"| mean |  | {final['means']['balanced_accuracy']:.3f} |" in card
+    assert f"| mean | {len(everything)} | {final['means']['balanced_accuracy']:.3f} |" in card
     assert "these trainings took 1 steps" in card
     calibration = Calibration(**json.loads((in_use / "config.json").read_text())["calibration"])
     assert calibration.least_elsewhere == final["set_least"]

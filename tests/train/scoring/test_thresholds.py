@@ -56,7 +56,7 @@ def test_each_mask_gets_the_lowest_of_the_candidates_with_the_best_dice():
 
 def test_every_image_weighs_alike_however_large_it_is():
     segmenter = known((128, 0, LEFT, 0.33), (32, 0, WHOLE, 0.62), (32, 0, LEFT, 0.88))
-    assert choose_thresholds(segmenter, dataset(lungs(128), lungs(32)))["lungs"] == 0.05
+    assert choose_thresholds(segmenter, dataset(lungs(128), lungs(32)))["lungs"] == CANDIDATES[0]
     # From 0.65 on the large one has lost its Dice of 1, and each small one has gone from two thirds to 1
     assert choose_thresholds(segmenter, dataset(lungs(128), *[lungs(32)] * 4))["lungs"] == 0.65
 
@@ -64,7 +64,7 @@ def test_every_image_weighs_alike_however_large_it_is():
 def test_the_dice_is_averaged_and_not_the_iou():
     # From 0.35 on the Dice (IoU) is 1 (1) and 0 (0), before 2/3 (1/2) and 6/11 (3/8)
     segmenter = known((32, 0, WHOLE, 0.33), (32, 0, LEFT, 0.88), (64, 0, slice(0, 12 / 64), 0.33))
-    assert choose_thresholds(segmenter, dataset(lungs(32), lungs(64)))["lungs"] == 0.05
+    assert choose_thresholds(segmenter, dataset(lungs(32), lungs(64)))["lungs"] == CANDIDATES[0]
 
 
 def test_the_segmenters_own_thresholds_take_no_part_and_do_not_change():
@@ -79,7 +79,7 @@ def test_a_mask_that_nobody_drew_keeps_the_segmenters_threshold_and_so_does_one_
     segmenter = known((32, 0, LEFT, 0.88), (32, 1, WHOLE, 0.99))
     segmenter.thresholds = {"lungs": 0.5, "infection": 0.37}
     rows = dataset(lungs(32), {"side": 32, "label": "COVID-19", "infection_mask": rectangle(32, slice(0, 0))})
-    assert choose_thresholds(segmenter, rows) == {"lungs": 0.05, "infection": 0.37}
+    assert choose_thresholds(segmenter, rows) == {"lungs": CANDIDATES[0], "infection": 0.37}
 
 
 def test_a_drawn_mask_that_is_blank_takes_no_part_in_the_choice():
@@ -91,7 +91,7 @@ def test_a_drawn_mask_that_is_blank_takes_no_part_in_the_choice():
 def test_infection_is_not_marked_on_healthy_images_though_the_dice_is_lower_and_lungs_are_free():
     segmenter = known((32, 0, WHOLE, 0.99), (32, 1, LEFT, 0.52), (48, 0, LEFT, 0.88), *INFECTED)
     chosen = choose_thresholds(segmenter, dataset(infected(64), lungs(48), healthy(32)))
-    assert chosen == {"lungs": 0.05, "infection": 0.55}
+    assert chosen == {"lungs": CANDIDATES[0], "infection": 0.55}
 
 
 @pytest.mark.parametrize(("marked", "threshold"), [(1, 0.15), (2, 0.55)])

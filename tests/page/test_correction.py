@@ -121,7 +121,7 @@ def test_the_corrected_picture_is_the_visitors_x_ray_with_all_its_bits_and_a_not
     put_right(pipeline)
     *_, shown = tab.show(turned, *DRAWN_AS)
     wanted = suggestion.apply(read_image(tmp_path / "anna.tif"))
-    kept_file = read_image(turned["path"])
+    kept_file = tab.state.read(turned)[1].image
     assert kept_file.shape == wanted.shape == ((64, 96) if suggestion is NEGATIVE else (96, 64))
     assert np.abs(kept_file - wanted).max() <= HALF_A_GREY
     assert np.abs(pipeline.images[-1] - to_square(wanted)).max() <= 2 * HALF_A_GREY  # bicubic weights may add up

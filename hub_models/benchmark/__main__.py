@@ -40,7 +40,7 @@ USUAL = SECTIONS[:5]
 """The sections that need neither another checkout nor a network."""
 
 SIZES, FORMATS = (256, 1024, 2560), ("PNG", "JPEG", "DICOM")
-"""What checkouts are compared with."""
+"""Sides in pixels, and kinds, of the files that checkouts are compared with."""
 
 DIFFERENT_XRAYS = 4
 """Number of different drawn X-rays."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from hub_models.benchmark.page import APP, PageError
 
 LOCKS = ("requirements-page.lock", "requirements.lock")
-"""What `make app` installs, the first that a checkout has; older ones have the second only."""
+"""The locks that `make app` installs: the first that a checkout has; older ones have the second only."""
 
 
 def measure_install(checkouts: dict[str, Path] | None = None) -> dict:

@@ -34,10 +34,14 @@ def left_out_rows(measured: Mapping[str, Scores], labels: list[str]) -> list[lis
     return [_row(name, scores, labels) for name, scores in rows.items()]
 
 
+def by_name(scores: Scores) -> dict[str, object]:
+    """Return the scores of a source, and the shares of its healthy X-rays each under a name: "healthy_called CLASS"."""
+    return {**scores, **{f"healthy_called {label}": share for label, share in scores["healthy_called"].items()}}
+
+
 def _row(name: str, scores: Scores, labels: list[str]) -> list[str]:
-    healthy = {f"healthy_called {label}": scores["healthy_called"][label] for label in labels}
-    flat = {**scores, **healthy}
-    figures = ("balanced_accuracy", *healthy, *FIGURES)
+    flat = by_name(scores)
+    figures = ("balanced_accuracy", *(f"healthy_called {label}" for label in labels), *FIGURES)
     return [name, str(scores["images"])] + [
         "-" if flat.get(figure) is None else with_interval(flat, figure) for figure in figures
     ]

@@ -1,4 +1,4 @@
-"""What networks may compute on: the number of threads, and whether there is a graphics card."""
+"""The machine that networks compute on: its number of threads, and whether there is a graphics card."""
 
 import ctypes
 import importlib.util

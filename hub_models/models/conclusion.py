@@ -78,12 +78,12 @@ def conclude(
     likely = calibrations.get(answering, Calibration()).likely(answer)
     alike = {role: other for role, other in exclusive.items() if other.keys() == answer.keys()}
     preferred = {role: max(other, key=other.get) for role, other in alike.items()}
-    widened = {role for role, one in calibrations.items() if one.least_elsewhere is not None}
+    widened = {role: one for role, one in calibrations.items() if one.least_elsewhere is not None}
     trained = [
         label
         for role, other in alike.items()
         if role not in ZERO_SHOT
-        for label in (calibrations[role].likely(other) if role in widened else [preferred[role]])
+        for label in widened.get(role, Calibration()).likely(other)  # without sets, the most probable class
     ]
     agree = sum(label == likely[0] for label in preferred.values())
     unlike = strangeness is not None and strangeness >= UNLIKE_FROM

@@ -14,7 +14,7 @@ from hub_models.models.network_model import array_of
 from hub_models.models.saved import SavedModel
 
 EPSILON = 1e-5
-"""What PyTorch's `nn.LayerNorm` adds to a variance."""
+"""The number that PyTorch's `nn.LayerNorm` adds to a variance."""
 
 
 class DualEncoder(Encoder, Protocol):

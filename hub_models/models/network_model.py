@@ -1,4 +1,4 @@
-"""What a UNet, a ResNet and a CLIP share: settings, an engine, and PyTorch modules where these are needed."""
+"""The parts that a UNet, a ResNet and a CLIP share: settings, an engine, and PyTorch modules where these are needed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple

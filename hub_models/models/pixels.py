@@ -16,7 +16,7 @@ KNOWN = (*CROPPING, "ViT", "DeiT", "Siglip", "Bit", "ConvNext")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What an image processor does to greyscale pictures in 0..1; equal ones give equal pixels.
+    """The steps that an image processor takes with greyscale pictures in 0..1; equal ones give equal pixels.
 
     Attributes:
         size: height and width to stretch to, or the length of the shorter edge; None for no change.

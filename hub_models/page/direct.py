@@ -6,8 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
 
@@ -15,16 +14,14 @@ import gradio as gr
 from fastapi import FastAPI, File, Form, HTTPException, Request, UploadFile
 from starlette.concurrency import run_in_threadpool
 
-from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.page.endpoints import checked
 from hub_models.page.events import on_gpu
 from hub_models.page.state import PageState
 from hub_models.page.visitors import VisitorQueue, address_of, told_to_visitor
-from hub_models.reports.description import Source, describe
-from hub_models.reports.overlay import draw_overlay, sketch
+from hub_models.reports.description import Source
+from hub_models.reports.overlay import draw_overlay
 from hub_models.reports.png import encode_png
-from hub_models.xray.geometry import to_square
 from hub_models.xray.images import ImageRefused, read_xray
 
 logger = logging.getLogger(__name__)
@@ -103,17 +100,10 @@ class Direct:
         """
         chosen = checked(_parsed(prompts)) if prompts else None
         xray = read_xray(data)
-        source, square, pipeline = Source.of(name, data, xray), to_square(xray.image), self.state.pipeline
-        with self.state.turns.single:
-            outlines = pipeline.segment([square])
-        (masks, _), drawn = outlines[0], None
+        outlined, drawn = self.state.outline_image(name, Source.of(name, data, xray), xray.image), None
         if overlay:
-            drawn = self.state.beside(lambda: encode_png(draw_overlay(sketch(xray.image, masks))))
-        with self.state.turns.single:
-            (report,) = pipeline.report([square], outlines, chosen, [source.reasons], anyway)
-        calibrations = fitting_calibrations(pipeline.classifiers, chosen)
-        report = replace(report, image=xray.image)
-        answered = describe(report, pipeline.checkpoints, calibrations, source, datetime.now(UTC), chosen)
+            drawn = self.state.beside(lambda: encode_png(draw_overlay(outlined.sketch)))
+        answered = self.state.describe(xray.image, outlined, chosen, anyway)
         return answered | ({"overlay": base64.b64encode(drawn.result()).decode()} if drawn else {})
 
 

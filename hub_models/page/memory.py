@@ -12,7 +12,6 @@ import numpy as np
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import Sketch, reduced
-from hub_models.xray.geometry import to_square
 from hub_models.xray.masks import Involvement, Masks
 from hub_models.xray.verdict import reasons_against
 
@@ -96,12 +95,11 @@ class Outlined:
         source: Source,
         unet: Checkpoint,
         image: np.ndarray,
+        square: np.ndarray,
         masks: Masks,
         involvement: Involvement,
-        square: np.ndarray | None = None,
     ) -> "Outlined":
-        """Pack what was found on an X-ray, float32 (H, W) in 0..1; its `to_square` is made if it is not given."""
-        square = to_square(image) if square is None else square
+        """Pack what was found on an X-ray, float32 (H, W) in 0..1, of which the models saw `square`."""
         return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image), square)
 
     @property

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
@@ -140,10 +141,11 @@ def trust_text(checkpoints: Mapping[str, Checkpoint]) -> str:
         ValueError: if the figures are damaged.
     """
     folders = [checkpoints[role].folder for role in ANSWERING if role in checkpoints]
-    facts = [CardFacts.load(folder) for folder in folders if (folder / FACTS_FILE).is_file()]
-    if not facts or "accuracy" not in facts[0].results:
+    facts = (CardFacts.load(folder) for folder in folders if (folder / FACTS_FILE).is_file())
+    at_home = next(facts, None)
+    if at_home is None or "accuracy" not in at_home.results:
         return ""
-    at_home, away = facts[0], next((one for one in facts if "left_out" in one.results), None)
+    away = next((one for one in chain([at_home], facts) if "left_out" in one.results), None)
     elsewhere = texts.NO_TRUST_AWAY
     if away is not None:
         measured = away.results["left_out"]

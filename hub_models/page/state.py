@@ -142,14 +142,19 @@ class PageState:
         path, source, read = self._read(xray)
         if outlined := self.remembered(xray, key):
             return read.image, outlined
-        source, square = source or Source.of(path.name, path.read_bytes(), read), to_square(read.image)
+        source = source or Source.of(path.name, path.read_bytes(), read)
+        return read.image, self.outline_image(xray["path"], source, read.image)
+
+    def outline_image(self, path: str, source: Source, image: np.ndarray) -> Outlined:
+        """Outline an X-ray that was read, float32 (H, W) in 0..1, of a file and its source."""
+        square = to_square(image)
         with self.turns.single:
             unet = self.pipeline.checkpoints["unet"]
             (found,) = self.pipeline.segment([square])
-        outlined = Outlined.of(xray["path"], source, unet, read.image, *found, square)
-        if read.image.size > LARGE_PIXELS:
+        outlined = Outlined.of(path, source, unet, image, square, *found)
+        if image.size > LARGE_PIXELS:
             give_back()
-        return read.image, outlined
+        return outlined
 
     def outline_readable(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Outlined:
         """Outline what may be read as a frontal chest X-ray, as `outline` does; `anyway` takes any picture.

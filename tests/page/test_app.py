@@ -66,11 +66,6 @@ def overlay_of(xray: Path) -> np.ndarray:
     return draw_overlay(sketch(read_image(xray), masks_for((256, 256))))
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
-    return FakePipeline(tmp_path_factory.mktemp("cards"))
-
-
 def tab_of(pipeline: FakePipeline | XrayPipeline | Future, name: str = "analyse") -> Any:
     """A tab of a page around a pipeline."""
     models = pipeline if isinstance(pipeline, Future) else ready(pipeline)

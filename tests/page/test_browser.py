@@ -55,17 +55,6 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
-    return FakePipeline(tmp_path_factory.mktemp("cards"))
-
-
-@pytest.fixture(scope="module")
-def url(pipeline: FakePipeline) -> Iterator[str]:
-    with serve(pipeline) as url:
-        yield url
-
-
 @pytest.fixture(params=[1440, 390], ids=["desktop", "phone"])
 def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
     """The page, opened; when the test is over it must have logged no error and asked no other server for anything."""

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,22 +16,12 @@ from PIL import Image
 
 from hub_models.page import limits
 from hub_models.page.direct import ADDRESS, OPENAPI, RUNNING, Direct
-from tests.support.fake_pipeline import CONCLUSION, INVOLVEMENT, PROBABILITIES, PROMPTS, FakePipeline, serve
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
-    return FakePipeline(tmp_path_factory.mktemp("cards"))
-
-
-@pytest.fixture(scope="module")
-def url(pipeline: FakePipeline) -> Iterator[str]:
-    with serve(pipeline) as url:
-        yield url.rstrip("/")
+from hub_models.page.state import PageState
+from tests.support.fake_pipeline import CONCLUSION, INVOLVEMENT, PROBABILITIES, PROMPTS
 
 
 def ask(url: str, file: bytes, **fields: str) -> httpx.Response:
-    return httpx.post(url + ADDRESS, files={"file": ("anna.png", file)}, data=fields, timeout=120)
+    return httpx.post(url.rstrip("/") + ADDRESS, files={"file": ("anna.png", file)}, data=fields, timeout=120)
 
 
 def test_one_request_gives_everything_about_an_xray(url, xray):
@@ -88,7 +78,7 @@ def test_more_requests_than_may_wait_are_refused_with_the_queues_own_sentence(ur
 
 
 def test_the_request_is_described_as_openapi(url):
-    described = httpx.get(url + OPENAPI).json()
+    described = httpx.get(url.rstrip("/") + OPENAPI).json()
     post = described["paths"]["/analyse"]["post"]
     assert {"200", "413", "422", "429", "507"} <= post["responses"].keys()
     (form,) = post["requestBody"]["content"].values()
@@ -164,15 +154,9 @@ def test_a_visitor_who_leaves_or_is_refused_frees_the_place():
 
 def test_answers_are_those_of_the_models(pipeline, xray: Path):
     images = len(pipeline.images)
-    direct = Direct(SimpleNamespace(pipeline=pipeline, turns=SimpleNamespace(single=NoTurn())), Queue())
+    models = Future()
+    models.set_result(pipeline)
+    direct = Direct(PageState(models), Queue())
     described = direct.answer("x.png", xray.read_bytes(), None, False, False)
     assert len(pipeline.images) == images + 1
     assert described["masks"]["lungs"]["rle"]["size"] == [256, 256]
-
-
-class NoTurn:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        pass

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections import namedtuple
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,15 +10,8 @@ import pytest
 
 from hub_models.page import guard, limits, texts
 from hub_models.page.guard import Guard
-from tests.support.fake_pipeline import FakePipeline, serve
 
 Usage = namedtuple("Usage", "total used free")
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve(FakePipeline(tmp_path_factory.mktemp("cards"))) as url:
-        yield url
 
 
 @pytest.mark.parametrize(

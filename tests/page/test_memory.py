@@ -10,6 +10,7 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.page.memory import Memory, Outlined, PackedMask
 from hub_models.reports.description import Source
 from hub_models.reports.overlay import SHOWN_SIDE, sketch
+from hub_models.xray.geometry import to_square
 from hub_models.xray.masks import Involvement, Masks
 
 SOURCE = Source("0" * 64, ".png")
@@ -22,7 +23,7 @@ def outlined(side: int, seed: int = 0) -> tuple[np.ndarray, Masks, Outlined]:
     lungs = np.zeros((side, side), bool)
     lungs[side // 4 : side // 2, side // 5 :] = True
     masks = Masks(lungs, lungs & (random.random((side, side)) > 0.5), 0.25)
-    return image, masks, Outlined.of("a.png", SOURCE, UNET, image, masks, Involvement(0.5, None, 0.5))
+    return image, masks, Outlined.of("a.png", SOURCE, UNET, image, to_square(image), masks, Involvement(0.5, None, 0.5))
 
 
 def test_masks_come_back_bit_for_bit_whatever_their_size():
@@ -47,7 +48,8 @@ def test_a_large_picture_takes_little_more_than_its_small_copy():
     image = np.zeros((6000, 6000), np.float32)
     mask = np.zeros((6000, 6000), bool)
     mask[1000:4000, 1000:4000] = True
-    kept = Outlined.of("a.png", SOURCE, UNET, image, Masks(mask, mask), Involvement(1.0, 1.0, 1.0))
+    whole = Involvement(1.0, 1.0, 1.0)
+    kept = Outlined.of("a.png", SOURCE, UNET, image, to_square(image), Masks(mask, mask), whole)
     assert kept.size < SHOWN_SIDE**2 + 200_000  # its pixels alone are 144 MB
 
 

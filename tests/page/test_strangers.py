@@ -9,7 +9,6 @@ import os
 import secrets
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +22,7 @@ from PIL import Image
 import app
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
-from tests.support.fake_pipeline import FakePipeline, ready, serve
+from tests.support.fake_pipeline import FakePipeline, ready
 
 VICTIMS = 200
 FILES = ("image", "file", "uploadbutton", "gallery", "imageeditor", "multimodaltextbox")
@@ -39,17 +38,6 @@ class Victim:
 
     def is_in(self, answer: bytes) -> bool:
         return self.name.encode() in answer or self.data in answer or self.data[100:160] in answer
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> FakePipeline:
-    return FakePipeline(tmp_path_factory.mktemp("cards"))
-
-
-@pytest.fixture(scope="module")
-def url(pipeline: FakePipeline) -> Iterator[str]:
-    with serve(pipeline) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from transformers import (
     VisionTextDualEncoderConfig,
     VisionTextDualEncoderModel,
     VisionTextDualEncoderProcessor,
-    ViTImageProcessor,
 )
 from transformers.models.timm_wrapper import TimmWrapperConfig, TimmWrapperModel
 
+from hub_models.engines.pytorch.new import new_colour_processor
 from train.networks.pip_weights import LITE0, lite_weights, minilm_folder
 
 
@@ -33,12 +33,5 @@ def packaged_clip(
     text = BertModel.from_pretrained(minilm_folder(), num_hidden_layers=text_layers)
     config = VisionTextDualEncoderConfig.from_vision_text_configs(vision_config, text.config, projection_dim=256)
     model = VisionTextDualEncoderModel(config=config, vision_model=vision, text_model=text)
-    pixels = ViTImageProcessor(
-        size=dict.fromkeys(("height", "width"), image_size),
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
-        do_convert_rgb=True,
-    )
-    return model, VisionTextDualEncoderProcessor(
-        pixels, AutoTokenizer.from_pretrained(minilm_folder(), model_max_length=128)
-    )
+    tokenizer = AutoTokenizer.from_pretrained(minilm_folder(), model_max_length=128)
+    return model, VisionTextDualEncoderProcessor(new_colour_processor(image_size), tokenizer)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hub_models.cards.facts import CardFacts
-from hub_models.cards.left_out import columns, left_out_rows
+from hub_models.cards.left_out import by_name, columns, left_out_rows
 from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY
 from train.scoring.calibration import set_scores
@@ -51,7 +51,7 @@ def left_out_scores(record: pd.DataFrame, facts: CardFacts) -> dict:
         "images_per_class": np.bincount(true, minlength=len(labels)).tolist(),
         "validation": facts.results["validation"]["accuracy"],
         **score(np.arange(len(record))),
-        **intervals(lambda chosen: _flat(score(chosen)), record["patient"].to_numpy()),
+        **intervals(lambda chosen: _figures(score(chosen)), record["patient"].to_numpy()),
     }
 
 
@@ -72,10 +72,9 @@ def _score(
     }
 
 
-def _flat(scores: dict) -> dict:
+def _figures(scores: dict) -> dict:
     """Return the scores that get an interval, healthy X-rays' by name."""
-    healthy = {f"healthy_called {label}": share for label, share in scores["healthy_called"].items()}
-    return {name: value for name, value in (scores | healthy).items() if isinstance(value, float)}
+    return {name: value for name, value in by_name(scores).items() if isinstance(value, float)}
 
 
 def fit_elsewhere(records: Mapping[str, pd.DataFrame], labels: list[str], level: float) -> tuple[float, dict]:

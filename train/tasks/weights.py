@@ -40,14 +40,15 @@ class KeptStart:
         if not 0 <= share <= 1:
             raise ValueError(f"--keep_start is {share}; it takes 0 to 1.")
         self.share = share
-        self.weights = {name: tensor.detach().clone() for name, tensor in _tensors(network)}
+        self.weights = {name: tensor.detach().clone() for name, tensor in _tensors(network)} if share else {}
 
     @torch.no_grad()
     def mix_into(self, network: nn.Module) -> None:
         """Average the weights and normalisation means of the trained network with those that it started from."""
-        for name, tensor in _tensors(network):
-            if self.share and tensor.is_floating_point():
-                tensor.lerp_(self.weights[name].to(tensor), self.share)
+        now = dict(_tensors(network))
+        for name, before in self.weights.items():
+            if before.is_floating_point():
+                now[name].lerp_(before.to(now[name]), self.share)
 
 
 def _tensors(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

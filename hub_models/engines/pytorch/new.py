@@ -37,6 +37,16 @@ def new_unet_processor(image_size: int, detail: int | None, thresholds: Mapping[
     )
 
 
+def new_colour_processor(image_size: int) -> ViTImageProcessor:
+    """The processor of a classifier of `image_size` x `image_size` pixels with three channels."""
+    return ViTImageProcessor(
+        size={"height": image_size, "width": image_size},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        do_convert_rgb=True,
+    )
+
+
 def new_unet(encoder: str, outputs: int) -> smp.Unet:
     """A UNet with one input channel.
 
@@ -66,13 +76,7 @@ def new_resnet(
         label2id={label: i for i, label in enumerate(labels)},
         **settings,
     )
-    processor = ViTImageProcessor(
-        size={"height": image_size, "width": image_size},
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
-        do_convert_rgb=True,
-    )
-    return ResNetForImageClassification(config), processor
+    return ResNetForImageClassification(config), new_colour_processor(image_size)
 
 
 def new_fusion(

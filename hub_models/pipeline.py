@@ -122,7 +122,7 @@ class XrayPipeline:
         squares = [to_square(image) for image in images]
         views = [view for square in squares for view in harmless_views(square)]
         with cores_for([self.segmenter.engine]):
-            outlined = self.segmenter.segment([*squares, *views])
+            outlined = self.segmenter.segment(squares, views)
         return list(zip(outlined, shares_with_ranges(outlined, len(images)), strict=False))
 
     def suggest(self, image: np.ndarray) -> Suggestion | None:

@@ -4,7 +4,10 @@ import ctypes
 import importlib.util
 import math
 import os
+from functools import cache
 from pathlib import Path
+
+from threadpoolctl import LibController, ThreadpoolController
 
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
@@ -43,6 +46,12 @@ def threads() -> int:
         return int(number)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, _quota()))
+
+
+@cache
+def blas_threads() -> dict[LibController, int]:
+    """Return the BLAS libraries that are loaded at the first call, and the number of threads of each at that time."""
+    return {library: library.num_threads for library in ThreadpoolController().select(user_api="blas").lib_controllers}
 
 
 def _loads(library: str) -> bool:

@@ -97,12 +97,13 @@ def write_float32(model: Model, folder: Path, names: list[str], facts: dict[str,
     Raises:
         ExportError: the outputs differ from PyTorch's by more than `MAX_DIFFERENCE`; nothing is then written.
     """
+    from hub_models.engines.pytorch.upsampling import as_exported
     from hub_models.export import onnx_graph
 
     with workshop(folder) as work:
         for name in names:
             file = graph_file(work, name, "float32")
-            onnx_graph.export(model.networks[name], examples(model, name)[-1], file, work / WEIGHTS_FILE)
+            onnx_graph.export(as_exported(model.networks[name]), examples(model, name)[-1], file, work / WEIGHTS_FILE)
             onnx_graph.write_metadata(file, facts | {"part": name, "precision": "float32"})
         differences = parity(model, work, "float32", "onnxruntime")
         far = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxscript
 import torch
 from onnx.external_data_helper import set_external_data
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
@@ -44,7 +45,7 @@ def export(module: nn.Module, example: Sequence[np.ndarray], file: Path, weights
             optimize=False,  # it would fuse layers and so change weights; engines fuse them when they open the file
             verbose=False,
         )
-    fold_constants(program.model, should_fold=lambda node: False if node.op_type == "Transpose" else None)
+    fold_constants(program.model, should_fold=lambda node: False if _has_weights(node) else None)
     remove_unused_nodes(program.model)
     network = program.model_proto
     graph = network.graph
@@ -54,6 +55,12 @@ def export(module: nn.Module, example: Sequence[np.ndarray], file: Path, weights
     if weights:
         _point_to(weights, network)
     onnx.save(network, file)
+
+
+def _has_weights(node: onnxscript.ir.Node) -> bool:
+    """Whether a node changes weights: engines fold it when they open the file, which refers to them as they are saved."""
+    arrays = [value.const_value for value in node.inputs if value is not None and value.const_value is not None]
+    return any(array.size >= SMALL for array in arrays)
 
 
 def write_metadata(file: Path, facts: dict[str, str]) -> None:

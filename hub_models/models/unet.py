@@ -1,5 +1,6 @@
 """The UNet that outlines the lungs and the infected region of a chest X-ray."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,32 +144,46 @@ class Segmenter(NetworkModel):
         Returns:
             float32 (N, 2, S, S); features float32 (N, D): the means of the encoder's last maps, and `mask_features`.
         """
+        maps, means = self._maps_and_means(images)
+        return maps, np.concatenate([means, np.stack([mask_features(pair) for pair in maps])], axis=1)
+
+    def _maps_and_means(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         pixels = self.pixel_values([self.square(image) for image in images])
         logits, means = self.run("network", pixels)
         maps = expit(logits)
         if getattr(self.processor, "mirror", False):
             mirrored, _ = self.run("network", pixels[..., ::-1])
             maps = (maps + expit(mirrored)[..., ::-1]) / 2
-        return maps, np.concatenate([means, np.stack([mask_features(pair) for pair in maps])], axis=1)
+        return maps, means
 
     def probability_maps(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Probabilities, float32 (2, SIDE, SIDE) each, of images float32 (H, W) in 0..1; SIDE is the geometry's."""
         return [_resize(maps) for maps in self.probabilities(images)]
 
-    def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None) -> Masks:
+    def masks(self, maps: np.ndarray, thresholds: dict[str, float] | None = None, smooth: bool = True) -> Masks:
         """Make the masks of one X-ray from its probabilities, float32 (2, H, W).
 
         A mask holds the pixels from its threshold up; `hub_models.xray.masks` then mends holes and specks. Without
-        lungs there is no infection. The thresholds are the segmenter's own if not given.
+        lungs there is no infection. The thresholds are the segmenter's own if not given. `smooth` is as in `Masks.of`.
         """
-        return Masks.of(maps, thresholds or self.thresholds)
+        return Masks.of(maps, thresholds or self.thresholds, smooth)
 
-    def segment(self, images: list[np.ndarray]) -> list[Masks]:
-        """Outline X-rays, float32 (H, W) in 0..1 each, in one pass of the network; masks are (SIDE, SIDE)."""
+    def segment(self, images: list[np.ndarray], views: Sequence[np.ndarray] = ()) -> list[Masks]:
+        """Outline X-rays in one pass of the network.
+
+        Args:
+            images: X-rays, float32 (H, W) in 0..1 each.
+            views: other views of them, to measure: they are not judged, and their outlines are not drawn.
+
+        Returns:
+            Masks (SIDE, SIDE) of the X-rays, and then of the views, which have no strangeness and no smooth outlines.
+        """
+        all_maps, means = self._maps_and_means([*images, *views])
         outlines = []
-        for maps, features in zip(*self.probabilities_and_features(images), strict=True):
-            masks = self.masks(_resize(maps))
-            if self.plausibility is not None:
+        for position, maps in enumerate(all_maps):
+            masks = self.masks(_resize(maps), smooth=position < len(images))
+            if self.plausibility is not None and position < len(images):
+                features = np.concatenate([means[position], mask_features(maps)])
                 masks = replace(masks, strangeness=self.plausibility.strangeness(features))
             outlines.append(masks)
         return outlines

@@ -35,22 +35,18 @@ class Masks:
     smooth: np.ndarray | None = None
 
     @classmethod
-    def of(cls, probabilities: np.ndarray, thresholds: dict[str, float]) -> "Masks":
+    def of(cls, probabilities: np.ndarray, thresholds: dict[str, float], smooth: bool = True) -> "Masks":
         """Make masks of a UNet's probabilities, mended.
 
         Args:
             probabilities: float32 (2, H, W) in 0..1, of each of `MASKS`.
             thresholds: the probability from which a pixel belongs to a mask, in 0..1, for each of `MASKS`.
+            smooth: whether to keep what smooth outlines are drawn from.
         """
         lungs, infection = (channel >= thresholds[name] for channel, name in zip(probabilities, MASKS, strict=True))
         lungs = clean_lungs(lungs)
         infection = clean_infection(infection, lungs)
-        bounds = np.float32([thresholds[name] for name in MASKS])[:, None, None]
-        below, above = probabilities / bounds, 1 + (probabilities - bounds) / np.maximum(1 - bounds, 1e-6)
-        smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)
-        inside = np.stack([lungs, infection])
-        smooth = np.where(inside, np.maximum(smooth, INSIDE), np.minimum(smooth, INSIDE - 1))
-        return cls(lungs, infection, smooth=smooth)
+        return cls(lungs, infection, smooth=_certainty(probabilities, thresholds, lungs, infection) if smooth else None)
 
     def at(self, shape: tuple[int, int]) -> "Masks":
         """Draw the masks at another size (h, w)."""
@@ -63,6 +59,17 @@ class Masks:
     def strange(self) -> bool:
         """Whether the picture is said to be no frontal chest X-ray."""
         return self.strangeness is not None and self.strangeness >= 1
+
+
+def _certainty(
+    probabilities: np.ndarray, thresholds: dict[str, float], lungs: np.ndarray, infection: np.ndarray
+) -> np.ndarray:
+    """Say how surely each pixel is inside, as in `Masks.smooth`: half at its threshold, and as the masks were mended."""
+    bounds = np.float32([thresholds[name] for name in MASKS])[:, None, None]
+    below, above = probabilities / bounds, 1 + (probabilities - bounds) / np.maximum(1 - bounds, 1e-6)
+    smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)
+    inside = np.stack([lungs, infection])
+    return np.where(inside, np.maximum(smooth, INSIDE), np.minimum(smooth, INSIDE - 1))
 
 
 SIDES = ("right", "left", "both")

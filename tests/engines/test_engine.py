@@ -13,7 +13,7 @@ import torch
 
 from hub_models.checkpoints.choices import ENGINES
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError, weights_digest
-from hub_models.engines import engine
+from hub_models.engines import device, engine
 from hub_models.engines.engine import SOURCE, Engine, graph_file, open_engine, source_of
 from hub_models.models.loading import load_model
 from hub_models.models.resnet import ResnetClassifier
@@ -90,6 +90,21 @@ def test_pytorch_leaves_the_cores_to_other_engines_while_they_alone_answer(monke
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_blas_has_one_thread_while_an_engine_runs_and_its_own_number_after(monkeypatch):
+    libraries = list(device.blas_threads())
+    assert libraries  # NumPy brings one
+    before = [library.num_threads for library in libraries]
+    monkeypatch.setattr(engine, "blas_threads", lambda: dict.fromkeys(libraries, 2))
+    try:
+        with pytest.raises(KeyError), engine.cores_for([Engine("openvino")]):
+            assert {library.num_threads for library in libraries} == {1}
+            raise KeyError
+        assert {library.num_threads for library in libraries} == {2}
+    finally:
+        for library, number in zip(libraries, before, strict=True):
+            library.set_num_threads(number)
 
 
 @pytest.mark.parametrize("name", FAST)

@@ -37,18 +37,18 @@ def test_ranges_hold_the_share_itself_and_leave_out_what_was_not_found():
 def test_each_x_ray_gets_the_range_over_its_own_views_in_one_pass():
     passes = []
 
-    def segment(images: list[np.ndarray]) -> list[Masks]:
+    def segment(images: list[np.ndarray], views: list[np.ndarray]) -> list[Masks]:
         """Lungs everywhere, infected in the rows above the brightness of the picture."""
-        passes.append(len(images))
+        passes.append((len(images), len(views)))
         lungs = np.ones((SIDE, SIDE), bool)
         rows = np.indices((SIDE, SIDE))[0] / SIDE
-        return [Masks(lungs, rows < to_square(image).mean()) for image in images]
+        return [Masks(lungs, rows < to_square(image).mean()) for image in [*images, *views]]
 
     segmenter = SimpleNamespace(segment=segment, engine=Engine(), network_names=())
     pipeline = XrayPipeline(segmenter, {}, {})
     images = [np.full((40, 50), grey, np.float32) for grey in (0.25, 0.5)]
     outlined = pipeline.segment(images)
-    assert passes == [2 + 2 * VIEWS]
+    assert passes == [(2, 2 * VIEWS)]
     for (_, involvement), grey in zip(outlined, (0.25, 0.5), strict=True):
         assert involvement.both == pytest.approx(grey, abs=0.01)
         low, high = involvement.ranges["both"]

@@ -25,7 +25,7 @@ def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[0, :, :32], probabilities[1, :16] = 1, 1  # the left half, the upper quarter
     segmenter = tiny_models.unet()
-    segmenter.probabilities_and_features = lambda images: (probabilities[None], np.zeros((1, 0), np.float32))
+    segmenter._maps_and_means = lambda images: (probabilities[None], np.zeros((1, 0), np.float32))
     masks = segmenter(np.zeros((101, 67), np.float32)).at((101, 67))
     rows, columns = np.indices((101, 67)) + 0.5  # the middles of the pixels
     assert np.array_equal(masks.lungs, columns <= 67 / 2)

@@ -20,6 +20,8 @@ from hub_models.benchmark.timing import interleaved, percentile
 HERE = APP.parent
 STARTS = 3
 CLIENTS = 25
+ASKED = "PNG 1024 x 1024"
+"""The kind of file that the pages are asked for."""
 
 WORKER = """
 import json, sys, time
@@ -136,7 +138,7 @@ def measure_against(
             path.write_bytes(files[name])
         return {
             "files": compared_files(both, paths, environment, rounds),
-            "page": compared_pages(both, next(iter(paths.values())), environment, requests, Path(work)),
+            "page": compared_pages(both, paths[ASKED], environment, requests, Path(work)),
         }
 
 

@@ -58,7 +58,7 @@ def export(module: nn.Module, example: Sequence[np.ndarray], file: Path, weights
 
 
 def _has_weights(node: onnxscript.ir.Node) -> bool:
-    """Whether a node changes weights: engines fold it when they open the file, which refers to them as they are saved."""
+    """Whether a node changes weights. The file refers to them as they are saved; engines fold it when they open it."""
     arrays = [value.const_value for value in node.inputs if value is not None and value.const_value is not None]
     return any(array.size >= SMALL for array in arrays)
 

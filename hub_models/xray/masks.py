@@ -64,7 +64,7 @@ class Masks:
 def _certainty(
     probabilities: np.ndarray, thresholds: dict[str, float], lungs: np.ndarray, infection: np.ndarray
 ) -> np.ndarray:
-    """Say how surely each pixel is inside, as in `Masks.smooth`: half at its threshold, and as the masks were mended."""
+    """Say how surely each pixel is inside, as in `Masks.smooth`: half at its threshold, on the side where it is."""
     bounds = np.float32([thresholds[name] for name in MASKS])[:, None, None]
     below, above = probabilities / bounds, 1 + (probabilities - bounds) / np.maximum(1 - bounds, 1e-6)
     smooth = (INSIDE * np.where(probabilities < bounds, below, above)).clip(0, 255).astype(np.uint8)

@@ -34,7 +34,11 @@ class UpConvolution(nn.Module):
         )
 
     def forward(
-        self, feature_map: torch.Tensor, target_height: int, target_width: int, skip_connection: torch.Tensor | None = None
+        self,
+        feature_map: torch.Tensor,
+        target_height: int,
+        target_width: int,
+        skip_connection: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Enlarge maps (N, C, H, W) to (N, D, 2 H, 2 W), with a skip connection (N, S, 2 H, 2 W)."""
         convolution, normalisation, activation = self.block.conv1

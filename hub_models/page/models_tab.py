@@ -73,7 +73,7 @@ class Chooser:
         try:
             checkpoint = self.exchange.find(role, (name or "").strip() or "embedded", arrived)
             progress(1.0, desc=texts.CHOOSE_LOADING)
-            with self.state.turns.single:
+            with self.state.turns.alone:
                 self.exchange.put_in_place(pipeline, checkpoint)
         except CheckpointError as error:
             raise refusal(texts.NOT_EXCHANGED.format(plain_html(str(error)), role)) from None

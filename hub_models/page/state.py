@@ -184,7 +184,7 @@ class PageState:
 
     def release_memory(self) -> None:
         """Give back to the system what many X-rays, or large ones, needed and the next visitor does not."""
-        with self.turns.single:
+        with self.turns.alone:
             self.pipeline.release_memory()
         gc.collect()
         give_back()

@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from hub_models.page.turns import Turn, Turns
 
@@ -16,7 +18,7 @@ def in_order(turns: Turns, *callers: Turn) -> list[int]:
             order.append(number)
 
     threads = [threading.Thread(target=call, args=caller) for caller in enumerate(callers)]
-    with turns.single:
+    with turns.alone:
         for thread in threads:
             before = waiting(turns)
             thread.start()
@@ -27,7 +29,7 @@ def in_order(turns: Turns, *callers: Turn) -> list[int]:
 
 
 def waiting(turns: Turns) -> int:
-    return turns._singles_waiting + turns._batches_waiting
+    return turns._singles_waiting + turns._alone_waiting + turns._batches_waiting
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -48,6 +50,11 @@ def test_a_batch_waits_for_no_more_singles_than_the_patience():
     assert order.index(0) == 2
 
 
+def test_who_changes_the_models_goes_before_singles_and_batches():
+    turns = Turns(patience=8)
+    assert in_order(turns, turns.batch, turns.single, turns.single, turns.alone)[0] == 3
+
+
 def test_a_batch_waits_until_no_single_x_ray_follows_another():
     turns = Turns(quiet_seconds=0.3)
     with turns.single:
@@ -62,7 +69,7 @@ def test_a_batch_waits_until_no_single_x_ray_follows_another():
 
 def test_the_models_are_given_back_when_a_caller_fails():
     turns = Turns()
-    for turn in (turns.single, turns.batch):
+    for turn in (turns.single, turns.alone, turns.batch):
         try:
             with turn:
                 raise ValueError
@@ -71,21 +78,22 @@ def test_the_models_are_given_back_when_a_caller_fails():
     assert in_order(turns, turns.single) == [0]
 
 
-def test_only_one_caller_holds_the_models_at_a_time():
-    turns, held, most = Turns(), 0, 0
+def test_two_single_x_rays_are_answered_at_once_and_nothing_else_is_beside_another():
+    turns, seen = Turns(quiet_seconds=0), Counter()
+    together = {turns.single: 2, turns.alone: 1, turns.batch: 1}
+    held: list[Turn] = []
 
     def work(turn: Turn) -> None:
-        nonlocal held, most
         for _ in range(50):
             with turn:
-                held += 1
-                most = max(most, held)
-                time.sleep(0)
-                held -= 1
+                held.append(turn)
+                now = list(held)
+                time.sleep(0.0002)
+                held.remove(turn)
+            assert set(now) == {turn}
+            seen[turn] = max(seen[turn], len(now))
 
-    threads = [threading.Thread(target=work, args=(turn,)) for turn in (turns.single, turns.batch) * 3]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert most == 1
+    with ThreadPoolExecutor(9) as pool:
+        for working in [pool.submit(work, turn) for turn in [*together] * 3]:
+            working.result(20)
+    assert seen == together

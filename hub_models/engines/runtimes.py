@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -65,15 +66,22 @@ class OpenVinoNetwork:
         }
         with without_links(file) as real:
             self.compiled = _core().compile_model(real, "CPU", settings)
+        self._idle: deque = deque()  # requests, as many as calls ever overlapped: making one takes a while
 
     def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the file: inputs and outputs in its order."""
-        request = self.compiled.create_infer_request()
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
         request.infer([np.ascontiguousarray(array) for array in inputs])
-        return tuple(output.data.copy() for output in request.output_tensors)
+        outputs = tuple(output.data.copy() for output in request.output_tensors)
+        self._idle.append(request)
+        return outputs
 
     def release_memory(self) -> None:
         """Give back the memory that the largest call so far needed; no call may run meanwhile."""
+        self._idle.clear()
         self.compiled.release_memory()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hub_models.xray.geometry import to_square
+from hub_models.xray.placement import Placement
 
 if TYPE_CHECKING:
     from hub_models.models.unet import Segmenter
@@ -58,6 +59,11 @@ class Suggestion:
         """Change a picture, float32 (H, W) in 0..1; a turn by 90 or 270 degrees exchanges H and W."""
         changed = correct(image, self.turn_degrees, self.invert)
         return np.ascontiguousarray(changed[:, ::-1]) if self.mirror else changed
+
+    @property
+    def placement(self) -> Placement:
+        """How the changed picture lies beside the one before."""
+        return Placement.of(self.turn_degrees, self.mirror)
 
     @property
     def note(self) -> str:

@@ -82,7 +82,8 @@ class Correction:
         if offer is None or offer.path != xray["path"]:
             raise refusal(texts.FORGOTTEN)
         turned = " ".join(filter(None, (offer.source.turned, offer.suggestion.note)))
-        source = replace(offer.source, turned=turned)
+        placement = offer.source.placement.then(offer.suggestion.placement)
+        source = replace(offer.source, turned=turned, placement=placement)
         return {self.visit.xray: self.state.keep_corrected(offer.suggestion.apply(read.image), source)}
 
 

@@ -15,6 +15,7 @@ from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.reports.sentences import UNLIKE_MOST
 from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES, Xray
+from hub_models.xray.placement import Placement
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for them
@@ -41,19 +42,21 @@ class Source:
         reasons: why its header says that it is not a frontal chest X-ray for reading, as `Xray.reasons` holds them.
         turned: in a sentence or two, that the picture was turned, inverted or mirrored: as its header says
             (`Xray.turned`), as the visitor asked, or both; None if it was not.
+        placement: how the picture then lies beside that of a DICOM file.
     """
 
     sha256: str
     extension: str
     reasons: tuple[str, ...] = ()
     turned: str | None = None
+    placement: Placement = Placement()
 
     @classmethod
     def of(cls, name: str, data: bytes, xray: Xray | None = None) -> "Source":
         """Return the source of a file's name and bytes, and of what was read from it."""
         extension = PurePath(name).suffix.lower()
         digest = hashlib.sha256(data).hexdigest()
-        about = (xray.reasons, xray.turned) if xray else ((), None)
+        about = (xray.reasons, xray.turned, xray.placement) if xray else ()
         return cls(digest, extension if extension in EXTENSIONS else "", *about)
 
 

@@ -9,10 +9,11 @@ from pydicom.dataset import Dataset
 
 from hub_models.xray.dicom_header import DAMAGE, DicomRefused, open_dicom
 from hub_models.xray.dicom_luts import shown_greys
-from hub_models.xray.dicom_orientation import describe_turn, directions, is_frontal, turn
+from hub_models.xray.dicom_orientation import describe_turn, directions, is_frontal, placement
 from hub_models.xray.dicom_pixels import read_cells
 from hub_models.xray.dicom_reasons import header_reasons
 from hub_models.xray.formats import BEGINNING_BYTES, format_of
+from hub_models.xray.placement import Placement
 
 VIEWS = ("PA", "AP", "LATERAL", "LL", "RL", "LLD", "RLD", "LLO", "RLO")
 
@@ -26,12 +27,14 @@ class Radiograph:
         padding: bool (H, W), the pixels that are not part of the X-ray; None if all are.
         reasons: plain sentences why the header says that this is not a frontal chest X-ray for reading.
         turned: a plain sentence if the stored picture was turned or mirrored.
+        placement: how the picture lies beside the stored one.
     """
 
     grey: np.ndarray
     padding: np.ndarray | None
     reasons: tuple[str, ...]
     turned: str | None
+    placement: Placement = Placement()
 
 
 def read_radiograph(dataset: Dataset) -> Radiograph:
@@ -51,8 +54,9 @@ def read_radiograph(dataset: Dataset) -> Radiograph:
     grey = shown_greys(values, dataset)[index]
     if found is None or not is_frontal(*found):
         return Radiograph(grey, padding, reasons, None)
-    padding = None if padding is None else turn(padding, *found)
-    return Radiograph(turn(grey, *found), padding, reasons, describe_turn(*found))
+    placed = placement(*found)
+    padding = None if padding is None else placed.apply(padding)
+    return Radiograph(placed.apply(grey), padding, reasons, describe_turn(*found), placed)
 
 
 def _stored_values(cells: np.ndarray, stored: int, high_bit: int, signed: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ before it stored it, not what a viewer has to do, and PatientOrientation is alre
 
 import re
 
-import numpy as np
 from pydicom.dataset import Dataset
+
+from hub_models.xray.placement import Placement
 
 _DIRECTION = re.compile(r"[ARLPHF]{1,3}")
 _AXES = {"L": "side", "R": "side", "F": "height", "H": "height", "A": "depth", "P": "depth"}
@@ -34,15 +35,16 @@ def is_frontal(across: str, down: str) -> bool:
     return {_AXES[across], _AXES[down]} == {"side", "height"}
 
 
-def turn(pixels: np.ndarray, across: str, down: str) -> np.ndarray:
-    """Return (H, W) pixels of a frontal view so that rows run to the patient's left, and columns to the feet."""
-    if _AXES[across] == "height":
-        pixels, across, down = pixels.T, down, across
-    return pixels[:: 1 if down == "F" else -1, :: 1 if across == "L" else -1]
+def placement(across: str, down: str) -> Placement:
+    """Return how the pixels of a frontal view have to lie for rows to run to the patient's left, columns to the feet."""
+    transposed = _AXES[across] == "height"
+    if transposed:
+        across, down = down, across
+    return Placement(transposed, rows_reversed=down != "F", columns_reversed=across != "L")
 
 
 def describe_turn(across: str, down: str) -> str | None:
-    """Return a sentence that says how `turn` changes a frontal picture, None where it leaves it as it is."""
+    """Return a sentence that says how `placement` changes a frontal picture, None where it leaves it as it is."""
     if (across, down) == ("L", "F"):
         return None
     if _AXES[across] == "height":

@@ -22,6 +22,7 @@ from hub_models.xray.images_grey import (
     grey_of_array,
     grey_of_picture,
 )
+from hub_models.xray.placement import Placement
 
 PERCENTILES = (0.5, 99.5)
 SAMPLED_PIXELS = 1 << 16
@@ -38,11 +39,13 @@ class Xray:
         reasons: plain sentences why the file itself says that this is not a frontal chest X-ray for reading; empty if
             it does not say so.
         turned: a plain sentence if the picture was turned or mirrored, because a DICOM header says how it lies.
+        placement: how the picture then lies beside the rows and columns of its DICOM file.
     """
 
     image: np.ndarray
     reasons: tuple[str, ...] = ()
     turned: str | None = None
+    placement: Placement = Placement()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -153,4 +156,4 @@ def _read_dicom(stream: BinaryIO, name: str) -> Xray:
         found = read_radiograph(dataset)
     except DicomRefused as refusal:
         raise ImageRefused(f"{name} {refusal}") from None
-    return Xray(stretch_contrast(finite(found.grey), found.padding), found.reasons, found.turned)
+    return Xray(stretch_contrast(finite(found.grey), found.padding), found.reasons, found.turned, found.placement)

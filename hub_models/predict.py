@@ -5,8 +5,9 @@
     python -m hub_models.predict xrays/ --output_dir results --json > results.jsonl
 
 An image is a file, a folder with all below it, or a zip archive. OUTPUT_DIR gets summary.csv, a row an image, and for
-each image a folder with overlay.png, lungs.png, infection.png and report.json, and report.pdf with --pdf. The
-checkpoints are those that the environment chooses (XRAY_UNET, ...) or that ship with the project.
+each image a folder with overlay.png, lungs.png, infection.png and report.json, report.pdf with --pdf, the masks as a
+DICOM Segmentation that refers to the X-ray's file with --dicom, and as NIfTI files with --nifti. The checkpoints are
+those that the environment chooses (XRAY_UNET, ...) or that ship with the project.
 
 After Ctrl-C, a kill or a full disk the same command goes on after the last row of summary.csv. It refuses to if
 anything else is asked (run.json keeps what was), or if an image that was answered is gone or has changed. A file that
@@ -40,10 +41,19 @@ from hub_models.checkpoints.folder import CheckpointError
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.calibration import fitting_calibrations
 from hub_models.models.labels import Prompts, read_prompts
-from hub_models.pipeline import Report, XrayPipeline
+from hub_models.pipeline import XrayPipeline
 from hub_models.reports.description import describe
+from hub_models.reports.dicom_seg import write_segmentation
+from hub_models.reports.nifti import write_nifti
 from hub_models.reports.pdf import write_pdf
 from hub_models.reports.png import encode_png
+
+ALSO = {
+    "pdf": "write report.pdf, too",
+    "dicom": "write segmentation.dcm, too, and secondary-capture.dcm where the image is not a DICOM file",
+    "nifti": "write lungs.nii.gz and infection.nii.gz, too",
+}
+"""Switch -> the files that it adds to each image's."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,14 +79,17 @@ def main(argv: list[str] | None = None) -> int:
                 # 2. The models; all results of a folder have them, and the prompts, in common
                 pipeline = XrayPipeline.from_pretrained()
                 table = GrowingTable(out / CSV_FILE, columns_for(pipeline.classifiers, prompts))
-                options = prompts, args.pdf, args.anyway
-                begin(out, request(pipeline.checkpoints, pipeline.engine_names, table.columns, *options))
+                options = {name: vars(args)[name] for name in (*ALSO, "anyway")}
+                begin(out, request(pipeline.checkpoints, pipeline.engine_names, table.columns, prompts, options))
                 # 3. The images that were answered before the command was stopped
-                writer = ImageWriter(table, pipeline, prompts, args.pdf, lines, count, interrupts)
+                also = frozenset(name for name in ALSO if options[name])
+                writer = ImageWriter(table, pipeline, prompts, also, lines, count, interrupts)
                 earlier = writer.take_up(find(paths, out))
                 # 4. Each other image, and its files
                 if len(earlier.names) < earlier.total:
-                    results = answer(pipeline, earlier.left(find(paths, out)), prompts, anyway=args.anyway)
+                    results = answer(
+                        pipeline, earlier.left(find(paths, out)), prompts, anyway=args.anyway, keep=bool(also)
+                    )
                     writer.write_all(earlier.new(results))
         except (WrongUse, CannotGoOn, CheckpointError) as error:
             parser.exit(2, f"{error}\n")
@@ -101,7 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help=json_help)
     parser.add_argument("--prompts", type=Path, help='"class: sentence" lines for the zero-shot CLIP')
-    parser.add_argument("--pdf", action="store_true", help="write report.pdf, too")
+    for name, help_text in ALSO.items():
+        parser.add_argument(f"--{name}", action="store_true", help=help_text)
     parser.add_argument("--anyway", action="store_true", help="name classes and shares also of what is refused")
     return parser
 
@@ -118,7 +132,7 @@ class ImageWriter:
         table: the table; its folder gets a folder for each image.
         pipeline: the models that answer.
         prompts: sentences of each class for the zero-shot CLIP; None for its own.
-        pdf: whether a report.pdf is written.
+        also: those of `ALSO` that are written.
         lines: the stream that gets a JSON object an image; None for no stream.
         count: counts the images.
         interrupts: waits with an interrupt until an image is written.
@@ -128,7 +142,7 @@ class ImageWriter:
     table: GrowingTable
     pipeline: XrayPipeline
     prompts: Prompts | None
-    pdf: bool
+    also: frozenset[str]
     lines: TextIO | None
     count: Count
     interrupts: Interrupts
@@ -171,7 +185,7 @@ class ImageWriter:
             if result.report is not None:
                 folder, description = folder_name(result.name, self.taken), self._describe(result)
                 with whole_folder(self.folder / folder) as unfinished:
-                    self._write_files(unfinished, result.report, description)
+                    self._write_files(unfinished, result, description)
             self.table.append(table_row(result, folder))
             self._finish({"file": result.name, "folder": folder, "status": result.status, **description})
 
@@ -201,11 +215,18 @@ class ImageWriter:
         origins = self.pipeline.checkpoints
         return describe(result.report, origins, calibrations, result.source, datetime.now(UTC), self.prompts)
 
-    def _write_files(self, folder: Path, report: Report, description: dict) -> None:
+    def _write_files(self, folder: Path, result: Result, description: dict) -> None:
+        report, placement = result.report, result.source.placement
         drawn = pictures(report)
-        for name, picture in drawn.items():
-            (folder / name).write_bytes(encode_png(picture))
-        if self.pdf:
+        files = {name: encode_png(picture) for name, picture in drawn.items()}
+        if "dicom" in self.also:
+            unet = self.pipeline.checkpoints["unet"]
+            files |= write_segmentation(result.file, report.image, report.masks, placement, unet)
+        if "nifti" in self.also:
+            files |= write_nifti(result.file, report.image.shape, report.masks, placement)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        if "pdf" in self.also:
             write_pdf(folder / "report.pdf", description, drawn["overlay.png"])
         (folder / REPORT_FILE).write_text(json.dumps(description) + "\n", encoding="utf-8")
 

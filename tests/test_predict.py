@@ -7,9 +7,12 @@ import json
 import zipfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 from pypdf import PdfReader
 
 from hub_models.predict import main
@@ -157,6 +160,28 @@ def test_a_page_to_read_is_written_where_it_is_asked_for(xrays, out):
     (row,) = table(out)
     for role in ("resnet", "clip-zero-shot", "clip-finetuned"):
         assert f"{100 * float(row[f'{role} p Normal']):.1f} %" in page.extract_text()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_masks_are_written_in_the_formats_of_other_programs_where_they_are_asked_for(xrays, out, tmp_path, capsys):
+    file = tmp_path / "b.dcm"
+    uids = dict.fromkeys(("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"), "1.2.3")
+    elements = {"SOPClassUID": DigitalXRayImageStorageForPresentation, "PatientOrientation": ["R", "F"], **uids}
+    file.write_bytes(dicom(draw_phantom(1, size=64).image, **elements))
+    asked = [str(xrays / "a.png"), str(file), "--output_dir", str(out)]
+    assert main([*asked, "--dicom", "--nifti"]) == 0
+    masks = ["infection.nii.gz", "lungs.nii.gz", "segmentation.dcm"]
+    added = {"a": [*masks, "secondary-capture.dcm"], "b": masks}
+    for name, more in added.items():
+        assert visible(out / name) == sorted([*WITHOUT_PDF, *more])
+        lungs = np.asarray(Image.open(out / name / "lungs.png")) > 0
+        frames = dcmread(out / name / "segmentation.dcm").pixel_array.astype(bool)
+        assert np.array_equal(frames[0], lungs[:, ::-1] if name == "b" else lungs)
+        nifti = nibabel.load(out / name / "lungs.nii.gz")
+        assert np.array_equal(np.asarray(nifti.dataobj)[:, :, 0].T, lungs)
+    capsys.readouterr()
+    made = f"The results in {out} were made with --dicom and with --nifti"
+    assert ending(capsys, *asked) == f"{made}; name a new folder, or ask as before."
 
 
 @pytest.mark.usefixtures("loaded")

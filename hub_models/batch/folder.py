@@ -55,8 +55,7 @@ def request(
     engines: Mapping[str, str],
     columns: list[str],
     prompts: "Prompts | None",
-    pdf: bool,
-    anyway: bool,
+    options: Mapping[str, bool],
 ) -> dict[str, Any]:
     """Record everything that all results of a batch have in common, ready for JSON.
 
@@ -65,15 +64,14 @@ def request(
         engines: role -> the engine that runs its networks, in words.
         columns: those of the table.
         prompts: sentences of each class for the zero-shot CLIP; None for its own.
-        pdf: whether each image gets a report.pdf.
-        anyway: whether classes and shares are named also of what is refused.
+        options: the switches of the command, name -> whether it was given.
     """
     models = {
         role: {"name": checkpoint.name, "sha256": answers_digest(checkpoint.folder), "engine": engines.get(role)}
         for role, checkpoint in checkpoints.items()
     }
     sentences = None if prompts is None else {label: list(texts) for label, texts in prompts.items()}
-    return {"prompts": sentences, "pdf": pdf, "anyway": anyway, "models": models, "columns": columns}
+    return {"prompts": sentences, "options": dict(options), "models": models, "columns": columns}
 
 
 def begin(path: Path, wanted: Mapping[str, Any]) -> None:
@@ -106,9 +104,9 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
     differences = []
     if before["prompts"] != now["prompts"] or list(before["prompts"] or ()) != list(now["prompts"] or ()):
         differences.append("with other prompts" if before["prompts"] else "without --prompts")
-    for option in ("pdf", "anyway"):
-        if before[option] != now[option]:
-            differences.append(f"with --{option}" if before[option] else f"without --{option}")
+    for option, given in now["options"].items():
+        if (earlier := before["options"].get(option, False)) != given:
+            differences.append(f"with --{option}" if earlier else f"without --{option}")
     for role, model in now["models"].items():
         earlier = before["models"][role]
         if earlier["sha256"] != model["sha256"]:

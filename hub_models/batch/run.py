@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +28,20 @@ _END = object()
 
 @dataclass(frozen=True)
 class Result:
-    """The result of one file, with its `name`: either `source` and `report`, or a `refusal`, which is one sentence."""
+    """The result of one file.
+
+    Attributes:
+        name: the file's name.
+        source, report: what it is and what was found, unless it was refused.
+        refusal: one sentence why it cannot be read, or None.
+        file: its bytes, where they are kept.
+    """
 
     name: str
     source: Source | None = None
     report: "Report | None" = None
     refusal: str | None = None
+    file: bytes | None = field(default=None, repr=False)
 
     @property
     def status(self) -> str:
@@ -42,11 +51,12 @@ class Result:
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that was read, with its `name`, its `source` and its `image`, float32 (H, W) in 0..1."""
+    """A file that was read: its `name`, `source`, `image`, float32 (H, W) in 0..1, and, if they are kept, its bytes."""
 
     name: str
     source: Source
     image: np.ndarray
+    file: bytes | None = field(default=None, repr=False)
 
 
 def run(
@@ -69,6 +79,7 @@ def answer(
     prompts: "Prompts | None" = None,
     turn: AbstractContextManager = NOBODY_ELSE,
     anyway: bool = False,
+    keep: bool = False,
 ) -> Iterator[Result]:
     """Answer about files, in their order; a refused file does not stop the others.
 
@@ -80,12 +91,15 @@ def answer(
         prompts: sentences of each class for the zero-shot CLIP, as `XrayPipeline.classify` takes them.
         turn: held while the models run, for `SHARED_GROUP_IMAGES` images at most, where others use them, too.
         anyway: whether to name classes and shares also of what is refused as a frontal chest X-ray.
+        keep: whether results hold the bytes of their files.
 
     Raises:
         ValueError: if a class has no prompt.
     """
     most = MAX_GROUP_IMAGES if turn is NOBODY_ELSE else SHARED_GROUP_IMAGES
-    return read_ahead(_answer(pipeline, groups(read_ahead(map(_open, items)), most), prompts, turn, anyway))
+    return read_ahead(
+        _answer(pipeline, groups(read_ahead(map(partial(_open, keep=keep), items)), most), prompts, turn, anyway)
+    )
 
 
 def _answer(
@@ -102,7 +116,8 @@ def _answer(
             reports = pipeline.report(images, prompts=prompts, headers=headers, anyway=anyway) if files else []
         reports = deque(reports)
         return [
-            file if isinstance(file, Result) else Result(file.name, file.source, reports.popleft()) for file in group
+            file if isinstance(file, Result) else Result(file.name, file.source, reports.popleft(), file=file.file)
+            for file in group
         ]
 
     for results in map_parallel(answer_group, opened, PARALLEL_GROUPS if turn is NOBODY_ELSE else 1):
@@ -161,13 +176,13 @@ def read_ahead(items: Iterator[Any], ahead: int = READ_AHEAD_ITEMS) -> Iterator[
                 call.cancel()
 
 
-def _open(item: Item) -> "Result | Opened":
+def _open(item: Item, keep: bool = False) -> "Result | Opened":
     """Read a file as an image, or say why not."""
     if item.load is None:
         return Result(item.name, refusal=item.problem)
     try:
         data = item.load()
         xray = read_xray(data)
-        return Opened(item.name, Source.of(item.name, data, xray), xray.image)
+        return Opened(item.name, Source.of(item.name, data, xray), xray.image, data if keep else None)
     except ImageRefused as error:
         return Result(item.name, refusal=printable(str(error)))

@@ -15,7 +15,7 @@ from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.reports.sentences import UNLIKE_MOST
 from hub_models.xray.formats import ENDINGS
 from hub_models.xray.images import PERCENTILES, Xray
-from hub_models.xray.placement import Placement
+from hub_models.xray.placement import AS_IT_IS, Placement
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for them
@@ -49,7 +49,7 @@ class Source:
     extension: str
     reasons: tuple[str, ...] = ()
     turned: str | None = None
-    placement: Placement = Placement()
+    placement: Placement = AS_IT_IS
 
     @classmethod
     def of(cls, name: str, data: bytes, xray: Xray | None = None) -> "Source":

@@ -13,7 +13,7 @@ from hub_models.xray.dicom_orientation import describe_turn, directions, is_fron
 from hub_models.xray.dicom_pixels import read_cells
 from hub_models.xray.dicom_reasons import header_reasons
 from hub_models.xray.formats import BEGINNING_BYTES, format_of
-from hub_models.xray.placement import Placement
+from hub_models.xray.placement import AS_IT_IS, Placement
 
 VIEWS = ("PA", "AP", "LATERAL", "LL", "RL", "LLD", "RLD", "LLO", "RLO")
 
@@ -34,7 +34,7 @@ class Radiograph:
     padding: np.ndarray | None
     reasons: tuple[str, ...]
     turned: str | None
-    placement: Placement = Placement()
+    placement: Placement = AS_IT_IS
 
 
 def read_radiograph(dataset: Dataset) -> Radiograph:

@@ -11,7 +11,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 MAX_MEGABYTES = 128  # 50 megapixels of 16 bits, and a header
 MAX_STEPS = 20_000  # a header takes some hundreds; a made-up one could fill the memory with empty items
@@ -58,6 +58,19 @@ _TAGS = [
         *("VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth", "PresentationLUTShape"),
     )
 ]
+_REFERENCE = {
+    "SOPClassUID": True,
+    "SOPInstanceUID": True,
+    "StudyInstanceUID": True,
+    "SeriesInstanceUID": True,
+    "Rows": True,
+    "Columns": True,
+    **dict.fromkeys(("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"), False),
+    **dict.fromkeys(("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName", "Modality"), False),
+    **dict.fromkeys(("SpecificCharacterSet", "PixelSpacing", "ImagerPixelSpacing"), False),
+}
+"""What another object needs of the file that it refers to: keyword -> whether it has to have a value."""
+
 # Raised by pydicom and the decoders on cut, damaged or contradictory files. Always answered with `from None`: these
 # errors quote header values, which no log may hold.
 DAMAGE = (
@@ -90,6 +103,27 @@ def open_dicom(stream: BinaryIO) -> Dataset:
     return dataset
 
 
+def read_reference(data: bytes) -> Dataset | None:
+    """Return the elements of a DICOM file by which another object refers to it: its identifiers, patient and study.
+
+    Elements that may be empty are there, empty, if the file lacks them. Returns None if the bytes are not a DICOM file,
+    or the file lacks an identifier, so that nothing can refer to it.
+    """
+    _keep_quiet()
+    try:
+        dataset = _parse(_Steps(data), [Tag(keyword) for keyword in _REFERENCE])
+        del dataset.file_meta
+        for keyword, needed in _REFERENCE.items():
+            value = dataset.get(keyword)
+            if needed and not value:
+                return None
+            if value is None:
+                setattr(dataset, keyword, None)
+    except (DicomRefused, *DAMAGE):
+        return None
+    return dataset
+
+
 class _Steps(BytesIO):
     """A file's bytes, to be read in `MAX_STEPS` steps at most; an element of a header takes one to three."""
 
@@ -108,7 +142,7 @@ def _keep_quiet() -> None:
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 
-def _parse(stream: _Steps) -> Dataset:
+def _parse(stream: _Steps, tags: list[BaseTag] = _TAGS) -> Dataset:
     """Read as pydicom's `dcmread` does, but refuse what is not read, and what is too large, before it is unpacked."""
     start = 132 if stream.getbuffer()[128:132] == b"DICM" else 0
     stream.seek(start)
@@ -132,7 +166,7 @@ def _parse(stream: _Steps) -> Dataset:
         )
     if syntax.is_deflated:
         stream = _inflate(stream)
-    dataset = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=_TAGS)
+    dataset = read_dataset(stream, syntax.is_implicit_VR, syntax.is_little_endian, specific_tags=tags)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     return dataset

@@ -36,7 +36,7 @@ def is_frontal(across: str, down: str) -> bool:
 
 
 def placement(across: str, down: str) -> Placement:
-    """Return how the pixels of a frontal view have to lie for rows to run to the patient's left, columns to the feet."""
+    """Return how a frontal view has to lie for its rows to run to the patient's left, its columns to the feet."""
     transposed = _AXES[across] == "height"
     if transposed:
         across, down = down, across

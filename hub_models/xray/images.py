@@ -22,7 +22,7 @@ from hub_models.xray.images_grey import (
     grey_of_array,
     grey_of_picture,
 )
-from hub_models.xray.placement import Placement
+from hub_models.xray.placement import AS_IT_IS, Placement
 
 PERCENTILES = (0.5, 99.5)
 SAMPLED_PIXELS = 1 << 16
@@ -45,7 +45,7 @@ class Xray:
     image: np.ndarray
     reasons: tuple[str, ...] = ()
     turned: str | None = None
-    placement: Placement = Placement()
+    placement: Placement = AS_IT_IS
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -43,3 +43,7 @@ class Placement:
         return Placement(
             self.transposed != after.transposed, rows != after.rows_reversed, columns != after.columns_reversed
         )
+
+
+AS_IT_IS = Placement()
+"""The placement of a picture that lies like the one in its file."""

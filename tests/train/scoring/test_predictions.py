@@ -278,3 +278,20 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     error = 1.96 * values.std() / 20
     assert low == pytest.approx(values.mean() - error, abs=0.01)
     assert high == pytest.approx(values.mean() + error, abs=0.01)
+
+
+def test_the_interval_of_a_calibration_error_that_resampling_raises_holds_the_error():
+    rng = np.random.default_rng(5)
+    shown = rng.uniform(0.5, 1, 300)
+    right = (rng.uniform(size=300) < shown).astype(float)
+
+    def score(chosen: np.ndarray) -> dict:
+        bins = np.array_split(np.argsort(shown[chosen]), 15)
+        return {"ece": float(np.mean([abs((shown - right)[chosen][places].mean()) for places in bins]))}
+
+    result, error = intervals(score, np.arange(300)), score(np.arange(300))["ece"]
+    low, high = result["intervals"]["ece"]
+    assert low < error < high
+    assert 0.02 < high - low < 0.1
+    assert result["bootstrap"]["bias_corrected"] == ["ece"]
+    assert "bias_corrected" not in intervals(lambda chosen: {"share": float(len(chosen))}, np.arange(9))["bootstrap"]

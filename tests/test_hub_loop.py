@@ -51,7 +51,19 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
             for role in ROLES:
                 chosen.setenv(variable(role), str(local[role]))
             commits = main(["all", "--namespace", "someone"])
-            data.main(["--dataset", str(covid_qu_ex), "--push_to_hub", DATA, "--license", "cc0-1.0"])
+            data.main(
+                [
+                    "--dataset",
+                    str(covid_qu_ex),
+                    "--push_to_hub",
+                    DATA,
+                    "--license",
+                    "cc0-1.0",
+                    "--public",
+                    "--columns",
+                    "file",
+                ]
+            )
         monkeypatch.setenv("XRAY_NAMESPACE", "someone")
         with used(hub.url, tmp_path / "fresh"):
             pulled = open_pipeline(patience=30)

@@ -28,6 +28,7 @@ from train.data.augment import Augmentation
 from train.data.captions import check_captions
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
+from train.data.processes import is_first
 from train.data.rows import class_names
 from train.networks.dual_encoder import packaged_clip
 from train.networks.encoders import load_tower
@@ -167,7 +168,7 @@ def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, 
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a CLIP; returns its scores on the test split."""
+    """Train, measure and save a CLIP; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, clip_args, training_args = parse_arguments(
         ClipArguments,
@@ -190,6 +191,8 @@ def main(argv: list[str] | None = None) -> dict:
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     kept.mix_into(classifier.model)
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

@@ -32,6 +32,7 @@ from hub_models.xray.images import read_image
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
+from train.data.processes import is_first
 from train.data.rows import read_mask
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
@@ -138,7 +139,7 @@ def make_trainer(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a fusion; returns its scores on the test split."""
+    """Train, measure and save a fusion; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, fusion_args, training_args = parse_arguments(
         FusionArguments,
@@ -158,6 +159,8 @@ def main(argv: list[str] | None = None) -> dict:
     # 3. Train: keep the epoch with the best validation accuracy
     trainer = make_trainer(fusion, splits, fusion_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

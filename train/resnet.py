@@ -23,6 +23,7 @@ from hub_models.xray.geometry import DETAIL
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
+from train.data.processes import is_first
 from train.data.rows import class_names
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
@@ -114,7 +115,7 @@ def make_trainer(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a ResNet; returns its scores on the test split."""
+    """Train, measure and save a ResNet; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, resnet_args, training_args = parse_arguments(
         ResnetArguments,
@@ -142,6 +143,8 @@ def main(argv: list[str] | None = None) -> dict:
     trainer = make_trainer(task, classifier, splits, resnet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     kept.mix_into(classifier.model)
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

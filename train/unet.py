@@ -23,6 +23,7 @@ from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
 from train.data.dataset import load_splits
+from train.data.processes import is_first
 from train.data.rows import has_mask, is_scored, positions
 from train.data.selftraining import add_healthy, add_taught, repeat_infected
 from train.networks import baseline_unet
@@ -138,7 +139,7 @@ def save_and_reload(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a UNet; returns the scores on the test split."""
+    """Train, measure and save a UNet; returns the scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, unet_args, training_args = parse_arguments(
         UnetArguments,
@@ -162,6 +163,8 @@ def main(argv: list[str] | None = None) -> dict:
     trainer = make_trainer(segmenter, splits, unet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     dice = {re.sub("^eval_", "", name): value for name, value in trainer.evaluate().items() if "dice" in name}
+    if not is_first():
+        return {}
     # 4. Choose the thresholds, save exactly what the page loads, and load it back
     folder = release_folder(training_args)
     trained = Segmenter(trainer.model.result, segmenter.processor)

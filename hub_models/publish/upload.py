@@ -9,6 +9,7 @@ import httpx2
 from huggingface_hub import (
     CommitInfo,
     CommitOperationAdd,
+    DatasetInfo,
     HfApi,
     ModelInfo,
     RepoFile,
@@ -142,15 +143,15 @@ def check_targets(
     return complete
 
 
-def present(api: HfApi, repo_id: str) -> ModelInfo | None:
-    """Return what the Hub says of a repository, None if it has none of this name that the token may see."""
+def present(api: HfApi, repo_id: str, kind: str = "model") -> ModelInfo | DatasetInfo | None:
+    """Return what the Hub says of a repository, a "model" or "dataset"; None if the token may see none of this name."""
     try:
-        return api.model_info(repo_id, timeout=ANSWER_SECONDS)
+        return api.repo_info(repo_id, repo_type=kind, timeout=ANSWER_SECONDS)
     except RepositoryNotFoundError:
         return None
 
 
-def check_private(info: ModelInfo | SpaceInfo | None, repo_id: str, private: bool) -> None:
+def check_private(info: ModelInfo | DatasetInfo | SpaceInfo | None, repo_id: str, private: bool) -> None:
     """Refuse to publish in public what is to be private.
 
     Raises:

@@ -148,6 +148,12 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         hub.repositories.setdefault(repo, Repository(private=wish.get("visibility") == "private"))
         return JSONResponse({"url": f"{hub.url}/{repo}"}, status)
 
+    @app.get("/api/whoami-v2")
+    def whoami(request: Request) -> Any:
+        if token_of(request) not in (WRITE_TOKEN, READ_TOKEN):
+            raise HTTPException(401)
+        return {"type": "user", "name": "someone", "auth": {"type": "access_token"}, "orgs": []}
+
     @app.post("/api/validate-yaml")
     async def validate(request: Request) -> Response:
         card = (await request.json())["content"]

@@ -1,7 +1,9 @@
 """Arguments that choose the data, and the view in which a classifier learns from it."""
 
+import re
 from dataclasses import dataclass, field
 
+from hub_models.cards.facts import LICENSE
 from hub_models.models.views import View
 
 
@@ -52,10 +54,34 @@ class DataArguments:
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
     )
-    license: str = field(
-        default="cc-by-nc-sa-4.0",  # COVID-QU-Ex, and the strictest of the sources in it
-        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them."},
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them (cc-by-4.0, ...)."},
     )
+    data_name: str | None = field(
+        default=None, metadata={"help": "Name of the data for the model card; the Hub id where it is one."}
+    )
+    citation: list[str] = field(
+        default_factory=list, metadata={"help": "What the model card cites for the data; several in quotes."}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse terms that the Hub does not know how to read, before anything starts.
+
+        Raises:
+            ValueError: the licence is not written as the Hub writes it.
+        """
+        check_license(self.license)
+
+
+def check_license(name: str | None) -> None:
+    """Refuse a licence that is not written as the Hub writes it.
+
+    Raises:
+        ValueError: as told.
+    """
+    if name is not None and not re.fullmatch(LICENSE, name):
+        raise ValueError(f"--license is {name!r}; write the Hub's id of it, like cc-by-nc-sa-4.0.")
 
 
 @dataclass(kw_only=True)

@@ -185,8 +185,15 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
 
 
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Write a record into a checkpoint's folder, and return it as it is read from there."""
-    as_cells(record).to_csv(folder / RECORD_FILE, index=False)
+    """Write a record into a checkpoint's folder, and return it as it is read from there.
+
+    The folder may be published, so it gets a number in place of each file's name. Which file that is stands beside the
+    folder, in `FOLDER_files.csv`.
+    """
+    numbers = pd.Series(np.arange(len(record)), name="image")
+    table = pd.concat([numbers, record.reset_index(drop=True)], axis=1)
+    as_cells(table[["image", "file"]]).to_csv(folder.with_name(f"{folder.name}_files.csv"), index=False)
+    as_cells(table.drop(columns="file")).to_csv(folder / RECORD_FILE, index=False)
     return load_record(folder)
 
 

@@ -113,17 +113,11 @@ def _timm_tower(model: PreTrainedModel, argument: str) -> nn.Module:
 
 
 def make_trainer(
-    classifier: ClipClassifier, splits, arguments: ClipArguments, training_args: XrayTrainingArguments
+    task: nn.Module, splits: datasets.DatasetDict, arguments: ClipArguments, training_args: XrayTrainingArguments
 ) -> Trainer:
-    """Return the Trainer of the method, with a learning rate for each tower.
-
-    Raises:
-        ValueError: the method needs captions, and an image has no finding, or a sex or age that cannot be read; or an
-            argument is for other methods.
-    """
+    """Return the Trainer of the method's task, one of `TASKS`, with a learning rate for each tower."""
+    classifier = task.classifier
     if arguments.method == "captions":
-        for split in ("train", "validation"):
-            check_captions(splits[split])
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
         findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
@@ -131,7 +125,6 @@ def make_trainer(
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
-    task = TASKS[arguments.method](classifier, **_options(arguments, classifier))
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [
@@ -151,7 +144,7 @@ def make_trainer(
     )
 
 
-def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
+def task_options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
     """Return the arguments that the method's task takes beside the classifier.
 
     Raises:
@@ -181,13 +174,18 @@ def main(argv: list[str] | None = None) -> dict:
     )
     one_class_an_image(data_args)
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), clip_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
+    if clip_args.method == "captions":
+        check_captions(splits["train"])
+        check_captions(splits["validation"])
     # 2. Model: two towers, and the sentences of each class
     classifier = start(clip_args, class_names(splits["train"]))
     kept = KeptStart(classifier.model, clip_args.keep_start)
-    # 3. Train: keep the best epoch on the validation split
-    trainer = make_trainer(classifier, splits, clip_args, training_args)
+    options = task_options(clip_args, classifier)
+    # 3. Train on the X-rays with their lungs outlined: keep the best epoch on the validation split
+    splits = segment_splits(splits, clip_args, training_args.seed)
+    trainer = make_trainer(TASKS[clip_args.method](classifier, **options), splits, clip_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     kept.mix_into(classifier.model)

@@ -28,12 +28,11 @@ from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.geometry import mask_to_square, to_square
-from hub_models.xray.images import read_image
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.processes import is_first
-from train.data.rows import read_mask
+from train.data.rows import read_mask, read_picture
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.tasks.balance import BalancedTrainer
@@ -105,7 +104,7 @@ def embedded(
     vectors = []
     for copy in range(copies + 1):
         for row in tqdm(rows, desc=f"Embedding {rows.split}{f', copy {copy}' if copy else ''}"):
-            image, lungs = to_square(read_image(row["image"])), mask_to_square(read_mask(row["lungs"]))
+            image, lungs = to_square(read_picture(row["image"])), mask_to_square(read_mask(row["lungs"]))
             shared = SharedFeatures(
                 *([one] for one in (changed(image, lungs, augmentation) if copy else (image, lungs)))
             )
@@ -152,11 +151,12 @@ def main(argv: list[str] | None = None) -> dict:
     )
     one_class_an_image(data_args)
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), fusion_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
     # 2. Model: two finished checkpoints, and the network between them
     fusion = new_fusion(fusion_args)
-    # 3. Train: keep the epoch with the best validation accuracy
+    # 3. Train on the X-rays with their lungs outlined: keep the epoch with the best validation accuracy
+    splits = segment_splits(splits, fusion_args, training_args.seed)
     trainer = make_trainer(fusion, splits, fusion_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     if not is_first():

@@ -129,8 +129,8 @@ def main(argv: list[str] | None = None) -> dict:
     if resnet_args.model_name_or_path:
         resnet_args.depth = resnet_args.image_size = None  # those of the model; a card lists what was used
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
     # 2. Model: the network, and the processor that fixes its pixels
     classifier = start(resnet_args, class_names(splits["train"]))
     teacher = make_teacher(resnet_args, classifier, data_args.multi_label)
@@ -138,7 +138,8 @@ def main(argv: list[str] | None = None) -> dict:
         classifier.model.config.problem_type = "multi_label_classification"
         training_args.metric_for_best_model = "auroc_macro"
     kept = KeptStart(classifier.model, resnet_args.keep_start)
-    # 3. Train: keep the epoch with the best validation accuracy
+    # 3. Train on the X-rays with their lungs outlined: keep the epoch with the best validation accuracy
+    splits = segment_splits(splits, resnet_args, training_args.seed)
     task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
     trainer = make_trainer(task, classifier, splits, resnet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))

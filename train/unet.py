@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> dict:
         unet_args.encoder = unet_args.encoder_weights = unet_args.image_size = None  # those of the model
     set_seed(training_args.seed)
     # 1. Data: X-rays on which somebody drew something, or nothing is to be drawn; no patient is on two sides
-    splits = load_splits(data_args, keep=used_rows(unet_args))
+    splits = load_splits(data_args, keep=used_rows(unet_args), labelled=False)
     # 2. Model: the network, and the processor that fixes its pixels
     segmenter, base = new_segmenter(unet_args)
     # 3. Train: keep the weights with the best validation Dice

@@ -14,7 +14,7 @@ import datasets
 import pandas as pd
 
 from hub_models.engines.quiet import no_telemetry
-from train.data.arguments import check_license
+from train.data.arguments import NAMED_COLUMNS, check_license
 from train.data.audit import count_table, drop_training_copies, near_copies, patients_on_two_sides
 from train.data.dataset import load
 from train.data.push import check_push, public_rows, push, summary
@@ -26,7 +26,9 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     """Print a data set's counts and audit; write, save or push it if the arguments say so. Returns the counts."""
     no_telemetry()
     parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.split("\n")[0])
-    parser.add_argument("--dataset", required=True, help="a COVID-QU-Ex folder, a saved data set, or a Hub id")
+    parser.add_argument("--dataset", required=True, help="a folder, a table of paths or a Hub id")
+    for column in NAMED_COLUMNS:
+        parser.add_argument(f"--{column}_column", metavar="NAME", help=f"the column of the data that holds `{column}`")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")
     parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
     parser.add_argument("--save_to", help="save the data set, images included, to this folder")
@@ -45,7 +47,8 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     if arguments.push_to_hub:
         check_push(arguments.push_to_hub, private=not arguments.public)
     # 1. Read, and leave out what cannot be used
-    splits = load(arguments.dataset, arguments.boxes)
+    named = {column: getattr(arguments, f"{column}_column") for column in NAMED_COLUMNS}
+    splits = load(arguments.dataset, arguments.boxes, columns={column: held for column, held in named.items() if held})
     splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)

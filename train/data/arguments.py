@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from hub_models.cards.facts import LICENSE
 from hub_models.models.views import View
 
+NAMED_COLUMNS = ("image", "lung_mask", "infection_mask", "patient", "source")
+"""Columns for which an argument names the one of the data."""
+
 
 @dataclass
 class DataArguments:
     """The X-rays to learn from."""
 
     dataset: str = field(
-        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
+        metadata={
+            "help": "A folder (COVID-QU-Ex, images with a metadata.csv, class folders, a saved data set), a CSV or "
+            "Parquet file of paths, or a Hub id (USER/NAME[@REVISION])."
+        }
     )
     boxes: str | None = field(
         default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
@@ -26,6 +32,11 @@ class DataArguments:
         default=None,
         metadata={"help": "Column whose values are the classes; the class folders, or `label`, if not given."},
     )
+    image_column: str | None = field(default=None, metadata={"help": "Column that holds the X-rays, if not `image`."})
+    lung_mask_column: str | None = field(default=None, metadata={"help": "Column of masks of the lungs."})
+    infection_mask_column: str | None = field(default=None, metadata={"help": "Column of masks of the infection."})
+    patient_column: str | None = field(default=None, metadata={"help": "Column that tells patients apart."})
+    source_column: str | None = field(default=None, metadata={"help": "Column of the hospital or collection."})
     labels: str | None = field(
         default=None,
         metadata={
@@ -72,6 +83,11 @@ class DataArguments:
             ValueError: the licence is not written as the Hub writes it.
         """
         check_license(self.license)
+
+    def columns(self) -> dict[str, str]:
+        """Return those columns of the data that have another name than the scripts' own, by the latter."""
+        named = {column: getattr(self, f"{column}_column") for column in NAMED_COLUMNS}
+        return {column: held for column, held in named.items() if held is not None}
 
 
 def check_license(name: str | None) -> None:

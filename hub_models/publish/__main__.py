@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> list[CommitInfo]:
         commits = []
         for release in releases:
             if release.repo_id in complete:
-                print(f"{release.repo_id} holds these files as {args.tag} already.")
+                print(f"{release.repo_id} holds this checkpoint as {args.tag} already, and stays as it is.")
                 continue
             commits.append(publish(release, args.private, args.create_pr, args.tag))
             address = commits[-1].pr_url or commits[-1].repo_url

@@ -114,11 +114,11 @@ def check_targets(
         tag: a name for the new commits.
 
     Returns:
-        Hub id -> sha of the commit, of the repositories in which the tag names these very files already.
+        Hub id -> sha of the commit, of the repositories in which the tag names this very checkpoint already.
 
     Raises:
-        PublishError: there is no token, a repository is public and is to be private, the tag names other files, or the
-            Hub refuses or cannot be reached.
+        PublishError: there is no token, a repository is public and is to be private, the tag names another checkpoint,
+            or the Hub refuses or cannot be reached.
     """
     if get_token() is None:
         raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
@@ -138,7 +138,7 @@ def check_targets(
         if tagged and release.repo_id not in complete:
             raise PublishError(
                 f"Nothing was published: {release.repo_id} already has a tag {tag}; choose another, because it names "
-                "other files."
+                "another checkpoint."
             )
     return complete
 
@@ -212,11 +212,12 @@ def _tagged(api: HfApi, repo_id: str, tag: str) -> str | None:
 
 
 def _holds(api: HfApi, release: Release, revision: str) -> bool:
-    """Return whether a commit holds every file of a release, byte for byte."""
+    """Return whether a commit holds the checkpoint of a release: every file, byte for byte, but what only shows it."""
     files = {
         file.path: file for file in api.list_repo_tree(release.repo_id, revision=revision) if isinstance(file, RepoFile)
     }
-    return all(name in files and _same(files[name], content) for name, content in release.contents().items())
+    needed = {name: content for name, content in release.contents().items() if name not in (CARD_FILE, THUMBNAIL_FILE)}
+    return all(name in files and _same(files[name], content) for name, content in needed.items())
 
 
 def _same(file: RepoFile, content: bytes | Path) -> bool:

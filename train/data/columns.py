@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import datasets
 
 from hub_models.models.labels import LABELS
-from train.data.rows import FEATURES, IMAGE_COLUMNS, TEXT_COLUMNS
+from train.data.rows import FEATURES, IMAGE_COLUMNS, TEXT_COLUMNS, class_names
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,20 @@ def drop_unlabelled(splits: datasets.DatasetDict, name: str) -> datasets.Dataset
     return datasets.DatasetDict(
         {split: rows.select(labelled[split]).cast_column("label", feature) for split, rows in splits.items()}
     )
+
+
+def check_classes(splits: datasets.DatasetDict) -> None:
+    """Refuse data from which no two classes can be told apart, before anything long starts.
+
+    Raises:
+        ValueError: there are fewer than two classes.
+    """
+    names = class_names(next(iter(splits.values())))
+    if len(names) < 2:
+        raise ValueError(
+            f"All images are of one class, {', '.join(names)}; a classifier needs at least two. Name the column of the "
+            "classes with --label_column."
+        )
 
 
 def texts(rows: datasets.Dataset, column: str) -> list[str | None]:

@@ -134,8 +134,6 @@ def load_splits(
         splits = with_classes(splits, arguments.label_column or "label", arguments.labels)
     elif labelled:
         splits = drop_unlabelled(splits, arguments.dataset)
-    if labelled and not arguments.multi_label:
-        check_classes(splits)
     if set(needed) - set(splits):
         splits = with_missing_splits(splits, SPLITS)
     report_patients(splits)
@@ -154,20 +152,6 @@ def load_splits(
         if not len(usable[split]):
             raise ValueError(f"The split {split} of {arguments.dataset} holds no image that this script can use.")
     return datasets.DatasetDict(usable)
-
-
-def check_classes(splits: datasets.DatasetDict) -> None:
-    """Refuse data from which no two classes can be told apart, before anything long starts.
-
-    Raises:
-        ValueError: there are fewer than two classes.
-    """
-    names = next(iter(splits.values())).features["label"].names
-    if len(names) < 2:
-        raise ValueError(
-            f"All images are of one class, {', '.join(names)}; a classifier needs at least two. Name the column of the "
-            "classes with --label_column."
-        )
 
 
 def _some(rows: datasets.Dataset, keep: Callable[[dict], bool] | None, limit: int | None) -> datasets.Dataset:

@@ -13,6 +13,7 @@ from hub_models.checkpoints.folder import answers_digest
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from train.data.arguments import ClassifierArguments
+from train.data.columns import check_classes
 from train.data.outline_store import OutlineStore, image_key
 from train.data.processes import share, wait
 from train.data.rows import read_mask, read_picture, undecoded
@@ -102,7 +103,11 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
         splits: the data set.
         arguments: the UNet, and whether to permute the classes of the training rows.
         seed: the seed of that permutation.
+
+    Raises:
+        ValueError: there are fewer than two classes.
     """
+    check_classes(splits)
     if not all("lungs" in rows.column_names for rows in splits.values()):
         splits = outlined_splits(splits, arguments.unet)
     splits = datasets.DatasetDict(

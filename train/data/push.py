@@ -98,6 +98,7 @@ def _public(rows: datasets.Dataset, split: str, columns: list[str], patients: di
         return pictures | names | {"patient": patients.get(patient, patient) if "patient" not in columns else patient}
 
     features = datasets.Features({name: rows.features[name] for name in chosen.column_names})
+    features |= {name: datasets.Image() for name in IMAGE_COLUMNS}
     return chosen.map(clean, with_indices=True, features=features, desc=f"Writing the pictures of {split}")
 
 

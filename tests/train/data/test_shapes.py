@@ -178,7 +178,7 @@ def test_two_pictures_and_folders_that_are_not_classes_are_refused(tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / "pairs" / kind).mkdir(parents=True)
         picture(1).save(tmp_path / "pairs" / kind / "1.png")
-    with pytest.raises(ValueError, match="folders called images, masks, which are not classes; write a metadata.csv"):
+    with pytest.raises(ValueError, match=r"folders called images, masks, which are not classes; write a metadata.csv"):
         load(str(tmp_path / "pairs"))
     with pytest.raises(FileNotFoundError, match=r"There is no file .*none.csv; --dataset takes"):
         load(str(tmp_path / "none.csv"))
@@ -373,5 +373,5 @@ def test_a_picture_that_is_no_mask_of_one_region_is_refused(mask, sentence):
 
 
 def test_a_data_set_that_is_not_there_ends_with_one_sentence(tmp_path):
-    with pytest.raises(SystemExit, match="holds no image as SPLIT/CLASS/NAME.png"):
+    with pytest.raises(SystemExit, match=r"holds no image as SPLIT/CLASS/NAME.png"):
         run(lambda: load_splits(DataArguments(str(tmp_path))))

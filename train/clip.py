@@ -13,6 +13,7 @@ All start from any CLIP-style model of the Hub, too (--model_name_or_path openai
 answering free prompts. An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,7 @@ from train.networks.encoders import load_tower
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
@@ -172,6 +174,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.clip", argv or sys.argv[1:], data_args, training_args)
     one_class_an_image(data_args)
     set_seed(training_args.seed)
     # 1. Data: no patient is on two sides

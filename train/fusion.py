@@ -9,6 +9,7 @@ Both parts are finished checkpoints and stay as they are; the small network betw
 embeddings of every training image, which are computed once. The result is in OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from train.data.processes import is_first
 from train.data.rows import read_mask, read_picture
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
 
@@ -149,6 +151,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=64,
         per_device_eval_batch_size=256,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.fusion", argv or sys.argv[1:], data_args, training_args)
     one_class_an_image(data_args)
     set_seed(training_args.seed)
     # 1. Data: no patient is on two sides

@@ -8,6 +8,7 @@ With --multi_label an image may have several classes; each then has a probabilit
 from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 
 import datasets
@@ -28,6 +29,7 @@ from train.data.rows import class_names
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
@@ -126,6 +128,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.resnet", argv or sys.argv[1:], data_args, training_args)
     if resnet_args.model_name_or_path:
         resnet_args.depth = resnet_args.image_size = None  # those of the model; a card lists what was used
     set_seed(training_args.seed)

@@ -8,6 +8,7 @@ The same command goes on after an interruption. The result is in OUTPUT_DIR/rele
 """
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from train.scoring.predictions import outlines_record, outlines_scores, save_rec
 from train.scoring.thresholds import choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
+from train.script.repeats import is_repeated, repeat
 from train.script.unet_arguments import LABELLED, RECIPES, UnetArguments
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
@@ -152,6 +154,8 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.unet", argv or sys.argv[1:], data_args, training_args)
     if unet_args.model_name_or_path:
         unet_args.encoder = unet_args.encoder_weights = unet_args.image_size = None  # those of the model
     set_seed(training_args.seed)

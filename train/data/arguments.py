@@ -20,6 +20,9 @@ class DataArguments:
             "Parquet file of paths, or a Hub id (USER/NAME[@REVISION])."
         }
     )
+    config: str | None = field(
+        default=None, metadata={"help": "YAML file of arguments, `name: value`; the command line comes before it."}
+    )
     boxes: str | None = field(
         default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
     )
@@ -46,6 +49,12 @@ class DataArguments:
     multi_label: bool = field(
         default=False,
         metadata={"help": 'An image may have several classes: the column holds lists, or texts like "Edema|Effusion".'},
+    )
+    folds: int | None = field(
+        default=None, metadata={"help": "Train once for each of this many folds of the patients; mean and spread."}
+    )
+    fold: str | None = field(
+        default=None, metadata={"help": "Test on one fold of the patients, as I/K, and validate on the next one."}
     )
     leave_source_out: str | None = field(
         default=None,

@@ -19,7 +19,7 @@ from train.data.columns import drop_unlabelled, with_columns
 from train.data.folder import DATA_FOLDERS, class_names, read_folder
 from train.data.rows import COLUMNS, FEATURES, drop_unreadable, positions
 from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
-from train.data.splits import SPLITS, named_splits, with_missing_splits
+from train.data.splits import SPLITS, named_splits, with_fold, with_missing_splits
 from train.data.tables import TABLE_ENDINGS, folder_manifest, table_manifest
 
 logger = logging.getLogger(__name__)
@@ -134,6 +134,8 @@ def load_splits(
         splits = with_classes(splits, arguments.label_column or "label", arguments.labels)
     elif labelled:
         splits = drop_unlabelled(splits, arguments.dataset)
+    if arguments.fold is not None:
+        splits = with_fold(splits, arguments.fold)
     if set(needed) - set(splits):
         splits = with_missing_splits(splits, SPLITS)
     report_patients(splits)

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 
 import datasets
@@ -63,16 +64,11 @@ def with_missing_splits(splits: datasets.DatasetDict, needed: Sequence[str]) -> 
             f"There is no split {', '.join(missing)}, and no training split; there is {', '.join(splits)}."
         )
     rows = splits["train"]
-    patients = [
-        patient or f"row {i} {file}"
-        for i, (patient, file) in enumerate(zip(rows["patient"], rows["file"], strict=True))
-    ]
-    of_class: dict[int, list[str]] = {}
-    for patient, label in dict(reversed(list(zip(patients, rows["label"], strict=True)))).items():
-        of_class.setdefault(label, []).append(patient)
+    patients = patients_of(rows)
+    of_class = _patients_of_class(patients, rows["label"])
     taken: dict[str, str] = {}
     for names in of_class.values():
-        ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+        ordered = sorted(names, key=_shuffled)
         count = max(1, round(SHARE * len(ordered)))
         if len(ordered) <= count * len(missing):
             continue  # too few to share
@@ -94,3 +90,59 @@ def with_missing_splits(splits: datasets.DatasetDict, needed: Sequence[str]) -> 
     parts = {"train": rest, **made}
     joined = {**splits, **{split: rows.select(places) for split, places in parts.items()}}
     return datasets.DatasetDict({split: joined[split] for split in SPLITS if split in joined})
+
+
+def patients_of(rows: datasets.Dataset) -> list[str]:
+    """Return the patient of each row; one whose patient is not known is a patient of its own."""
+    pairs = enumerate(zip(rows["patient"], rows["file"], strict=True))
+    return [patient or f"row {place} {file}" for place, (patient, file) in pairs]
+
+
+def _patients_of_class(patients: Sequence[str], labels: Sequence[int]) -> dict[int, list[str]]:
+    """Return class -> patients, each in the class of the first image."""
+    of_class: dict[int, list[str]] = {}
+    for patient, label in dict(reversed(list(zip(patients, labels, strict=True)))).items():
+        of_class.setdefault(label, []).append(patient)
+    return of_class
+
+
+def _shuffled(patient: str) -> str:
+    """Return what patients are sorted by, for an order that looks random and is always the same."""
+    return hashlib.sha256(patient.encode()).hexdigest()
+
+
+def with_fold(splits: datasets.DatasetDict, fold: str) -> datasets.DatasetDict:
+    """Split all rows again for cross-validation: a fold of the patients to test on, the next one to validate on.
+
+    The folds have a like share of the patients of each class.
+
+    Args:
+        splits: the data set.
+        fold: "I/K", of I in 1..K.
+
+    Raises:
+        ValueError: the fold is written otherwise, or there are too few patients for so many.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", fold)
+    number, count = map(int, match.groups()) if match else (0, 0)
+    if not (1 <= number <= count and count >= 3):
+        raise ValueError(
+            f"--fold is {fold}; write I/K, I from 1 to K and K at least 3: one part to test, one to validate, the rest "
+            "to learn."
+        )
+    rows = datasets.concatenate_datasets(list(splits.values()))
+    patients = patients_of(rows)
+    place_of: dict[str, int] = {}
+    for names in _patients_of_class(patients, rows["label"]).values():
+        start = len(place_of)
+        place_of |= {patient: start + place for place, patient in enumerate(sorted(names, key=_shuffled))}
+    if len(place_of) < count:
+        raise ValueError(f"--fold is {fold}, but there are {len(place_of)} patients only.")
+    part = [place_of[patient] % count for patient in patients]
+    tested, validated = number - 1, number % count
+    chosen = {
+        "train": [i for i, place in enumerate(part) if place not in (tested, validated)],
+        "validation": [i for i, place in enumerate(part) if place == validated],
+        "test": [i for i, place in enumerate(part) if place == tested],
+    }
+    return datasets.DatasetDict({split: rows.select(places) for split, places in chosen.items()})

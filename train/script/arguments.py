@@ -14,6 +14,7 @@ from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerCallbac
 from train.data.arguments import DataArguments
 from train.data.processes import is_first
 from train.script.clock import Clock
+from train.script.config import config_arguments, use_config
 from train.script.hub import check_hub, use_token
 
 TRACKERS = {"tensorboard", "trackio", "wandb"}
@@ -36,6 +37,10 @@ class XrayTrainingArguments(TrainingArguments):
     early_stopping_patience: int = field(
         default=10,
         metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."},
+    )
+    restore_callback_states_from_checkpoint: bool = True  # the epochs without a better score, of early stopping
+    seeds: int | None = field(
+        default=None, metadata={"help": "Train this many times, from seed on, and report mean and spread."}
     )
     release_id: str | None = field(default=None, init=False)
 
@@ -83,8 +88,10 @@ def parse_arguments(
     """
     parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments], allow_abbrev=False)
     parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
+    said = config_arguments(argv)
     if recipes:
-        parser.set_defaults(**_recipe(recipes, argv))
+        parser.set_defaults(**_recipe(recipes, argv, said.get("recipe")))
+    use_config(parser, said)
     try:
         *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
     except (ValueError, ImportError) as error:  # of the library's own checks: --fp16 without a graphics card, ...
@@ -111,10 +118,10 @@ def check_trackers(names: str | Sequence[str] | None) -> None:
             )
 
 
-def _recipe(recipes: Mapping[str, dict], argv: list[str] | None) -> dict:
-    """Return the defaults that the named recipe changes; none if the command line names no known recipe."""
+def _recipe(recipes: Mapping[str, dict], argv: list[str] | None, said: str | None) -> dict:
+    """Return the defaults that the named recipe changes; none if neither command line nor `said` names a known one."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--recipe")
+    early.add_argument("--recipe", default=said)
     return recipes.get(early.parse_known_args(argv)[0].recipe, {})
 
 

@@ -222,7 +222,8 @@ def test_a_limit_is_taken_from_the_rows_that_a_script_can_use(covid_qu_ex):
 
 
 def test_a_split_that_is_missing_or_has_nothing_usable_is_refused(leaky, covid_qu_ex):
-    with pytest.raises(ValueError, match="There is no split validation, and the training split is too small"):
+    shutil.rmtree(leaky / PART / "Train")
+    with pytest.raises(ValueError, match="There is no split train, validation, and no training split; there is test"):
         load_splits(DataArguments(str(leaky)))
     with pytest.raises(ValueError, match=r"The split train of .* holds no image that this script can use"):
         load_splits(DataArguments(str(covid_qu_ex)), keep={"train": lambda row: False})

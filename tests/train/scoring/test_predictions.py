@@ -220,9 +220,15 @@ def test_a_record_without_columns_of_boxes_and_sources_gives_the_other_scores_al
 
 
 def test_a_record_gives_the_same_scores_when_it_was_saved(outlined, tmp_path):
-    loaded = save_record(outlined, tmp_path)
-    pd.testing.assert_frame_equal(loaded, outlined, check_dtype=False)
-    assert load_record(tmp_path).equals(loaded)
+    folder = tmp_path / "release"
+    folder.mkdir()
+    loaded = save_record(outlined, folder)
+    assert loaded["image"].tolist() == list(range(len(outlined)))
+    pd.testing.assert_frame_equal(loaded.drop(columns="image"), outlined.drop(columns="file"), check_dtype=False)
+    assert load_record(folder).equals(loaded)
+    beside = pd.read_csv(tmp_path / "release_files.csv", dtype=str)
+    assert beside["file"].tolist() == outlined["file"].tolist()
+    assert not [name for name in outlined["file"] if name in (folder / "predictions.csv").read_text()]
     assert repr(outlines_scores(loaded)) == repr(outlines_scores(outlined))  # repr: NaN is like NaN
 
 

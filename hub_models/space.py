@@ -27,7 +27,7 @@ from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
 from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.engines.quiet import no_telemetry
-from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError
+from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError, check_private
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "LICENSE", "SECURITY.md")
@@ -78,9 +78,9 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
         private: Make a new Space private.
 
     Raises:
-        PublishError: The id is not a Hub id, there is no token, a checkpoint is not published, or the Hub refuses or
-            cannot be reached. The Space then has no new commit, unless the message says that only its variables are
-            missing.
+        PublishError: The id is not a Hub id, there is no token, the Space is public and is to be private, a checkpoint
+            is not published, or the Hub refuses or cannot be reached. The Space then has no new commit, unless the
+            message says that only its variables are missing.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", space_id):
         raise PublishError(f"{space_id!r} is not a Hub id; write USER/NAME.")
@@ -92,10 +92,11 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
         pins = {}
         for role in ROLES if namespace else ():
             repo_id = repository(namespace, role)
-            pins[role] = f"{repo_id}@{api.model_info(repo_id).sha}"
+            pins[role] = f"{repo_id}@{api.model_info(repo_id, timeout=ANSWER_SECONDS).sha}"
         repo_id = space_id
         api.create_repo(space_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-        info = api.repo_info(space_id, repo_type="space")
+        info = api.repo_info(space_id, repo_type="space", timeout=ANSWER_SECONDS)
+        check_private(info, space_id, private)
         get_session().timeout = httpx2.Timeout(UPLOAD_SECONDS)
         commit = api.create_commit(
             space_id,

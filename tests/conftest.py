@@ -27,6 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="xray-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["GRADIO_TEMP_DIR"] = folder  # read when gradio is imported, too
+    os.environ["XRAY_LUNGS_CACHE"] = str(Path(folder, "lungs"))
     no_telemetry()
     config.add_cleanup(_refuse_other_hosts())
 

@@ -31,6 +31,7 @@ from tests.support.fake_hub import WRITE_TOKEN, start, used
 from tests.support.fake_pipeline import serve
 from train.data import __main__ as data
 from train.data import dataset
+from train.data.rows import read_picture
 
 REPO = "someone/chest-xray-resnet"
 DATA = "someone/lung-xrays"
@@ -51,7 +52,19 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
             for role in ROLES:
                 chosen.setenv(variable(role), str(local[role]))
             commits = main(["all", "--namespace", "someone"])
-            data.main(["--dataset", str(covid_qu_ex), "--push_to_hub", DATA, "--license", "cc0-1.0"])
+            data.main(
+                [
+                    "--dataset",
+                    str(covid_qu_ex),
+                    "--push_to_hub",
+                    DATA,
+                    "--license",
+                    "cc0-1.0",
+                    "--public",
+                    "--columns",
+                    "file",
+                ]
+            )
         monkeypatch.setenv("XRAY_NAMESPACE", "someone")
         with used(hub.url, tmp_path / "fresh"):
             pulled = open_pipeline(patience=30)
@@ -76,7 +89,7 @@ def test_what_is_published_comes_back_and_answers_exactly_alike(
     }
     assert rows["test"]["file"][:] == local_rows["test"]["file"][:]
     assert [mask is None for mask in rows["test"]["lung_mask"]] == [m is None for m in local_rows["test"]["lung_mask"]]
-    assert np.array_equal(np.asarray(rows["test"][0]["image"]), np.asarray(local_rows["test"][0]["image"]))
+    assert np.array_equal(read_picture(rows["test"][0]["image"]), read_picture(local_rows["test"][0]["image"]))
     assert streamed["file"] == local_rows["test"][0]["file"]
 
 

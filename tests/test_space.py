@@ -119,3 +119,10 @@ def test_a_dry_run_lists_the_files_and_sends_nothing(hub, capsys):
     listed = [line.split("bytes  ")[1] for line in capsys.readouterr().out.splitlines()]
     assert listed == list(space.space_files())
     assert hub.requests == []
+
+
+def test_a_public_space_is_not_deployed_to_as_a_private_one(hub):
+    space.main(["deploy", "--space_id", SPACE])
+    before = list(hub.repositories[f"spaces/{SPACE}"].commits)
+    assert refusal(SPACE, "--private").startswith(f"Nothing was published: {SPACE} is public; make it private")
+    assert hub.repositories[f"spaces/{SPACE}"].commits == before

@@ -13,6 +13,7 @@ All start from any CLIP-style model of the Hub, too (--model_name_or_path openai
 answering free prompts. An interrupted run goes on from its last checkpoint. The result is OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,12 +29,14 @@ from train.data.augment import Augmentation
 from train.data.captions import check_captions
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
+from train.data.processes import is_first
 from train.data.rows import class_names
 from train.networks.dual_encoder import packaged_clip
 from train.networks.encoders import load_tower
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
@@ -112,17 +115,11 @@ def _timm_tower(model: PreTrainedModel, argument: str) -> nn.Module:
 
 
 def make_trainer(
-    classifier: ClipClassifier, splits, arguments: ClipArguments, training_args: XrayTrainingArguments
+    task: nn.Module, splits: datasets.DatasetDict, arguments: ClipArguments, training_args: XrayTrainingArguments
 ) -> Trainer:
-    """Return the Trainer of the method, with a learning rate for each tower.
-
-    Raises:
-        ValueError: the method needs captions, and an image has no finding, or a sex or age that cannot be read; or an
-            argument is for other methods.
-    """
+    """Return the Trainer of the method's task, one of `TASKS`, with a learning rate for each tower."""
+    classifier = task.classifier
     if arguments.method == "captions":
-        for split in ("train", "validation"):
-            check_captions(splits[split])
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
         findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
@@ -130,7 +127,6 @@ def make_trainer(
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
         rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
-    task = TASKS[arguments.method](classifier, **_options(arguments, classifier))
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [
@@ -150,7 +146,7 @@ def make_trainer(
     )
 
 
-def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
+def task_options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, Any]:
     """Return the arguments that the method's task takes beside the classifier.
 
     Raises:
@@ -167,7 +163,7 @@ def _options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[str, 
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a CLIP; returns its scores on the test split."""
+    """Train, measure and save a CLIP; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, clip_args, training_args = parse_arguments(
         ClipArguments,
@@ -178,18 +174,27 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.clip", argv or sys.argv[1:], data_args, training_args)
     one_class_an_image(data_args)
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), clip_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
+    if clip_args.method == "captions":
+        check_captions(splits["train"])
+        check_captions(splits["validation"])
     # 2. Model: two towers, and the sentences of each class
     classifier = start(clip_args, class_names(splits["train"]))
     kept = KeptStart(classifier.model, clip_args.keep_start)
-    # 3. Train: keep the best epoch on the validation split
-    trainer = make_trainer(classifier, splits, clip_args, training_args)
+    options = task_options(clip_args, classifier)
+    # 3. Train on the X-rays with their lungs outlined: keep the best epoch on the validation split
+    splits = segment_splits(splits, clip_args, training_args.seed)
+    trainer = make_trainer(TASKS[clip_args.method](classifier, **options), splits, clip_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     trainer.model.finish()
     kept.mix_into(classifier.model)
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

@@ -31,11 +31,11 @@ from hub_models.models.loading import Classifier, load_model
 from hub_models.models.unet import Segmenter
 from hub_models.models.views import NoLungs
 from hub_models.pipeline import XrayPipeline
-from hub_models.xray.images import read_image
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
 from train.data.lungs import outline_lungs
-from train.data.rows import SPLITS, read_mask
+from train.data.rows import read_mask, read_picture
+from train.data.splits import SPLITS
 from train.networks.baseline_unet import load_segmenter
 from train.scoring.class_metrics import mcnemar
 from train.scoring.comparison import report
@@ -101,7 +101,7 @@ def answer_times(model: Segmenter | Classifier, rows: datasets.Dataset) -> list[
     """Measure the seconds that a model takes for each of the first `TIMED_IMAGES` rows of `outline_lungs`."""
     seconds = []
     for row in rows.select(range(min(TIMED_IMAGES, len(rows)))):
-        image, lungs = read_image(row["image"]), read_mask(row["lungs"])
+        image, lungs = read_picture(row["image"]), read_mask(row["lungs"])
         start = time.perf_counter()
         with suppress(NoLungs):
             _ = model(image) if isinstance(model, Segmenter) else model(image, lungs)

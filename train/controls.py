@@ -24,7 +24,7 @@ from hub_models.pipeline import XrayPipeline
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
 from train.data.lungs import save_outlined
-from train.data.rows import SPLITS
+from train.data.splits import SPLITS
 from train.scoring.evaluation import class_probabilities, comparable
 from train.scoring.markdown import table
 from train.scoring.predictions import classes_record, classes_scores

@@ -9,6 +9,7 @@ Both parts are finished checkpoints and stay as they are; the small network betw
 embeddings of every training image, which are computed once. The result is in OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,13 +29,14 @@ from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.xray.geometry import mask_to_square, to_square
-from hub_models.xray.images import read_image
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
-from train.data.rows import read_mask
+from train.data.processes import is_first
+from train.data.rows import read_mask, read_picture
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
 
@@ -104,7 +106,7 @@ def embedded(
     vectors = []
     for copy in range(copies + 1):
         for row in tqdm(rows, desc=f"Embedding {rows.split}{f', copy {copy}' if copy else ''}"):
-            image, lungs = to_square(read_image(row["image"])), mask_to_square(read_mask(row["lungs"]))
+            image, lungs = to_square(read_picture(row["image"])), mask_to_square(read_mask(row["lungs"]))
             shared = SharedFeatures(
                 *([one] for one in (changed(image, lungs, augmentation) if copy else (image, lungs)))
             )
@@ -138,7 +140,7 @@ def make_trainer(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a fusion; returns its scores on the test split."""
+    """Train, measure and save a fusion; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, fusion_args, training_args = parse_arguments(
         FusionArguments,
@@ -149,15 +151,20 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=64,
         per_device_eval_batch_size=256,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.fusion", argv or sys.argv[1:], data_args, training_args)
     one_class_an_image(data_args)
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), fusion_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
     # 2. Model: two finished checkpoints, and the network between them
     fusion = new_fusion(fusion_args)
-    # 3. Train: keep the epoch with the best validation accuracy
+    # 3. Train on the X-rays with their lungs outlined: keep the epoch with the best validation accuracy
+    splits = segment_splits(splits, fusion_args, training_args.seed)
     trainer = make_trainer(fusion, splits, fusion_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

@@ -22,7 +22,7 @@ from hub_models.engines.quiet import no_telemetry
 from hub_models.pipeline import XrayPipeline
 from train.data.arguments import DataArguments
 from train.data.dataset import load_splits
-from train.data.rows import SPLITS
+from train.data.splits import SPLITS
 from train.scoring.evaluation import comparable
 from train.scoring.invariance import answer_versions, invariance_figures
 from train.scoring.markdown import table

@@ -188,7 +188,7 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data, and the UNet that looks at it
     (arguments.unet / FILE).unlink(missing_ok=True)  # one of other features would not load
     segmenter = Segmenter.from_pretrained(arguments.unet)
-    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
+    splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates), labelled=False)
     others = look_at_others(segmenter, arguments.negatives) if arguments.negatives else None
     # 2. Fit on training images, thresholds on validation images
     found, kinds = learn(segmenter, splits, others, arguments.samples)

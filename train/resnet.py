@@ -8,6 +8,7 @@ With --multi_label an image may have several classes; each then has a probabilit
 from its last checkpoint when the same command is given again. The result is in OUTPUT_DIR/release.
 """
 
+import sys
 from dataclasses import dataclass, field
 
 import datasets
@@ -23,10 +24,12 @@ from hub_models.xray.geometry import DETAIL
 from train.data.augment import Augmentation
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
+from train.data.processes import is_first
 from train.data.rows import class_names
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
+from train.script.repeats import is_repeated, repeat
 from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
@@ -114,7 +117,7 @@ def make_trainer(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a ResNet; returns its scores on the test split."""
+    """Train, measure and save a ResNet; returns its scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, resnet_args, training_args = parse_arguments(
         ResnetArguments,
@@ -125,11 +128,13 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=32,
         per_device_eval_batch_size=32,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.resnet", argv or sys.argv[1:], data_args, training_args)
     if resnet_args.model_name_or_path:
         resnet_args.depth = resnet_args.image_size = None  # those of the model; a card lists what was used
     set_seed(training_args.seed)
-    # 1. Data: the X-rays with their lungs outlined; no patient is on two sides
-    splits = segment_splits(load_splits(data_args), resnet_args, training_args.seed)
+    # 1. Data: no patient is on two sides
+    splits = load_splits(data_args)
     # 2. Model: the network, and the processor that fixes its pixels
     classifier = start(resnet_args, class_names(splits["train"]))
     teacher = make_teacher(resnet_args, classifier, data_args.multi_label)
@@ -137,11 +142,14 @@ def main(argv: list[str] | None = None) -> dict:
         classifier.model.config.problem_type = "multi_label_classification"
         training_args.metric_for_best_model = "auroc_macro"
     kept = KeptStart(classifier.model, resnet_args.keep_start)
-    # 3. Train: keep the epoch with the best validation accuracy
+    # 3. Train on the X-rays with their lungs outlined: keep the epoch with the best validation accuracy
+    splits = segment_splits(splits, resnet_args, training_args.seed)
     task = ClassificationTask(classifier, resnet_args.label_smoothing, teacher)
     trainer = make_trainer(task, classifier, splits, resnet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     kept.mix_into(classifier.model)
+    if not is_first():
+        return {}
     # 4. Save exactly what the page loads, load it back, measure the test split once, write the card
     return release(
         ClassifierTraining(

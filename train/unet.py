@@ -8,6 +8,7 @@ The same command goes on after an interruption. The result is in OUTPUT_DIR/rele
 """
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import without_boxes, without_outlines
 from train.data.dataset import load_splits
+from train.data.processes import is_first
 from train.data.rows import has_mask, is_scored, positions
 from train.data.selftraining import add_healthy, add_taught, repeat_infected
 from train.networks import baseline_unet
@@ -31,6 +33,7 @@ from train.scoring.predictions import outlines_record, outlines_scores, save_rec
 from train.scoring.thresholds import choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
+from train.script.repeats import is_repeated, repeat
 from train.script.unet_arguments import LABELLED, RECIPES, UnetArguments
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
@@ -138,7 +141,7 @@ def save_and_reload(
 
 
 def main(argv: list[str] | None = None) -> dict:
-    """Train, measure and save a UNet; returns the scores on the test split."""
+    """Train, measure and save a UNet; returns the scores on the test split, {} in all processes but the first."""
     no_telemetry()
     data_args, unet_args, training_args = parse_arguments(
         UnetArguments,
@@ -151,17 +154,21 @@ def main(argv: list[str] | None = None) -> dict:
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
     )
+    if is_repeated(data_args, training_args):
+        return repeat("train.unet", argv or sys.argv[1:], data_args, training_args)
     if unet_args.model_name_or_path:
         unet_args.encoder = unet_args.encoder_weights = unet_args.image_size = None  # those of the model
     set_seed(training_args.seed)
     # 1. Data: X-rays on which somebody drew something, or nothing is to be drawn; no patient is on two sides
-    splits = load_splits(data_args, keep=used_rows(unet_args))
+    splits = load_splits(data_args, keep=used_rows(unet_args), labelled=False)
     # 2. Model: the network, and the processor that fixes its pixels
     segmenter, base = new_segmenter(unet_args)
     # 3. Train: keep the weights with the best validation Dice
     trainer = make_trainer(segmenter, splits, unet_args, training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     dice = {re.sub("^eval_", "", name): value for name, value in trainer.evaluate().items() if "dice" in name}
+    if not is_first():
+        return {}
     # 4. Choose the thresholds, save exactly what the page loads, and load it back
     folder = release_folder(training_args)
     trained = Segmenter(trainer.model.result, segmenter.processor)

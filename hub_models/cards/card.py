@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hub_models.cards.left_out import columns, left_out_rows
-from hub_models.cards.scores import GROUP_FIGURES, bootstrap, group_rows, measured, number
+from hub_models.cards.scores import GROUP_FIGURES, HEADLINE, bootstrap, group_rows, headline, measured, number
 from hub_models.checkpoints.roles import ROLES
 
 if TYPE_CHECKING:  # the facts are saved with their card
     from hub_models.cards.facts import CardFacts
+    from hub_models.cards.links import Links
 
 TEMPLATE = Path(__file__).with_name("card_template.md")
 
 
-def render_card(facts: "CardFacts") -> str:
-    """Write the model card of a checkpoint, metadata first; every figure in it comes from `facts`."""
+def render_card(facts: "CardFacts", links: "Links | None" = None) -> str:
+    """Write the model card of a checkpoint, metadata first; every figure in it comes from `facts`.
+
+    Args:
+        facts: what its training recorded.
+        links: the addresses of a published checkpoint, for the section on use; None for a folder.
+    """
     role, left_out = ROLES[facts.role], facts.results.get("left_out")
     data = ModelCardData(
         license=facts.data["license"],
         library_name=role.library,
-        pipeline_tag=role.task,
+        pipeline_tag=role.pipeline_tag,
+        inference=False,  # the Hub's widget would show it the whole picture
         base_model=_hub_id(facts.base_model),
         datasets=_hub_id(facts.data["name"]),
-        tags=["chest-x-ray", "medical-imaging", "covid-19", role.tag],
+        tags=tags(facts),
         metrics=list(dict.fromkeys(row.metric for row in measured(facts))),
         model_name=role.card_title,
         eval_results=eval_results(facts),
@@ -36,6 +43,10 @@ def render_card(facts: "CardFacts") -> str:
         title=role.card_title,
         facts=facts,
         role=role,
+        roles=ROLES,
+        links=links,
+        headline=headline(facts),
+        headline_columns=list(HEADLINE.values()),
         measured=measured(facts),
         group_columns=list(GROUP_FIGURES.values()),
         group_rows=group_rows(facts.results),
@@ -46,6 +57,13 @@ def render_card(facts: "CardFacts") -> str:
         duration=duration,
     )
     return re.sub(r"\n{3,}", "\n\n", card.content).rstrip() + "\n"
+
+
+def tags(facts: "CardFacts") -> list[str]:
+    """Return the tags of a card; "covid-19" is one where a class of the data is named so."""
+    classes = {label for counts in facts.data["images"].values() for label in counts}
+    topic = ["covid-19"] if any("covid" in label.lower() for label in classes) else []
+    return ["chest-x-ray", "medical-imaging", *topic, ROLES[facts.role].tag]
 
 
 def eval_results(facts: "CardFacts") -> list[EvalResult]:

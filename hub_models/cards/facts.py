@@ -10,6 +10,8 @@ from typing import Any
 from hub_models.cards.card import render_card
 from hub_models.checkpoints.roles import ROLES
 
+LICENSE = r"[a-z0-9][a-z0-9.-]*"
+"""How the Hub writes the id of a licence."""
 FACTS_FILE, RECORD_FILE, CARD_FILE = "metrics.json", "predictions.csv", "README.md"
 
 
@@ -25,8 +27,9 @@ class CardFacts:
         labels: Classes in logits order, or the names of the masks for a UNet.
         image_size: Side of the square input, in pixels.
         view: The part of the X-ray that the classifier sees ("lungs", "crop", "full"); None for a UNet.
-        data: "name", "fingerprint", "license" (a licence id of the Hub), "images" {split: {label: n}} and
-            "masks" {split: {"lungs": n, "infection drawn": n, "infection blank": n}}.
+        data: "name", "fingerprint", "license" (a licence id of the Hub; None if nobody stated it), "images" {split:
+            {label: n}}, "masks" {split: {"lungs": n, "infection drawn": n, "infection blank": n}} and, where somebody
+            stated them, "citations", a list of texts.
         procedure: Hyper-parameters, name -> value.
         seconds: Wall clock of training.
         hardware: The machine that it ran on.
@@ -65,7 +68,7 @@ class CardFacts:
         """
         if self.role not in ROLES:
             raise ValueError(f"There is no card for the role {self.role!r}; the roles are {', '.join(ROLES)}.")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", self.data["license"]):
+        if self.data["license"] is not None and not re.fullmatch(LICENSE, self.data["license"]):
             raise ValueError(
                 f"The licence is {self.data['license']!r}; write the Hub's id of it, like cc-by-nc-sa-4.0."
             )

@@ -96,6 +96,21 @@ def measured(facts: "CardFacts") -> list[Measured]:
     ]
 
 
+HEADLINE = {
+    "images": "images",
+    "iou_pooled": "IoU, pooled",
+    "iou_mean_per_image": "IoU, mean per image",
+    "dice_mean_per_image": "Dice, mean per image",
+}
+"""Figure of a mask -> its column in the short table above all figures."""
+
+
+def headline(facts: "CardFacts") -> list[list[str]]:
+    """Return the few figures of a UNet's masks to read first, a row a mask; no row for a classifier."""
+    masks = [mask for mask in facts.results if mask in facts.labels] if facts.role == "unet" else []
+    return [[mask, *(number(facts.results[mask].get(name)) for name in HEADLINE)] for mask in masks]
+
+
 def group_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """Return the figures of a UNet's outlines on each class and source of the images, a row each; "-" where none is.
 

@@ -59,7 +59,9 @@ def hub_failure(error: Exception, repo: str, revision: str | None = None) -> str
             return f"{repo} has no revision {revision}."
         case HfHubHTTPError():
             status = error.response.status_code
-            return f"The Hub refused {repo} with status {status}: {STATUS.get(status, 'a fault on its side')}."
+            words = " ".join((error.server_message or "").split()).rstrip(".")
+            said = f' (it says: "{words}")' if words else ""
+            return f"The Hub refused {repo} with status {status}: {STATUS.get(status, 'a fault on its side')}{said}."
         case httpx2.HTTPError() | ConnectionError() | TimeoutError() | LocalEntryNotFoundError():
             return f"The Hub could not be reached for {repo} ({type(error.__cause__ or error).__name__})."
         case json.JSONDecodeError():

@@ -15,7 +15,7 @@ class Role:
         kinds: names that its config may give its model: the class of segmentation_models_pytorch, or transformers'
             `model_type`.
         card_title: the title of its model card.
-        library: the library that loads it, as the Hub names it.
+        library: the library that loads it, as the Hub names it; None if only this project does.
         task: its task, as the Hub names it.
         tag: a tag of its model card.
         parts: the roles whose checkpoints it joins; without them it does not answer.
@@ -26,11 +26,16 @@ class Role:
     family: str
     kinds: tuple[str, ...]
     card_title: str
-    library: str
+    library: str | None
     task: str
     tag: str
     parts: tuple[str, ...] = ()
     zero_shot: bool = False
+
+    @property
+    def pipeline_tag(self) -> str | None:
+        """The task under which the Hub lists it, with lines of code that load it; None where these would fail."""
+        return self.task if self.library else None
 
 
 CLIP = {"library": "transformers", "task": "zero-shot-image-classification", "tag": "clip"}
@@ -75,7 +80,9 @@ ROLES = {
         kinds=("xray-fusion",),
         card_title="Chest X-ray ResNet and CLIP, joined",
         parts=("resnet", "clip-finetuned"),
-        **CLIP,
+        library=None,
+        task=CLIP["task"],
+        tag=CLIP["tag"],
     ),
 }
 """Name -> role, in the order in which they are shown."""

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
+from transformers import AutoModel, AutoProcessor, pipeline
 
 from hub_models.cards.card import render_card
 from hub_models.cards.facts import CardFacts
 from hub_models.cards.scores import metrics_of
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.roles import ROLES
+from hub_models.models.labels import LABELS
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
 from hub_models.xray.geometry import DETAIL
@@ -65,6 +67,7 @@ def facts(role: str) -> CardFacts:
             "name": "chest X-rays in the COVID-QU-Ex layout",
             "fingerprint": "0123456789abcdef",
             "license": "cc-by-nc-sa-4.0",
+            "citations": ["A. M. Tahir et al. 2021.", "J. P. Cohen et al. 2020."],
             "images": {"train": train, "test": test},
             "masks": {
                 "train": {"lungs": 267, "infection drawn": 50, "infection blank": 40},
@@ -112,7 +115,7 @@ def test_every_role_has_a_card_in_which_nothing_is_empty(role):
     assert "\n\n\n" not in card
     assert not re.search(r"[ \t]$", card, re.MULTILINE)
     tables = [table_cells(table) for table in re.findall(r"(?:^\|.*\n)+", prose, re.MULTILINE)]
-    assert len(tables) == (4 if role == "unet" else 7)
+    assert len(tables) == (5 if role == "unet" else 7)
     for head, line, *rows in tables:
         assert set(line) == {"---"}
         assert rows
@@ -154,7 +157,7 @@ def test_the_metadata_reads_back_with_the_recorded_values(role, tmp_path):
     recorded.save(tmp_path)
     data = ModelCard.load(tmp_path / "README.md").data
     kind = ROLES[role]
-    assert (data.license, data.library_name, data.pipeline_tag) == ("cc-by-nc-sa-4.0", kind.library, kind.task)
+    assert (data.license, data.library_name, data.pipeline_tag) == ("cc-by-nc-sa-4.0", kind.library, kind.pipeline_tag)
     assert (data.base_model, data.model_name) == ("someone/some-weights", kind.card_title)
     assert {"chest-x-ray", kind.tag} <= set(data.tags)
     assert {result.metric_type for result in data.eval_results} == set(data.metrics)
@@ -261,6 +264,60 @@ def test_a_card_says_that_it_is_no_medical_device_and_cites_its_sources(role):
         assert words in card
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_card_of_other_data_says_of_it_only_what_somebody_said(role):
+    recorded = facts(role)
+    counts = {"train": {"Healthy": 7, "Tuberculosis": 9}, "test": {"Healthy": 3, "Tuberculosis": 4}}
+    data = {"name": "chest X-rays", "license": None, "fingerprint": "0123456789abcdef", "images": counts, "masks": {}}
+    labels = recorded.labels if role == "unet" else list(counts["train"])
+    card = render_card(replace(recorded, data=data, labels=labels, results={"split": "test", "images": 7}))
+    assert not re.search("covid|tahir|cohen|licence|license", card, re.IGNORECASE)
+    assert "None" not in re.sub(r"```python.*?```", "", card, flags=re.DOTALL)
+    assert "Trained on chest X-rays (fingerprint `0123456789abcdef`). Images in each split:" in card
+    said = {**data, "name": "TB of our clinic", "license": "cc-by-4.0", "citations": ["A. Body. *TB.* 2026."]}
+    card = render_card(replace(recorded, data=said, labels=labels, results={"split": "test", "images": 7}))
+    assert "license: cc-by-4.0\n" in card
+    assert "Trained on TB of our clinic (" in card
+    assert "\n## Citation\n\n- A. Body. *TB.* 2026.\n" in card
+
+
+def test_a_unet_card_shows_four_figures_before_all_of_them():
+    card = render_card(facts("unet"))
+    short = card.index("| lungs | 17 | 0.901 | 0.892 | 0.943 |\n| infection | 5 | 0.455 | 0.416 | 0.567 |\n")
+    assert short < card.index("| lungs: IoU, pooled over all pixels |")
+    assert "All figures:" not in render_card(facts("resnet"))
+
+
+@pytest.mark.parametrize("role", ["resnet", "clip-zero-shot", "clip-finetuned"])
+@pytest.mark.parametrize("view", ["lungs", "crop", "full"])
+def test_the_first_example_is_the_right_one(role, view):
+    ours, public = "from hub_models import", "from transformers import"
+    first, second = snippets(render_card(replace(facts(role), view=view)))
+    if view == "full":
+        first, second = second, first
+    assert ours in first
+    assert public in second
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_a_task_only_if_the_lines_that_the_hub_shows_for_it_run(role, checkpoints):
+    tag = ROLES[role].pipeline_tag
+    if tag is None:
+        with pytest.raises(ValueError, match="xray-fusion"):
+            pipeline("zero-shot-image-classification", model=str(checkpoints[role]))
+        return
+    if role == "unet":  # the Hub shows no lines for its library
+        assert ROLES[role].library == "segmentation-models-pytorch"
+        return
+    words = {"candidate_labels": ["animals", "humans", "landscape"]} if role.startswith("clip") else {}
+    answers = pipeline(tag, model=str(checkpoints[role]))(Image.fromarray(draw_phantom(0).image), **words)
+    assert sum(answer["score"] for answer in answers) == pytest.approx(1, abs=1e-3)
+    assert {answer["label"] for answer in answers} == set(words.get("candidate_labels", LABELS))
+    if words:
+        AutoModel.from_pretrained(checkpoints[role])
+        AutoProcessor.from_pretrained(checkpoints[role])
+
+
 def test_facts_of_an_unknown_role_or_with_a_licence_in_words_are_refused():
     with pytest.raises(ValueError, match="no card for the role 'vit'"):
         replace(facts("resnet"), role="vit")
@@ -299,7 +356,7 @@ def test_the_examples_of_a_card_run_and_agree(role, tmp_path, monkeypatch):
     monkeypatch.setenv("XRAY_UNET", str(segmenter))
     monkeypatch.chdir(folder)
 
-    *public, ours = map(run, snippets((folder / "README.md").read_text()))
+    *public, ours = map(run, snippets((folder / "README.md").read_text()))  # of the view full the public one first
     assert len(public) == (role != "fusion")  # no public library knows its network
 
     if role == "unet":

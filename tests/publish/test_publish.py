@@ -1,5 +1,7 @@
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -7,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import HfApi, get_session
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from hub_models.cards.facts import CardFacts
+from hub_models.cards.links import Links, with_links
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES
@@ -34,10 +39,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def refusal(folder: Path, repo_id: str = REPO) -> str:
+def refusal(folder: Path, repo_id: str = REPO, *more: str) -> str:
     """What `publish` says, in one sentence, before it exits with code 1."""
     with pytest.raises(SystemExit) as error:
-        main([str(folder), "--repo_id", repo_id])
+        main([str(folder), "--repo_id", repo_id, *more])
     message = error.value.code
     assert isinstance(message, str)
     assert message.endswith(".")
@@ -45,11 +50,15 @@ def refusal(folder: Path, repo_id: str = REPO) -> str:
     return message
 
 
-def test_a_published_folder_comes_back_byte_for_byte(hub, folder, tmp_path, capsys):
+def test_a_published_folder_comes_back_byte_for_byte_and_its_card_with_addresses(hub, folder, tmp_path, capsys):
     (commit,) = main([str(folder), "--repo_id", REPO])
     with used(hub.url, tmp_path / "fresh"):
         found = resolve("resnet", REPO)
-    assert contents(found.folder) == contents(folder)
+    came, sent = contents(found.folder), contents(folder)
+    card, plain = came.pop("README.md").decode(), sent.pop("README.md").decode()
+    assert came == sent
+    assert card == with_links(plain, CardFacts.load(folder), Links(REPO))
+    assert f'checkpoint = "{REPO}"\n' in card
     assert found.revision == commit.oid == hub.repositories[REPO].commits[-1].sha
     assert capsys.readouterr().out == f"{folder} is published: {hub.url}/{REPO}\ncommit {commit.oid}\n"
 
@@ -57,14 +66,26 @@ def test_a_published_folder_comes_back_byte_for_byte(hub, folder, tmp_path, caps
 def test_a_folder_is_published_in_one_commit_with_the_card_last(hub, folder):
     main([str(folder), "--repo_id", REPO])
     (_, commit) = hub.repositories[REPO].commits
-    expected = ["config.json", "metrics.json", "model.safetensors", "preprocessor_config.json", "README.md"]
-    assert commit.written == expected
+    files = ["config.json", "metrics.json", "model.safetensors", "preprocessor_config.json"]
+    assert commit.written == [*files, "thumbnail.png", "README.md"]
+    assert Image.open(io.BytesIO(commit.files["thumbnail.png"])).size == (512, 256)
     assert not hub.repositories[REPO].private
 
 
 def test_a_repository_is_private_when_asked_for(hub, folder):
     main([str(folder), "--repo_id", REPO, "--private"])
     assert hub.repositories[REPO].private
+    tiny_models.change_weights(folder)
+    main([str(folder), "--repo_id", REPO, "--private"])
+    assert hub.repositories[REPO].commits[-1].written == ["model.safetensors"]
+
+
+def test_a_public_repository_is_not_published_to_as_a_private_one(hub, folder):
+    main([str(folder), "--repo_id", REPO])
+    tiny_models.change_weights(folder)
+    before = list(hub.repositories[REPO].commits)
+    assert f"Nothing was published: {REPO} is public; make it private" in refusal(folder, REPO, "--private")
+    assert hub.repositories[REPO].commits == before
 
 
 def test_publishing_again_commits_what_changed_and_nothing_when_nothing_did(hub, folder):
@@ -89,7 +110,7 @@ def test_the_command_publishes_to_the_hub_of_the_environment(hub, folder, tmp_pa
 
     done = subprocess.run([*command, REPO], **run)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, f"{folder} is published: {hub.url}/{REPO}")
-    assert hub.repositories[REPO].commits[-1].files.keys() == {*contents(folder), ".gitattributes"}
+    assert hub.repositories[REPO].commits[-1].files.keys() == {*contents(folder), "thumbnail.png", ".gitattributes"}
 
     refused = subprocess.run([*command, "nobody"], **run)
     assert (refused.returncode, refused.stderr) == (1, "'nobody' is not a Hub id; write USER/NAME.\n")
@@ -214,7 +235,10 @@ def test_a_refusal_at_any_step_leaves_the_repository_as_it_was(hub, folder, faul
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"remark": "other"}))
     hub.faults[fault] = status
-    assert refusal(folder).startswith("Nothing was published: ")
+    hub.sentences[status] = "Private storage limit reached.\nUpgrade."
+    said = refusal(folder)
+    assert said.startswith("Nothing was published: ")
+    assert 'says: "Private storage limit reached. Upgrade"' in said or "PUT" in fault  # a store says nothing
     assert hub.repositories[REPO].commits == before
 
 
@@ -234,7 +258,72 @@ def test_all_roles_go_to_one_namespace_under_the_names_that_are_pulled(hub, fold
     for role in ROLES:
         repository = hub.repositories[f"someone/chest-xray-{role}"]
         assert repository.tags == {"v1": repository.commits[-1].sha}
-        assert {*repository.commits[-1].files} - {".gitattributes"} == {*contents(tmp_path / "all" / role)}
+        files = {*repository.commits[-1].files} - {".gitattributes", "thumbnail.png"}
+        assert files == {*contents(tmp_path / "all" / role)}
+
+
+@pytest.fixture
+def releases(folder: Path, checkpoints: dict[str, Path], monkeypatch, tmp_path: Path) -> dict[str, Path]:
+    """Role -> a complete folder of it, which the environment chooses."""
+    facts = CardFacts.load(folder)
+    made = {role: tiny_models.write_release(role, checkpoints[role], facts, tmp_path / "all" / role) for role in ROLES}
+    for role in ROLES:
+        monkeypatch.setenv(variable(role), str(made[role]))
+    return made
+
+
+@pytest.mark.parametrize("done", [1, 3, 5])
+def test_a_publication_of_all_that_broke_off_is_completed_by_the_same_command(hub, releases, done, capsys):
+    main(["all", "--namespace", "someone", "--tag", "v1"])
+    for role in list(ROLES)[done:]:
+        del hub.repositories[f"someone/chest-xray-{role}"]
+    last = hub.repositories[f"someone/chest-xray-{list(ROLES)[done - 1]}"]
+    last.tags.clear()  # its commit was made, its tag was not
+    commits = {name: list(repository.commits) for name, repository in hub.repositories.items()}
+    capsys.readouterr()
+    main(["all", "--namespace", "someone", "--tag", "v1"])
+    said = capsys.readouterr().out
+    assert said.count("holds this checkpoint as v1 already, and stays as it is.") == done - 1
+    for role in ROLES:
+        repository = hub.repositories[f"someone/chest-xray-{role}"]
+        assert repository.tags == {"v1": repository.commits[-1].sha}
+        assert repository.commits == commits.get(f"someone/chest-xray-{role}", repository.commits)
+
+
+def test_all_are_refused_before_anything_is_sent_when_the_tag_of_one_names_other_files(hub, releases):
+    main(["resnet", "--namespace", "someone", "--tag", "v1"])
+    tiny_models.change_weights(releases["resnet"])
+    with pytest.raises(
+        SystemExit, match="chest-xray-resnet already has a tag v1; choose another, because it names another"
+    ):
+        main(["resnet", "--namespace", "someone", "--tag", "v1"])
+    with pytest.raises(SystemExit, match="The fusion was trained with another resnet"):  # its ResNet is another now
+        main(["all", "--namespace", "someone", "--tag", "v1"])
+    assert set(hub.repositories) == {"someone/chest-xray-resnet"}
+
+
+def test_the_cards_of_all_link_to_one_another_to_the_space_and_to_the_project(hub, releases):
+    project, space = "https://example.org/someone/lungs", "someone/lung-xrays"
+    main(["all", "--namespace", "someone", "--project", project, "--space", space])
+    for role in ROLES:
+        card = hub.repositories[f"someone/chest-xray-{role}"].commits[-1].files["README.md"].decode()
+        links = dict(re.findall(r"\[([^\]]+)\]\((http[^)]+)\)", card))
+        others = {ROLES[other].title: f"{hub.url}/someone/chest-xray-{other}" for other in ROLES if other != role}
+        assert links == others | {space: f"{hub.url}/spaces/{space}"}
+        assert f"- **Project:** {project}\n" in card
+        assert f"git clone {project} lung-xrays && cd lung-xrays\n" in card
+        assert f'checkpoint = "someone/chest-xray-{role}"\n' in card
+        assert ('resolve("unet", "someone/chest-xray-unet").folder' in card) == (role != "unet")
+        header = yaml.safe_load(card.split("---\n")[1])
+        assert header["thumbnail"] == f"{hub.url}/someone/chest-xray-{role}/resolve/main/thumbnail.png"
+        parts = [f"someone/chest-xray-{part}" for part in ROLES[role].parts]
+        assert header.get("base_model") == (parts or None)
+
+
+@pytest.mark.parametrize("words", [("--project", "my folder"), ("--space", "lungs")])
+def test_an_address_that_is_none_is_refused(hub, folder, words):
+    assert "is not" in refusal(folder, REPO, *words)
+    assert hub.requests == []
 
 
 def test_one_repository_cannot_take_all_roles(hub):
@@ -257,7 +346,9 @@ def test_a_dry_run_shows_every_file_and_sends_nothing(hub, folder, capsys, monke
     shown = capsys.readouterr().out
     assert f"resnet would go from {folder} to someone/chest-xray-resnet:" in shown
     for name, content in contents(folder).items():
-        assert f"{len(content):,} bytes  {name}\n" in shown
+        if name != "README.md":  # it gets addresses
+            assert f"{len(content):,} bytes  {name}\n" in shown
+    assert shown.endswith(" bytes  README.md\n")
     assert hub.requests == []
 
 
@@ -322,4 +413,6 @@ def test_words_may_be_added_to_a_card(hub, folder):
     with (folder / "README.md").open("a") as card:
         card.write("\nWith thanks to the people who drew the masks.\n")
     main([str(folder), "--repo_id", REPO])
-    assert hub.repositories[REPO].commits[-1].files["README.md"].endswith(b"masks.\n")
+    card = hub.repositories[REPO].commits[-1].files["README.md"]
+    assert card.endswith(b"masks.\n")
+    assert f'checkpoint = "{REPO}"\n'.encode() in card

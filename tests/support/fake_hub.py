@@ -88,6 +88,7 @@ class LoopbackHub:
         large: SHA-256 -> content of the uploaded LFS objects.
         requests: "METHOD /path" of every request, in order.
         faults: Pattern of "METHOD /path" -> status of the answer, or one of `SILENCE`, `RESET`, `TRUNCATED`, `CORRUPT`.
+        sentences: Status -> the sentence that an answer of `faults` with it says, in the Hub's way.
     """
 
     url: str
@@ -95,6 +96,7 @@ class LoopbackHub:
     large: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
+    sentences: dict[int, str] = field(default_factory=dict)
 
     def repository(self, request: Request, write: bool = False) -> Repository:
         """The repository that a request names, if its token may do that; else 401, 403 or 404."""
@@ -119,6 +121,8 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         status = next((status for pattern, status in hub.faults.items() if re.search(pattern, line)), None)
         if status is None:
             return await answer(request)
+        if status > 0 and status in hub.sentences:
+            return JSONResponse({"error": hub.sentences[status]}, status)
         if status > 0:
             return Response(status_code=status)
         if status == SILENCE:
@@ -143,6 +147,12 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         status = 409 if repo in hub.repositories else 200
         hub.repositories.setdefault(repo, Repository(private=wish.get("visibility") == "private"))
         return JSONResponse({"url": f"{hub.url}/{repo}"}, status)
+
+    @app.get("/api/whoami-v2")
+    def whoami(request: Request) -> Any:
+        if token_of(request) not in (WRITE_TOKEN, READ_TOKEN):
+            raise HTTPException(401)
+        return {"type": "user", "name": "someone", "auth": {"type": "access_token"}, "orgs": []}
 
     @app.post("/api/validate-yaml")
     async def validate(request: Request) -> Response:
@@ -220,7 +230,7 @@ def make_app(hub: LoopbackHub) -> FastAPI:
     def info(request: Request, user: str, name: str, revision: str = "main", blobs: bool = False) -> Any:
         at = hub.repository(request).at(revision)
         siblings = [{"rfilename": path} | ({"size": len(data)} if blobs else {}) for path, data in at.files.items()]
-        return {"id": f"{user}/{name}", "sha": at.sha, "siblings": siblings}
+        return {"id": f"{user}/{name}", "sha": at.sha, "private": hub.repository(request).private, "siblings": siblings}
 
     @app.get("/api/{kind}/{user}/{name}/tree/{revision}")
     @app.get("/api/{kind}/{user}/{name}/tree/{revision}/{folder:path}")

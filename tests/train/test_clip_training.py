@@ -14,7 +14,7 @@ from hub_models.models.clip import ClipClassifier
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train import clip
-from train.clip import ClipArguments, make_trainer
+from train.clip import ClipArguments, make_trainer, task_options
 from train.data.augment import Augmentation
 from train.data.dataset import load
 from train.data.lungs import outline_lungs
@@ -131,7 +131,7 @@ def test_each_tower_has_its_own_learning_rate_and_nothing_is_left_out(classifier
     rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny_models.unet())
     training_args = XrayTrainingArguments(output_dir=str(tmp_path), learning_rate=0.1, metric_for_best_model="accuracy")
     arguments = ClipArguments(method="full", text_learning_rate=0.01)
-    trainer = make_trainer(classifier, {"train": rows, "validation": rows}, arguments, training_args)
+    trainer = make_trainer(PromptTask(classifier), {"train": rows, "validation": rows}, arguments, training_args)
     rates = {id(p): group["lr"] for group in trainer.optimizer.param_groups for p in group["params"]}
     for name, parameter in classifier.model.named_parameters():
         assert rates[id(parameter)] == (0.01 if name.startswith("text_model") else 0.1), name
@@ -232,9 +232,7 @@ def test_the_running_average_of_the_weights_answers_in_evaluation_and_is_what_is
     assert classifier.model.logit_scale.item() == pytest.approx(0.5 * averaged + 0.5 * 3.0)
 
 
-def test_a_running_average_is_refused_for_methods_that_keep_none(classifier, covid_qu_ex, tmp_path):
-    rows = outline_lungs(load(str(covid_qu_ex))["validation"], tiny_models.unet())
-    training_args = XrayTrainingArguments(output_dir=str(tmp_path), metric_for_best_model="accuracy")
+def test_a_running_average_is_refused_for_methods_that_keep_none(classifier):
     arguments = ClipArguments(method="probe", average_decay=0.9)
     with pytest.raises(ValueError, match=r"^--average_decay is for --method full, and the method is probe"):
-        make_trainer(classifier, {"train": rows, "validation": rows}, arguments, training_args)
+        task_options(arguments, classifier)

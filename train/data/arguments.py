@@ -1,8 +1,13 @@
 """Arguments that choose the data, and the view in which a classifier learns from it."""
 
+import re
 from dataclasses import dataclass, field
 
+from hub_models.cards.facts import LICENSE
 from hub_models.models.views import View
+
+NAMED_COLUMNS = ("image", "lung_mask", "infection_mask", "patient", "source")
+"""Columns for which an argument names the one of the data."""
 
 
 @dataclass
@@ -10,7 +15,13 @@ class DataArguments:
     """The X-rays to learn from."""
 
     dataset: str = field(
-        metadata={"help": "A COVID-QU-Ex folder, a data set saved by train.data, or a Hub id (USER/NAME[@REVISION])."}
+        metadata={
+            "help": "A folder (COVID-QU-Ex, images with a metadata.csv, class folders, a saved data set), a CSV or "
+            "Parquet file of paths, or a Hub id (USER/NAME[@REVISION])."
+        }
+    )
+    config: str | None = field(
+        default=None, metadata={"help": "YAML file of arguments, `name: value`; the command line comes before it."}
     )
     boxes: str | None = field(
         default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
@@ -24,6 +35,11 @@ class DataArguments:
         default=None,
         metadata={"help": "Column whose values are the classes; the class folders, or `label`, if not given."},
     )
+    image_column: str | None = field(default=None, metadata={"help": "Column that holds the X-rays, if not `image`."})
+    lung_mask_column: str | None = field(default=None, metadata={"help": "Column of masks of the lungs."})
+    infection_mask_column: str | None = field(default=None, metadata={"help": "Column of masks of the infection."})
+    patient_column: str | None = field(default=None, metadata={"help": "Column that tells patients apart."})
+    source_column: str | None = field(default=None, metadata={"help": "Column of the hospital or collection."})
     labels: str | None = field(
         default=None,
         metadata={
@@ -33,6 +49,12 @@ class DataArguments:
     multi_label: bool = field(
         default=False,
         metadata={"help": 'An image may have several classes: the column holds lists, or texts like "Edema|Effusion".'},
+    )
+    folds: int | None = field(
+        default=None, metadata={"help": "Train once for each of this many folds of the patients; mean and spread."}
+    )
+    fold: str | None = field(
+        default=None, metadata={"help": "Test on one fold of the patients, as I/K, and validate on the next one."}
     )
     leave_source_out: str | None = field(
         default=None,
@@ -52,10 +74,39 @@ class DataArguments:
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
     )
-    license: str = field(
-        default="cc-by-nc-sa-4.0",  # COVID-QU-Ex, and the strictest of the sources in it
-        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them."},
+    license: str | None = field(
+        default=None,
+        metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them (cc-by-4.0, ...)."},
     )
+    data_name: str | None = field(
+        default=None, metadata={"help": "Name of the data for the model card; the Hub id where it is one."}
+    )
+    citation: list[str] = field(
+        default_factory=list, metadata={"help": "What the model card cites for the data; several in quotes."}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse terms that the Hub does not know how to read, before anything starts.
+
+        Raises:
+            ValueError: the licence is not written as the Hub writes it.
+        """
+        check_license(self.license)
+
+    def columns(self) -> dict[str, str]:
+        """Return those columns of the data that have another name than the scripts' own, by the latter."""
+        named = {column: getattr(self, f"{column}_column") for column in NAMED_COLUMNS}
+        return {column: held for column, held in named.items() if held is not None}
+
+
+def check_license(name: str | None) -> None:
+    """Refuse a licence that is not written as the Hub writes it.
+
+    Raises:
+        ValueError: as told.
+    """
+    if name is not None and not re.fullmatch(LICENSE, name):
+        raise ValueError(f"--license is {name!r}; write the Hub's id of it, like cc-by-nc-sa-4.0.")
 
 
 @dataclass(kw_only=True)

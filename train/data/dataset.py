@@ -1,4 +1,4 @@
-"""Chest X-rays for training: a COVID-QU-Ex folder, a saved data set or a Hub id, as one `datasets.DatasetDict`.
+"""Chest X-rays for training: a folder, a table, a saved data set or a Hub id, as one `datasets.DatasetDict`.
 
 The splits are "train", "validation" and "test", as far as the data has them. A mask that nobody drew is None, which is
 not the same as a mask that was drawn and is blank. The same holds for bounding boxes.
@@ -15,9 +15,12 @@ from huggingface_hub.errors import HFValidationError
 from train.data.arguments import DataArguments
 from train.data.audit import drop_training_copies, report_patients
 from train.data.boxes import add_boxes, read_boxes
-from train.data.folder import class_names, read_folder
-from train.data.rows import COLUMNS, FEATURES, SPLITS, drop_unreadable, positions
+from train.data.columns import drop_unlabelled, with_columns
+from train.data.folder import DATA_FOLDERS, class_names, read_folder
+from train.data.rows import COLUMNS, FEATURES, drop_unreadable, positions
 from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
+from train.data.splits import SPLITS, named_splits, with_fold, with_missing_splits
+from train.data.tables import TABLE_ENDINGS, folder_manifest, table_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -39,52 +42,102 @@ def to_dataset(manifest: pd.DataFrame, extra_column: str | None = None) -> datas
     return datasets.DatasetDict(splits)
 
 
-def load(name: str, boxes: str | None = None, label_column: str | None = None) -> datasets.DatasetDict:
+def load(
+    name: str, boxes: str | None = None, label_column: str | None = None, columns: Mapping[str, str] | None = None
+) -> datasets.DatasetDict:
     """Load the data set that `--dataset` names.
 
     Args:
-        name: a COVID-QU-Ex folder, a folder written by `DatasetDict.save_to_disk`, or a Hub id `user/name[@revision]`.
+        name: a folder: COVID-QU-Ex as its archive unpacks, images with a metadata.csv, class folders, or one that
+            `save_to_disk` wrote; a table of paths (CSV, TSV, JSON lines, Parquet); or a Hub id `user/name[@revision]`.
         boxes: a file of bounding boxes for some of the images, as `read_boxes` takes it.
-        label_column: one more column to read from a folder's metadata.csv.
+        label_column: the column that classes will be made of, if it is not `label`.
+        columns: a column of `COLUMNS` -> the one of the data set that holds it; None for the same names.
+
+    Returns:
+        Splits with `COLUMNS`, and what else the data has. A row without a class has the last one, `UNLABELLED`.
 
     Raises:
         FileNotFoundError: the folder holds no data set, the name is neither a folder nor a data set that the Hub gives,
             or there is no such file of boxes.
-        ValueError: the data has no `image` column, or no `label` column of class names; or the file of boxes cannot
+        ValueError: no column holds the image, a column or split is not what it has to be; or the file of boxes cannot
             be used, or none of its images is in the data.
     """
-    folder = Path(name)
-    if (folder / "dataset_dict.json").is_file():
-        splits = datasets.load_from_disk(name)
-    elif folder.is_dir():
-        splits = to_dataset(read_folder(folder, label_column), label_column)
+    path, columns = Path(name), columns or {}
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        splits = _dict(datasets.load_from_disk(name))
+    elif path.is_dir() or path.suffix in TABLE_ENDINGS:
+        splits = _from_files(path, label_column, columns)
+        columns = {column: held for column, held in columns.items() if column not in ("image", "file")}
     else:
-        splits = _from_hub(name)
-    splits = datasets.DatasetDict({split: _with_columns(rows, name) for split, rows in splits.items()})
+        splits = _dict(_from_hub(name))
+    splits = with_columns(named_splits(splits), name, columns)
     return splits if boxes is None else _with_boxes(splits, boxes)
 
 
+def _dict(loaded: datasets.Dataset | datasets.DatasetDict) -> datasets.DatasetDict:
+    """Return splits; rows that were saved without any are for training."""
+    return datasets.DatasetDict(train=loaded) if isinstance(loaded, datasets.Dataset) else loaded
+
+
+def _from_files(path: Path, label_column: str | None, columns: Mapping[str, str]) -> datasets.DatasetDict:
+    if path.is_dir():
+        inner = [path, *(folder for folder in sorted(path.iterdir()) if folder.is_dir())]
+        root = next((folder for folder in inner if any((folder / part).is_dir() for part in DATA_FOLDERS)), None)
+        if root is not None:
+            return to_dataset(read_folder(root, label_column), label_column)
+        return from_manifest(folder_manifest(path, columns))
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; --dataset takes a folder, a table of paths or a Hub id.")
+    return from_manifest(table_manifest(path, columns))
+
+
+def from_manifest(manifest: pd.DataFrame) -> datasets.DatasetDict:
+    """Make a data set from a manifest that `tables` made, with all of its columns, texts but for the images."""
+    manifest = manifest.astype(object).where(manifest.notna() & (manifest != ""), None)
+    columns = [column for column in manifest if column != "split"]
+    kinds = {column: datasets.Value("string") for column in columns} | {"image": datasets.Image(decode=False)}
+    splits = {}
+    for split in SPLITS:
+        rows = manifest[manifest["split"] == split]
+        if len(rows):
+            texts = {column: [value if value is None else str(value) for value in rows[column]] for column in columns}
+            splits[split] = datasets.Dataset.from_dict(
+                texts, features=datasets.Features(kinds), split=datasets.NamedSplit(split)
+            )
+    return datasets.DatasetDict(splits)
+
+
 def load_splits(
-    arguments: DataArguments, needed: Sequence[str] = SPLITS, keep: Mapping[str, Callable[[dict], bool]] | None = None
+    arguments: DataArguments,
+    needed: Sequence[str] = SPLITS,
+    keep: Mapping[str, Callable[[dict], bool]] | None = None,
+    labelled: bool = True,
 ) -> datasets.DatasetDict:
     """Load the splits that a script needs, without the images that cannot be read.
 
     Args:
         arguments: the data set and its limits.
-        needed: the splits to load; the data must have all of them.
+        needed: the splits to load; of those that the data does not have, training patients are taken.
         keep: split -> the condition on its rows, as `rows.positions` takes it; all rows of a split that is not named.
+        labelled: leave out the rows whose class nobody said.
 
     Raises:
-        ValueError: a needed split is missing or holds no usable image, no image is of the source to be left out, or
-            (`strict`) an image cannot be read.
+        ValueError: a needed split is missing and cannot be made or holds no usable image, no image is of the source to
+            be left out, or (`strict`) an image cannot be read.
     """
-    splits = load(arguments.dataset, arguments.boxes, arguments.label_column)
+    datasets.disable_caching()  # else a copy of the rows is written beside a saved data set each time
+    splits = load(arguments.dataset, arguments.boxes, arguments.label_column, arguments.columns())
     if arguments.multi_label:
         splits = with_findings(splits, arguments.label_column or "finding", arguments.labels)
     elif arguments.labels is not None or arguments.label_column is not None:
         splits = with_classes(splits, arguments.label_column or "label", arguments.labels)
-    if missing := [split for split in needed if split not in splits]:
-        raise ValueError(f"{arguments.dataset} has no split {', '.join(missing)}; it has {', '.join(splits)}.")
+    elif labelled:
+        splits = drop_unlabelled(splits, arguments.dataset)
+    if arguments.fold is not None:
+        splits = with_fold(splits, arguments.fold)
+    if set(needed) - set(splits):
+        splits = with_missing_splits(splits, SPLITS)
     report_patients(splits)
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)
@@ -128,16 +181,3 @@ def _with_boxes(splits: datasets.DatasetDict, path: str) -> datasets.DatasetDict
             raise ValueError(message)
         logger.warning(message)
     return datasets.DatasetDict({split: add_boxes(rows, boxes) for split, rows in splits.items()})
-
-
-def _with_columns(rows: datasets.Dataset, name: str) -> datasets.Dataset:
-    if "image" not in rows.column_names or not isinstance(rows.features.get("label"), datasets.ClassLabel):
-        raise ValueError(
-            f"{name} has the columns {', '.join(rows.column_names)}; needed are image, and label as class names "
-            "(ClassLabel)."
-        )
-    for column, feature in FEATURES.items():
-        if column not in rows.column_names:
-            names = [f"{rows.split}-{i}" for i in range(len(rows))] if column == "file" else [None] * len(rows)
-            rows = rows.add_column(column, names, feature=feature)
-    return rows

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from hub_models.models.labels import LABELS
+from train.data.columns import ordered
+from train.data.tables import read_table
+from train.data.unused import is_picture, report_unused
 
 logger = logging.getLogger(__name__)
 
 DATA_FOLDERS = ("Lung Segmentation Data", "Infection Segmentation Data")
 SPLIT_OF_FOLDER = {"Train": "train", "Val": "validation", "Test": "test"}
 MASK_FOLDERS = {"lung_mask": "lung masks", "infection_mask": "infection masks"}
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 MANIFEST_COLUMNS = (
     "file",
     "image",
@@ -82,14 +83,23 @@ def read_folder(folder: str | Path, extra_column: str | None = None) -> pd.DataF
 
 def class_names(manifest: pd.DataFrame) -> list[str]:
     """Return the classes of a manifest: those of `LABELS` in their order, then any others by name."""
-    names = set(manifest["label"])
-    return [label for label in LABELS if label in names] + sorted(names - set(LABELS))
+    return ordered({label for label in manifest["label"] if label is not None})
 
 
 def _images(folder: Path) -> list[Path]:
     root = folder / folder.name if (folder / folder.name).is_dir() else folder
-    paths = (path for split in SPLIT_OF_FOLDER for path in root.glob(f"{split}/*/images/*"))
-    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(path for split in SPLIT_OF_FOLDER for path in root.glob(f"{split}/*/images/*") if path.is_file())
+    pictures = [path for path in paths if is_picture(path)]
+    report_unused(
+        "not an image of a known format", [path.relative_to(root) for path in paths if path not in {*pictures}]
+    )
+    masks = (
+        path for split in SPLIT_OF_FOLDER for name in MASK_FOLDERS.values() for path in root.glob(f"{split}/*/{name}/*")
+    )
+    known = {(path.parent.parent, path.name) for path in pictures}
+    strays = [path.relative_to(root) for path in sorted(masks) if (path.parent.parent, path.name) not in known]
+    report_unused("a mask of no image", strays)
+    return pictures
 
 
 def _row(image: Path) -> dict:
@@ -114,12 +124,17 @@ def _join(row: dict, twin: dict) -> None:
 def _with_metadata(manifest: pd.DataFrame, path: Path, extra_column: str | None) -> pd.DataFrame:
     if not path.is_file():
         return manifest
-    metadata = pd.read_csv(path, dtype=str, keep_default_na=False).astype(object)
+    metadata = read_table(path)
     keys = ["file", "split", "label"]
     if missing := [column for column in keys if column not in metadata]:
         raise ValueError(f"{path} has no column {', '.join(missing)}; it needs {', '.join(keys)}.")
     metadata["split"] = metadata["split"].replace(SPLIT_OF_FOLDER)
     described = [column for column in DESCRIBED if column in metadata]
     extra = [extra_column] if extra_column in metadata and extra_column not in MANIFEST_COLUMNS else []
+    there = set(manifest[keys].itertuples(index=False, name=None))
+    strays = [row for row in metadata[keys].itertuples(index=False, name=None) if row not in there]
+    report_unused(
+        f"a row of {path.name} without an image", ["/".join(map(str, (row[1], row[2], row[0]))) for row in strays]
+    )
     metadata = metadata.drop_duplicates(keys)[[*keys, *described, *extra]]
     return manifest.drop(columns=described).merge(metadata, on=keys, how="left")[[*MANIFEST_COLUMNS, *extra]]

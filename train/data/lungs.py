@@ -6,37 +6,77 @@ from pathlib import Path
 
 import datasets
 import numpy as np
-from datasets.fingerprint import generate_random_fingerprint
 from PIL import Image
+from tqdm.auto import tqdm
 
+from hub_models.checkpoints.folder import answers_digest
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
-from hub_models.xray.images import read_image
 from train.data.arguments import ClassifierArguments
-from train.data.rows import read_mask
+from train.data.columns import check_classes
+from train.data.outline_store import OutlineStore, image_key
+from train.data.processes import share, wait
+from train.data.rows import read_mask, read_picture, undecoded
 
 logger = logging.getLogger(__name__)
 
 BATCH_IMAGES = 16
 
 
-def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter) -> datasets.Dataset:
-    """Return the rows with a column `lungs`: the lungs as the UNet outlines them, blank where it finds none."""
+def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter, store: OutlineStore | None = None) -> datasets.Dataset:
+    """Return the rows with a column `lungs`: the lungs as the UNet outlines them, blank where it finds none.
 
-    def outline(batch: dict) -> dict:
-        probabilities = segmenter.probability_maps([read_image(image) for image in batch["image"]])
-        return {"lungs": [png(segmenter.masks(maps).lungs) for maps in probabilities]}
+    Args:
+        rows: the X-rays.
+        segmenter: the UNet.
+        store: where its outlines are kept. Then nothing is outlined twice, and of several processes of one training
+            each outlines a share.
+    """
+    rows = undecoded(rows)
+    keys = [image_key(image) for image in rows["image"]]
+    masks = store.find(keys) if store else {}
+    places = {key: place for place, key in enumerate(keys) if key not in masks}  # an image may stand there twice
+    number, processes = share()
+    mine = list(places.values()) if store is None else list(places.values())[number::processes]
+    masks |= _outline(rows, mine, keys, segmenter, store)
+    if store is not None and processes > 1:
+        wait()
+        masks |= store.find(keys)
+        missing = [place for key, place in places.items() if key not in masks]  # of a machine with another cache
+        masks |= _outline(rows, missing, keys, segmenter, store)
+    column = [{"bytes": masks[key], "path": None} for key in keys]
+    return rows.add_column("lungs", column, feature=datasets.Image(decode=False))
 
-    features = datasets.Features({**rows.features, "lungs": datasets.Image()})
-    fingerprint = generate_random_fingerprint()  # a network has no hash by which its outlines could be cached
-    return rows.map(
-        outline,
-        batched=True,
-        batch_size=BATCH_IMAGES,
-        features=features,
-        new_fingerprint=fingerprint,
-        desc="Outlining the lungs",
-    )
+
+def _outline(
+    rows: datasets.Dataset, places: list[int], keys: list[str], segmenter: Segmenter, store: OutlineStore | None
+) -> dict[str, bytes]:
+    """Outline the lungs of the rows at some places: image key -> PNG file."""
+    masks: dict[str, bytes] = {}
+    starts = range(0, len(places), BATCH_IMAGES)
+    for start in tqdm(starts, desc=f"Outlining the lungs of {rows.split}", disable=not places):
+        batch = places[start : start + BATCH_IMAGES]
+        probabilities = segmenter.probability_maps([read_picture(rows[place]["image"]) for place in batch])
+        found = {
+            keys[place]: png(segmenter.masks(maps).lungs)["bytes"]
+            for place, maps in zip(batch, probabilities, strict=True)
+        }
+        masks |= found
+        if store is not None:
+            store.add(found)
+    return masks
+
+
+def outlined_splits(splits: datasets.DatasetDict, unet: str | None) -> datasets.DatasetDict:
+    """Return the splits with the lungs that a UNet outlines, kept from earlier trainings or outlined now.
+
+    Args:
+        splits: the data set.
+        unet: the UNet, a folder or Hub id; None for the one in use.
+    """
+    folder = resolve("unet", unet).folder
+    segmenter, store = Segmenter.from_pretrained(folder), OutlineStore(answers_digest(folder))
+    return datasets.DatasetDict({name: outline_lungs(rows, segmenter, store) for name, rows in splits.items()})
 
 
 def drop_without_lungs(rows: datasets.Dataset) -> datasets.Dataset:
@@ -63,10 +103,13 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
         splits: the data set.
         arguments: the UNet, and whether to permute the classes of the training rows.
         seed: the seed of that permutation.
+
+    Raises:
+        ValueError: there are fewer than two classes.
     """
+    check_classes(splits)
     if not all("lungs" in rows.column_names for rows in splits.values()):
-        segmenter = Segmenter.from_pretrained(resolve("unet", arguments.unet).folder)
-        splits = {name: outline_lungs(rows, segmenter) for name, rows in splits.items()}
+        splits = outlined_splits(splits, arguments.unet)
     splits = datasets.DatasetDict(
         {name: rows if name == "test" else drop_without_lungs(rows) for name, rows in splits.items()}
     )
@@ -79,9 +122,7 @@ def save_outlined(dataset: datasets.DatasetDict, unet: str | None, folder: Path)
     """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder."""
     saved = folder / "outlined"
     if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
-        segmenter = Segmenter.from_pretrained(resolve("unet", unet).folder)
-        outlined = {split: outline_lungs(rows, segmenter) for split, rows in dataset.items()}
-        datasets.DatasetDict(outlined).save_to_disk(saved)
+        outlined_splits(dataset, unet).save_to_disk(saved)
     return saved
 
 

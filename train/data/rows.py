@@ -1,6 +1,5 @@
 """Rows of an X-ray data set: their columns, and their images and masks as arrays."""
 
-import io
 import logging
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from hub_models.models.labels import HEALTHY
 from hub_models.xray.geometry import keep_detail, to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
+from train.data.mask_pictures import read_mask, source
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +23,11 @@ MASK_COLUMNS = dict(zip(MASKS, ("lung_mask", "infection_mask"), strict=True))
 BOX_COLUMNS = dict(zip(MASKS, ("lung_boxes", "infection_boxes"), strict=True))
 COLUMNS = (*IMAGE_COLUMNS, *BOX_COLUMNS.values(), "label", *TEXT_COLUMNS)
 FEATURES = (
-    {name: datasets.Image() for name in IMAGE_COLUMNS}
+    {name: datasets.Image(decode=False) for name in IMAGE_COLUMNS}
     | {name: datasets.List(datasets.List(datasets.Value("float32"))) for name in BOX_COLUMNS.values()}
     | {name: datasets.Value("string") for name in TEXT_COLUMNS}
 )
-"""The type of every column but `label`."""
-SPLITS = ("train", "validation", "test")
+"""The type of every column but `label`; images stay as their files, for the one reader of training and page."""
 # Pillow's readers raise these on damaged files; `ImageRefused` is a ValueError.
 DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -40,9 +39,9 @@ def undecoded(rows: datasets.Dataset) -> datasets.Dataset:
     return rows
 
 
-def source(image: dict) -> str | bytes:
-    """Return the bytes, or else the path, of an image that was not decoded, as `read_image` takes them."""
-    return image["bytes"] if image["bytes"] is not None else image["path"]
+def read_picture(image: dict | Image.Image) -> np.ndarray:
+    """Read an X-ray, decoded or not, as the page does: float32 (H, W) in 0..1."""
+    return read_image(source(image) if isinstance(image, dict) else image)
 
 
 def has_mask(row: dict) -> bool:
@@ -95,14 +94,6 @@ def true_classes(rows: datasets.Dataset | dict[str, list], classes: int | None =
     return targets
 
 
-def read_mask(mask: dict | Image.Image) -> np.ndarray:
-    """Read a mask, decoded or not, as bool (H, W): True where it is brighter than half."""
-    if isinstance(mask, dict):
-        data = source(mask)
-        mask = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
-    return np.asarray(mask.convert("L")) > 127
-
-
 def drop_unreadable(rows: datasets.Dataset, strict: bool) -> datasets.Dataset:
     """Leave out the rows whose image and masks cannot all be read, or differ in size; logs their names and number.
 
@@ -130,7 +121,7 @@ def _unreadable(row: dict) -> str | None:
             continue
         title = f"The {name.replace('_', ' ')} of {row['file']}"
         try:
-            pixels = read_image(source(row[name])) if name == "image" else read_mask(row[name])
+            pixels = read_picture(row[name]) if name == "image" else read_mask(row[name])
         except DAMAGE as error:
             return f"{title} cannot be read: {error}"
         shape = shape or pixels.shape
@@ -139,16 +130,16 @@ def _unreadable(row: dict) -> str | None:
     return None
 
 
-def image_tensor(image: Image.Image, size: int, detail: int | None = None) -> torch.Tensor:
-    """Return an X-ray as float32 (1, size, size) in 0..1: the square that models see, resized to a network's size.
+def image_tensor(image: np.ndarray, size: int, detail: int | None = None) -> torch.Tensor:
+    """Return an X-ray, float32 (H, W) in 0..1, as float32 (1, size, size): the square that models see, resized.
 
     `detail` is as in `keep_detail`.
     """
-    grey = torch.from_numpy(keep_detail(to_square(read_image(image)), detail))[None, None]
+    grey = torch.from_numpy(keep_detail(to_square(image), detail))[None, None]
     return F.interpolate(grey, (size, size), mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 
-def mask_tensor(mask: Image.Image | None, size: int) -> torch.Tensor:
+def mask_tensor(mask: dict | Image.Image | None, size: int) -> torch.Tensor:
     """Return a mask as int8 (1, size, size): 1 inside, 0 outside; -1 everywhere if nobody drew it."""
     if mask is None:
         return torch.full((1, size, size), -1, dtype=torch.int8)

@@ -4,6 +4,8 @@ import logging
 
 import datasets
 
+from train.data.columns import ordered, texts
+
 logger = logging.getLogger(__name__)
 
 
@@ -18,12 +20,12 @@ def with_classes(splits: datasets.DatasetDict, column: str, labels: str | None) 
     Raises:
         ValueError: there is no such column, a class has no image, or fewer than two classes are named.
     """
-    texts = {split: _texts(rows, column) for split, rows in splits.items()}
-    values = sorted({text for column_texts in texts.values() for text in column_texts if text})
+    said = {split: texts(rows, column) for split, rows in splits.items()}
+    values = ordered({text for column_texts in said.values() for text in column_texts if text})
     names = _chosen(labels, values, column)
     if len(names) < 2:
         raise ValueError(f"--labels names {', '.join(names)}; a classifier needs at least two classes.")
-    return datasets.DatasetDict({split: _relabelled(rows, texts[split], names) for split, rows in splits.items()})
+    return datasets.DatasetDict({split: _relabelled(rows, said[split], names) for split, rows in splits.items()})
 
 
 def with_findings(splits: datasets.DatasetDict, column: str, labels: str | None) -> datasets.DatasetDict:
@@ -37,7 +39,7 @@ def with_findings(splits: datasets.DatasetDict, column: str, labels: str | None)
     Raises:
         ValueError: there is no such column, or a class has no image.
     """
-    findings = {split: [_classes_in(value) for value in _texts(rows, column)] for split, rows in splits.items()}
+    findings = {split: [_classes_in(value) for value in texts(rows, column)] for split, rows in splits.items()}
     values = sorted({name for rows in findings.values() for row in rows for name in row})
     names = _chosen(labels, values, column)
     feature = datasets.List(datasets.ClassLabel(names=names))
@@ -116,18 +118,11 @@ def _classes_in(value: str | list[str] | None) -> list[str]:
     return [name.strip() for name in (value or "").split("|") if name.strip()]
 
 
-def _texts(rows: datasets.Dataset, column: str) -> list[str | None]:
-    if column not in rows.column_names:
-        raise ValueError(f"There is no column {column}; the columns are {', '.join(rows.column_names)}.")
-    feature = rows.features[column]
-    return [feature.int2str(value) if isinstance(feature, datasets.ClassLabel) else value for value in rows[column]]
-
-
-def _relabelled(rows: datasets.Dataset, texts: list[str | None], names: list[str]) -> datasets.Dataset:
-    chosen = [i for i, text in enumerate(texts) if text in names]
+def _relabelled(rows: datasets.Dataset, said: list[str | None], names: list[str]) -> datasets.Dataset:
+    chosen = [i for i, text in enumerate(said) if text in names]
     if len(chosen) < len(rows):
         logger.warning("Left out %d of %d images of %s: of no class.", len(rows) - len(chosen), len(rows), rows.split)
-    classes = [names.index(texts[i]) for i in chosen]
+    classes = [names.index(said[i]) for i in chosen]
     return (
         rows.select(chosen)
         .remove_columns("label")

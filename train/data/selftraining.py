@@ -7,9 +7,8 @@ import numpy as np
 
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Segmenter
-from hub_models.xray.images import read_image
 from train.data.lungs import BATCH_IMAGES, png
-from train.data.rows import COLUMNS, positions, read_mask
+from train.data.rows import COLUMNS, positions, read_mask, read_picture
 
 
 def add_healthy(rows: datasets.Dataset, others: datasets.Dataset, count: int) -> datasets.Dataset:
@@ -33,7 +32,7 @@ def add_taught(rows: datasets.Dataset, others: datasets.Dataset, teacher: Segmen
     classes = others.features["label"].names
 
     def outline(batch: dict) -> dict:
-        probabilities = teacher.probability_maps([read_image(image) for image in batch["image"]])
+        probabilities = teacher.probability_maps([read_picture(image) for image in batch["image"]])
         masks = [teacher.masks(maps) for maps in probabilities]
         blank = [classes[label] == HEALTHY for label in batch["label"]]
         return {
@@ -82,4 +81,4 @@ def _has_infection_label(row: dict) -> bool:
 
 
 def _blank(row: dict) -> dict:
-    return {"infection_mask": png(np.zeros(row["image"].size[::-1], bool))}
+    return {"infection_mask": png(np.zeros(read_picture(row["image"]).shape, bool))}

@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 from hub_models.models.loading import Classifier
 from hub_models.models.views import NoLungs
 from hub_models.pipeline import XrayPipeline
-from hub_models.xray.images import read_image
-from train.data.rows import read_mask
+from train.data.rows import read_mask, read_picture
 from train.scoring.class_metrics import classification_scores, score_probabilities
 
 logger = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def class_probabilities(
     answers = np.full((len(rows), len(labels)), np.nan)
     for position, row in enumerate(tqdm(rows, desc=description)):
         try:
-            answer = classifier(read_image(row["image"]), read_mask(row["lungs"]))
+            answer = classifier(read_picture(row["image"]), read_mask(row["lungs"]))
             answers[position] = [answer[label] for label in labels]
         except NoLungs:
             logger.warning("%s: no lungs found on %s; that counts as a wrong answer.", description, row["file"])

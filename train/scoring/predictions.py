@@ -18,11 +18,10 @@ from hub_models.models.calibration import Calibration
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Masks, Segmenter
 from hub_models.xray.geometry import mask_to_shape
-from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from train.data.boxes import Boxes
 from train.data.lungs import BATCH_IMAGES
-from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, is_scored, positions, read_mask, true_classes
+from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, is_scored, positions, read_mask, read_picture, true_classes
 from train.scoring.box_metrics import HIT_IOU, count_hits, score_boxes
 from train.scoring.calibration import calibration_results, set_scores
 from train.scoring.class_metrics import score_classes, score_findings, score_probabilities
@@ -64,9 +63,9 @@ def outlines_record(rows: datasets.Dataset, segmenter: Segmenter) -> pd.DataFram
     classes = rows.features["label"].names
     answers = []
     for batch in tqdm(rows.iter(BATCH_IMAGES), desc="Segmenting", total=-(-len(rows) // BATCH_IMAGES)):
-        probabilities = segmenter.probability_maps([read_image(image) for image in batch["image"]])
+        probabilities = segmenter.probability_maps([read_picture(image) for image in batch["image"]])
         answers += [
-            _answers(maps, masks, truths) | _box_answers(masks.infection, boxes, image.size[::-1])
+            _answers(maps, masks, truths) | _box_answers(masks.infection, boxes, maps.shape[1:])
             for maps, truths, boxes, image in zip(
                 probabilities, _drawn_masks(batch), batch[BOX_COLUMNS["infection"]], batch["image"], strict=True
             )
@@ -185,8 +184,15 @@ def classes_scores(record: pd.DataFrame, labels: Sequence[str], calibration: Cal
 
 
 def save_record(record: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Write a record into a checkpoint's folder, and return it as it is read from there."""
-    as_cells(record).to_csv(folder / RECORD_FILE, index=False)
+    """Write a record into a checkpoint's folder, and return it as it is read from there.
+
+    The folder may be published, so it gets a number in place of each file's name. Which file that is stands beside the
+    folder, in `FOLDER_files.csv`.
+    """
+    numbers = pd.Series(np.arange(len(record)), name="image")
+    table = pd.concat([numbers, record.reset_index(drop=True)], axis=1)
+    as_cells(table[["image", "file"]]).to_csv(folder.with_name(f"{folder.name}_files.csv"), index=False)
+    as_cells(table.drop(columns="file")).to_csv(folder / RECORD_FILE, index=False)
     return load_record(folder)
 
 

@@ -6,12 +6,11 @@ import numpy as np
 
 from hub_models.models.loading import Classifier
 from hub_models.models.unet import Segmenter
-from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
-from train.data.rows import has_mask, read_mask, true_classes
+from train.data.rows import has_mask, read_mask, read_picture, true_classes
 from train.scoring.class_metrics import score_classes
 from train.scoring.evaluation import best_classes, class_probabilities
 from train.scoring.predictions import outlines_record, outlines_scores
@@ -46,7 +45,7 @@ class Quality:
         """Yield random training images, float32 (H, W), each with its lungs, bool (H, W), or None without outlines."""
         order = np.random.default_rng(0).permutation(len(self.training))[:count]
         for row in self.training.select(order):
-            yield read_image(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
+            yield read_picture(row["image"]), read_mask(row["lungs"]) if "lungs" in row else None
 
     def measure(self, model: Segmenter | Classifier) -> dict[str, float]:
         """Measure a model as it is now.

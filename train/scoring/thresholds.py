@@ -7,9 +7,8 @@ from tqdm.auto import tqdm
 from hub_models.models.labels import HEALTHY
 from hub_models.models.unet import Segmenter
 from hub_models.xray.geometry import mask_to_shape
-from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
-from train.data.rows import MASK_COLUMNS, has_known_mask, positions, read_mask
+from train.data.rows import MASK_COLUMNS, has_known_mask, positions, read_mask, read_picture
 from train.scoring.mask_metrics import MARKED_SHARE, overlaps, pixel_counts
 
 CANDIDATES = (0.01, 0.015, 0.02, 0.03, *(round(0.05 * step, 2) for step in range(1, 20)))
@@ -37,7 +36,7 @@ def choose_thresholds(
     dice: dict[str, list[list[float]]] = {name: [] for name in MASKS}
     marked = []
     for row in tqdm(rows, desc="Choosing thresholds"):
-        (maps,) = segmenter.probability_maps([read_image(row["image"])])
+        (maps,) = segmenter.probability_maps([read_picture(row["image"])])
         answers = [segmenter.masks(maps, dict.fromkeys(MASKS, candidate)) for candidate in CANDIDATES]
         for name, column in MASK_COLUMNS.items():
             truth = None if row[column] is None else mask_to_shape(read_mask(row[column]), maps.shape[1:])

@@ -8,8 +8,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hub_models.models.unet import Segmenter
-from hub_models.xray.images import read_image
 from train.data.lungs import BATCH_IMAGES
+from train.data.rows import read_picture
 
 
 def features_of(segmenter: Segmenter, images: Iterable[np.ndarray], count: int, title: str) -> np.ndarray:
@@ -21,4 +21,4 @@ def features_of(segmenter: Segmenter, images: Iterable[np.ndarray], count: int, 
 
 def opened(rows: datasets.Dataset) -> Iterator[np.ndarray]:
     """The images of rows, float32 (H, W) in 0..1 each."""
-    return (read_image(row["image"]) for row in rows)
+    return (read_picture(row["image"]) for row in rows)

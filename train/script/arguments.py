@@ -1,9 +1,10 @@
 """Command line of the training scripts, and the settings and resumption of their trainings."""
 
 import argparse
+import importlib.util
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import torch
 from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerCallback, TrainingArguments
 
 from train.data.arguments import DataArguments
+from train.data.processes import is_first
 from train.script.clock import Clock
+from train.script.config import config_arguments, use_config
+from train.script.hub import check_hub, use_token
+
+TRACKERS = {"tensorboard", "trackio", "wandb"}
+"""Trackers that come with `requirements-trackers.txt`, each a package of its name."""
 
 
 @dataclass
@@ -31,6 +38,29 @@ class XrayTrainingArguments(TrainingArguments):
         default=10,
         metadata={"help": "Stop after this many epochs without a better validation score; 0 never stops early."},
     )
+    restore_callback_states_from_checkpoint: bool = True  # the epochs without a better score, of early stopping
+    seeds: int | None = field(
+        default=None, metadata={"help": "Train this many times, from seed on, and report mean and spread."}
+    )
+    release_id: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Take publishing into the project's own hands, and choose no best epoch where none is measured or saved.
+
+        `release_id` becomes the Hub id that the finished release goes to. The Trainer itself pushes nothing: it would
+        push its wrapper's weights, without a card, and its arguments as a pickle.
+
+        Raises:
+            ValueError: the release is to be pushed to no name, or a tracker's package is missing.
+        """
+        if self.push_to_hub and not self.hub_model_id:
+            raise ValueError("--push_to_hub needs --hub_model_id USER/NAME, the repository for the release.")
+        self.release_id, self.push_to_hub = (self.hub_model_id if self.push_to_hub else None), False
+        use_token(self)
+        if "no" in (self.eval_strategy, self.save_strategy):
+            self.load_best_model_at_end, self.early_stopping_patience = False, 0
+        check_trackers(self.report_to)
+        super().__post_init__()
 
     def callbacks(self) -> list[TrainerCallback]:
         """Return the clock, and early stopping unless its patience is 0."""
@@ -53,22 +83,45 @@ def parse_arguments(
         (DataArguments, model_arguments, XrayTrainingArguments)
 
     Raises:
-        ValueError: there is no such argument.
+        ValueError: there is no such argument, two of them contradict each other, or the Hub would not take the release
+            that is to be pushed.
     """
     parser = HfArgumentParser([DataArguments, model_arguments, XrayTrainingArguments], allow_abbrev=False)
     parser.set_defaults(dataloader_pin_memory=torch.cuda.is_available(), **defaults)
+    said = config_arguments(argv)
     if recipes:
-        parser.set_defaults(**_recipe(recipes, argv))
-    *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+        parser.set_defaults(**_recipe(recipes, argv, said.get("recipe")))
+    use_config(parser, said)
+    try:
+        *parsed, unknown = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+    except (ValueError, ImportError) as error:  # of the library's own checks: --fp16 without a graphics card, ...
+        raise ValueError(" ".join(str(error).split())) from error
     if unknown:
         raise ValueError(f"There is no argument {unknown[0]}; --help lists those there are.")
+    training_args = parsed[-1]
+    if training_args.release_id and is_first():
+        check_hub(training_args.release_id, bool(training_args.hub_private_repo))
     return tuple(parsed)
 
 
-def _recipe(recipes: Mapping[str, dict], argv: list[str] | None) -> dict:
-    """Return the defaults that the named recipe changes; none if the command line names no known recipe."""
+def check_trackers(names: str | Sequence[str] | None) -> None:
+    """Refuse a tracker (`--report_to`) whose package is not installed, before anything starts.
+
+    Raises:
+        ValueError: with what to install.
+    """
+    chosen = [names] if isinstance(names, str) else names or []
+    for name in TRACKERS.intersection(chosen):
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"--report_to {name} needs the package {name}; pip install -r train/requirements-trackers.txt."
+            )
+
+
+def _recipe(recipes: Mapping[str, dict], argv: list[str] | None, said: str | None) -> dict:
+    """Return the defaults that the named recipe changes; none if neither command line nor `said` names a known one."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--recipe")
+    early.add_argument("--recipe", default=said)
     return recipes.get(early.parse_known_args(argv)[0].recipe, {})
 
 

@@ -17,8 +17,10 @@ from hub_models.checkpoints.choices import variable
 from train.data.arguments import DataArguments
 from train.data.audit import describe
 from train.script.clock import elapsed
+from train.script.hub import publish_release
 
-DATA_NAME = "chest X-rays in the COVID-QU-Ex layout"
+DATA_NAME = "chest X-rays"
+"""The name of data that nobody named."""
 
 
 @dataclass(kw_only=True)
@@ -50,9 +52,11 @@ def release_folder(training_args: TrainingArguments) -> Path:
 
 
 def data_facts(data_args: DataArguments, splits: datasets.DatasetDict) -> dict:
-    """Return the facts of a card about the training data: name, licence, counts and fingerprint."""
+    """Return the facts of a card about the training data: what the arguments say of it, counts and fingerprint."""
     is_hub_id = not Path(data_args.dataset).exists()
-    return {"name": data_args.dataset if is_hub_id else DATA_NAME, "license": data_args.license, **describe(splits)}
+    name = data_args.data_name or (data_args.dataset.partition("@")[0] if is_hub_id else DATA_NAME)
+    said = {"citations": list(data_args.citation)} if data_args.citation else {}
+    return {"name": name, "license": data_args.license, **said, **describe(splits)}
 
 
 def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
@@ -119,7 +123,7 @@ def copies_note(data_args: DataArguments) -> str:
 
 
 def save_card(folder: Path, training: Training, baseline: bool = False, **facts) -> None:
-    """Write metrics.json and README.md beside the saved weights, and say how to use the folder.
+    """Write metrics.json and README.md beside the saved weights, say how to use the folder, and publish it if asked.
 
     Args:
         folder: the checkpoint's folder.
@@ -142,3 +146,6 @@ def save_card(folder: Path, training: Training, baseline: bool = False, **facts)
         print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
     else:
         print(f"Saved {folder}; see it on the page with {variable(training.role)}={folder} python app.py")
+    args = training.trainer.args
+    if args.release_id and not baseline:
+        publish_release(folder, args.release_id, bool(args.hub_private_repo))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from train.data.rows import SPLITS, has_boxes, has_mask
+from train.data.rows import has_boxes, has_mask
+from train.data.splits import SPLITS
 from train.networks import baseline_unet
 from train.networks.pip_weights import LITE0
 from train.scoring.thresholds import MAX_MARKED_IMAGES

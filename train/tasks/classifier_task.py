@@ -9,10 +9,9 @@ from transformers import EvalPrediction
 from hub_models.models.loading import Classifier
 from hub_models.models.views import apply_view
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
-from hub_models.xray.images import read_image
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation
-from train.data.rows import read_mask, true_classes
+from train.data.rows import read_mask, read_picture, true_classes
 from train.scoring.class_metrics import classification_scores, score_findings
 from train.scoring.evaluation import best_classes
 
@@ -71,7 +70,7 @@ class ViewRows:
         }
 
     def _view(self, image, lungs) -> np.ndarray:
-        grey = keep_detail(to_square(read_image(image)), self.classifier.detail)
+        grey = keep_detail(to_square(read_picture(image)), self.classifier.detail)
         mask = mask_to_square(read_mask(lungs))
         if self.augmentation is not None:
             grey, mask = changed(grey, mask, self.augmentation)

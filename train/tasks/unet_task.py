@@ -10,7 +10,7 @@ from hub_models.models.unet import Segmenter
 from hub_models.xray.masks import MASKS
 from train.data.augment import Augmentation
 from train.data.boxes import box_tensor
-from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, image_tensor, mask_tensor
+from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, image_tensor, mask_tensor, read_picture
 from train.scoring.mask_metrics import segmentation_scores
 from train.tasks.losses import BoxLoss, OutlineLoss, box_masks
 from train.tasks.weights import running_average, use_channels_last
@@ -52,8 +52,8 @@ class Rows:
         return {"pixel_values": list(pixels), "masks": list(masks), "boxes": list(boxes), "kinds": list(kinds)}
 
     def _tensors(self, row: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        size, shape = self.segmenter.image_size, row["image"].size[::-1]
-        image = image_tensor(row["image"], size, self.segmenter.detail)
+        size, picture = self.segmenter.image_size, read_picture(row["image"])
+        shape, image = picture.shape, image_tensor(picture, size, self.segmenter.detail)
         masks = torch.cat([mask_tensor(row[column], size) for column in MASK_COLUMNS.values()])
         boxes = torch.stack([box_tensor(row[column], shape, size) for column in BOX_COLUMNS.values()])
         kinds = torch.tensor([_kind(row, name) for name in MASKS])

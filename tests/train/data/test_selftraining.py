@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.datasets import Known, dataset, halves, rectangle
 from train.data.boxes import add_boxes
-from train.data.rows import read_mask
+from train.data.lungs import png
+from train.data.rows import read_mask, read_picture
 from train.data.selftraining import add_healthy, add_taught
 
 SIDES = (32, 40, 48, 56, 64)  # of the images below, by which they are told apart
@@ -25,13 +26,13 @@ def others() -> datasets.Dataset:
 
 
 def by_side(rows: datasets.Dataset) -> dict[int, dict]:
-    return {row["image"].width: row for row in rows}
+    return {read_picture(row["image"]).shape[1]: row for row in rows}
 
 
 def test_healthy_images_are_added_with_a_blank_infection_mask_of_their_size_and_no_lungs(rows, others):
     added = add_healthy(rows, others, 9)
     assert added.features == rows.features
-    assert added[0]["lung_mask"].size == (36, 36)
+    assert read_mask(added[0]["lung_mask"]).shape == (36, 36)
     assert added[0]["infection_mask"] is None
     rows_by_side = by_side(added.select(range(1, len(added))))
     assert rows_by_side.keys() == {32, 48, 64}
@@ -68,10 +69,10 @@ def test_the_sources_are_taken_in_turn(rows):
 
 
 def test_masks_have_the_shape_of_an_image_that_is_no_square(rows, others):
-    wide = others.select([0]).map(lambda row: {"image": row["image"].resize((64, 40))})
+    wide = others.select([0]).map(lambda row: {"image": png(np.tile(np.arange(64, dtype=np.uint8), (40, 1)))})
     for added in (add_healthy(rows, wide, 1), add_taught(rows, wide, halves(), 1)):
-        assert added[1]["infection_mask"].size == (64, 40)
-    assert added[1]["lung_mask"].size == (64, 40)
+        assert read_mask(added[1]["infection_mask"]).shape == (40, 64)
+    assert read_mask(added[1]["lung_mask"]).shape == (40, 64)
 
 
 def test_without_healthy_images_nothing_is_added(rows, others):
@@ -112,7 +113,7 @@ def test_no_more_images_are_taught_than_asked_for_and_always_the_same(rows, othe
 def test_rows_whose_columns_stand_in_another_order_are_added_to_as_well(rows, others):
     boxes = {"0.png": {"lungs": [[1, 2, 3, 4]]}}
     rows, others = (add_boxes(plain, boxes) for plain in (rows, others))
-    assert by_side(add_healthy(rows, others, 9))[48]["infection_mask"].size == (48, 48)
+    assert read_mask(by_side(add_healthy(rows, others, 9))[48]["infection_mask"]).shape == (48, 48)
     taught = by_side(add_taught(rows, others, halves(), 9))
-    assert taught[56]["lung_mask"].size == (56, 56)
+    assert read_mask(taught[56]["lung_mask"]).shape == (56, 56)
     assert taught[32]["lung_boxes"] == [[1, 2, 3, 4]]

@@ -10,7 +10,7 @@ from tests.support import tiny_models
 from tests.support.datasets import halves, rectangle
 from train.data.dataset import load
 from train.data.lungs import drop_without_lungs, outline_lungs
-from train.data.rows import read_mask
+from train.data.rows import read_mask, read_picture
 from train.scoring.evaluation import class_probabilities, classification_results
 
 SIDES = {"a.png": 64, "b.png": 96, "c.png": 128, "d.png": 80}
@@ -69,7 +69,7 @@ def test_rows_without_outlined_lungs_are_dropped_and_counted(rows, caplog):
 def test_probabilities_stand_in_the_order_of_the_labels_and_are_nan_without_lungs(rows, caplog):
     answers = class_probabilities(Brightness(), outline_lungs(rows, halves(blind=128)), "resnet")
     for row, answer in zip(rows, answers, strict=True):
-        image = read_image(row["image"])
+        image = read_picture(row["image"])
         bright = float(image[:, : len(image) // 2].mean())
         expected = [np.nan, np.nan] if row["file"] == "c.png" else [1 - bright, bright]
         np.testing.assert_array_equal(answer, expected)

@@ -220,9 +220,15 @@ def test_a_record_without_columns_of_boxes_and_sources_gives_the_other_scores_al
 
 
 def test_a_record_gives_the_same_scores_when_it_was_saved(outlined, tmp_path):
-    loaded = save_record(outlined, tmp_path)
-    pd.testing.assert_frame_equal(loaded, outlined, check_dtype=False)
-    assert load_record(tmp_path).equals(loaded)
+    folder = tmp_path / "release"
+    folder.mkdir()
+    loaded = save_record(outlined, folder)
+    assert loaded["image"].tolist() == list(range(len(outlined)))
+    pd.testing.assert_frame_equal(loaded.drop(columns="image"), outlined.drop(columns="file"), check_dtype=False)
+    assert load_record(folder).equals(loaded)
+    beside = pd.read_csv(tmp_path / "release_files.csv", dtype=str)
+    assert beside["file"].tolist() == outlined["file"].tolist()
+    assert not [name for name in outlined["file"] if name in (folder / "predictions.csv").read_text()]
     assert repr(outlines_scores(loaded)) == repr(outlines_scores(outlined))  # repr: NaN is like NaN
 
 
@@ -278,3 +284,20 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
     error = 1.96 * values.std() / 20
     assert low == pytest.approx(values.mean() - error, abs=0.01)
     assert high == pytest.approx(values.mean() + error, abs=0.01)
+
+
+def test_the_interval_of_a_calibration_error_that_resampling_raises_holds_the_error():
+    rng = np.random.default_rng(5)
+    shown = rng.uniform(0.5, 1, 300)
+    right = (rng.uniform(size=300) < shown).astype(float)
+
+    def score(chosen: np.ndarray) -> dict:
+        bins = np.array_split(np.argsort(shown[chosen]), 15)
+        return {"ece": float(np.mean([abs((shown - right)[chosen][places].mean()) for places in bins]))}
+
+    result, error = intervals(score, np.arange(300)), score(np.arange(300))["ece"]
+    low, high = result["intervals"]["ece"]
+    assert low < error < high
+    assert 0.02 < high - low < 0.1
+    assert result["bootstrap"]["bias_corrected"] == ["ece"]
+    assert "bias_corrected" not in intervals(lambda chosen: {"share": float(len(chosen))}, np.arange(9))["bootstrap"]

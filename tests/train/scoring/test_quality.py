@@ -10,6 +10,7 @@ import pytest
 from hub_models.checkpoints.choices import variable
 from hub_models.xray.geometry import SIDE
 from tests.support import tiny_models
+from train.data.rows import read_mask
 from train.scoring.quality import Quality
 
 LABELS = ("Normal", "COVID-19", "Non-COVID")  # in another order than the data's
@@ -38,7 +39,7 @@ def test_of_a_unet_it_is_the_dice_of_each_mask_on_the_images_that_have_one(covid
     files = [file.split("/")[-1] for file in quality.validation["file"]]
     assert (quality.images, len(files)) == (3, 3)  # two COVID-19 images, and a healthy one with a blank infection mask
     measured = quality.measure(tiny_models.unet())
-    areas = [np.asarray(mask).astype(bool).mean() for mask in quality.validation["lung_mask"]]
+    areas = [read_mask(mask).mean() for mask in quality.validation["lung_mask"]]
     everything = np.mean([2 * area / (area + 1) for area in areas])
     assert measured == {"lungs dice": pytest.approx(everything, abs=0.02), "infection dice": 0.0}
 

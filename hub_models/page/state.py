@@ -23,7 +23,7 @@ from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
 from hub_models.reports.description import Source, describe
-from hub_models.reports.overlay import draw_overlay, reduced
+from hub_models.reports.overlay import draw_overlay
 from hub_models.xray.geometry import to_square
 from hub_models.xray.images import Xray
 from hub_models.xray.verdict import MEANINGLESS
@@ -44,7 +44,7 @@ Prompts = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Original:
-    """The file behind a picture that the field for an X-ray shows.
+    """The file behind a picture that the field for an X-ray holds.
 
     Attributes:
         path: the file; the questions about the picture are answered from it.
@@ -107,29 +107,28 @@ class PageState:
         return (admit(original.path), original.source) if original else (path, None)
 
     def keep_corrected(self, image: np.ndarray, source: Source) -> str:
-        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload, and a picture to show of it; returns the path.
+        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload; returns what the field holds for it.
 
         Args:
             image: the X-ray.
             source: the visitor's own file, with what was done to its picture.
         """
-        shown = self.stand_in(serve_xray(image), reduced(image), source)
+        held = self.stand_in(serve_xray(image), source)
         if image.size > LARGE_PIXELS:
             give_back()
-        return shown
+        return held
 
-    def stand_in(self, path: str, picture: np.ndarray, source: Source | None = None) -> str:
-        """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path.
+    def stand_in(self, path: str, source: Source | None = None) -> str:
+        """Write a picture of one pixel that the field holds in place of a file of any kind; returns its path.
 
         Args:
             path, source: the file, as `Original` tells of it.
-            picture: what is shown.
         """
         token = secrets.token_hex(16)
         self._originals[token] = Original(path, source)
         if len(self._originals) > MAX_STAND_INS:
             self._originals.popitem(last=False)
-        return serve_picture(picture, f"{token}.png")
+        return serve_picture(np.zeros((1, 1), np.uint8), f"{token}.png")
 
     def remembered(self, xray: FileData, key: str | None) -> Outlined | None:
         """Return what is remembered of an X-ray, if the UNet in use outlined the same file; else None."""

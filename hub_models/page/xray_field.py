@@ -10,8 +10,7 @@ from PIL import Image
 from hub_models.page import texts
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
-from hub_models.page.uploads import FILE, refusal
-from hub_models.reports.overlay import reduced
+from hub_models.page.uploads import FILE, admit, refusal
 from hub_models.xray.phantom import draw_phantom
 
 DRAWN = ((3, 0), (5, 2), (8, 4))  # seed and opacities of each of `texts.EXAMPLES`
@@ -22,8 +21,7 @@ LANDING = 1
 class XrayField:
     """The button for files, the examples, and the field itself, which nobody sees: the light box shows the picture.
 
-    What is dropped or pasted anywhere, or chosen by the button, goes to the field if a browser shows it (`take` in
-    page_head.html). Of any other file the button's event makes a picture to show.
+    What is dropped or pasted anywhere goes to the button, too (`take` in page_head.html).
 
     Attributes:
         image: the field itself.
@@ -68,6 +66,5 @@ class XrayField:
         return self.examples[number]
 
     def open_file(self, file: str) -> str:
-        """Make a picture that browsers show of any file; what is asked about it is answered from the file itself."""
-        _, xray = self.state.read({"path": file})
-        return self.state.stand_in(file, reduced(xray.image))
+        """Put any file into the field; it is read, or refused, when it is asked about."""
+        return self.state.stand_in(str(admit(file)))

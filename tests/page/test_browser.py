@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import Checkpoint
@@ -22,11 +20,18 @@ from hub_models.page import limits, texts
 from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
+from tests.support.browsing import (
+    BROWSER,
+    OPEN,
+    assert_no_sideways_scrolling,
+    expect_answered,
+    in_the_window,
+    open_tab,
+    share_of,
+)
 from tests.support.fake_pipeline import FakePipeline, serve
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 TABLE = "virtual-table-viewport"  # of gradio: scrolls with the arrow keys while the grid around it has the focus
-expect.set_options(timeout=20_000)  # the first answer of a fresh server takes seconds on a slow machine
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")
 
 
@@ -47,72 +52,13 @@ class LyingPipeline(FakePipeline):
         return None if upright else Suggestion(180, False, False, "The picture seems to be upside down.")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(params=[1440, 390], ids=["desktop", "phone"])
-def page(request: pytest.FixtureRequest, browser: Browser, url: str) -> Iterator[Page]:
-    """The page, opened; when the test is over it must have logged no error and asked no other server for anything."""
-    page = browser.new_page(viewport={"width": request.param, "height": 900})
-    errors, requested = [], []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda request: requested.append(request))
-    page.goto(url)
-    yield page
-    page.close()
-    assert errors == []
-    asked = [request.url for request in requested]
-    assert [address for address in asked if not address.startswith((url, "data:", "blob:"))] == []
-
-
-def assert_no_sideways_scrolling(page: Page) -> None:
-    width = page.viewport_size["width"]
-    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width, timeout=5_000)
-
-
-def open_tab(page: Page, name: str) -> None:
-    """Open a tab, which on a phone stands in the menu of those that the bar has no room for."""
-    tab = page.get_by_role("tab", name=name, exact=True)
-    if page.viewport_size["width"] < 600:
-        page.get_by_role("button", name="More tabs").click()
-        tab = page.locator(".overflow-dropdown").get_by_role("button", name=name, exact=True)
-    tab.click()
-
-
-def share_of(page: Page, role: str, label: str) -> Locator:
-    """The cell of the table of classes that holds a classifier's probability."""
-    column = list(texts.TITLES).index(role)
-    return page.locator(f"#conclusion tr:has(th:text-is('{label}')) td").nth(column)
-
-
-def expect_answered(page: Page) -> None:
-    """The visitor's X-ray is answered, and no longer the example that the page opens with."""
-    expect(page.locator("#viewer .about")).to_have_text("")
-    expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
-    expect(page.locator("#viewer .lightbox")).not_to_have_class(re.compile("empty"))
-
-
-def in_the_window(page: Page, *names: str) -> list[str]:
-    """Those of some parts that cannot be seen whole without scrolling."""
-    boxes = {name: page.locator(name).bounding_box() for name in names}
-    height = page.viewport_size["height"]
-    return [name for name, box in boxes.items() if box is None or box["y"] < 0 or box["y"] + box["height"] > height]
-
-
 SHIFTS = """window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
   if (!entry.hadRecentInput) window.shift += entry.value;
 })).observe({type: 'layout-shift', buffered: true})"""
 
 
 def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     expect_answered(page)
     shares = page.locator("#shares")
     expect(shares).to_contain_text("12 %patient's right lung")
@@ -120,6 +66,7 @@ def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
     for role, share in (("clip-zero-shot", "62%"), ("clip-finetuned", "88%"), ("resnet", "25%")):
         expect(share_of(page, role, "Ill")).to_have_text(share)
     expect(share_of(page, "resnet", "Well")).to_have_class("likely")
+    page.get_by_role("button", name="How each classifier answers").click()
     expect(page.locator("#set-clip-zero-shot")).to_contain_text("Ill or Well: sets like this one")
     places = [page.locator(name).bounding_box()["y"] for name in ("#conclusion b", "#conclusion table", "#shares")]
     assert places == sorted(places)
@@ -149,7 +96,7 @@ def test_picture_and_verdict_are_seen_at_once_and_nothing_moves_when_they_come(b
     page.wait_for_timeout(1_000)  # what follows a visitor's hand within half a second is not counted
     before = page.evaluate("shift")
     page.evaluate("document.activeElement.blur()")
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     expect_answered(page)
     page.wait_for_timeout(500)
     assert page.evaluate("shift") - before <= 0.05
@@ -162,7 +109,7 @@ def test_a_refusal_is_seen_without_scrolling_with_the_picture_that_it_is_about(b
     with serve(FakePipeline(tmp_path, strangeness=2.0)) as url:
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.goto(url)
-        page.locator("#xray input[type=file]").set_input_files(xray)
+        page.locator(OPEN).set_input_files(xray)
         expect(page.locator("#refusal")).to_contain_text("does not look like a frontal chest X-ray")
         expect(page.locator("#anyway")).to_be_visible()
         expect(page.locator("#viewer .film")).to_be_visible()
@@ -190,7 +137,7 @@ def test_a_file_that_browsers_do_not_show_is_analysed_once_whichever_way_it_come
             page.get_by_role("button", name="Drop, paste or choose").click()
         chooser.value.set_files(tmp_path / "IM000001")
     else:
-        page.locator("#xray input[type=file]").set_input_files(tmp_path / "IM000001")
+        page.locator(OPEN).set_input_files(tmp_path / "IM000001")
     expect_answered(page)
     expect(page.locator("#shares")).to_contain_text("12 %patient's right lung")
     page.wait_for_timeout(1_000)
@@ -247,7 +194,7 @@ def test_an_address_opens_the_tab_that_compares_the_recorded_figures(browser, tm
 
 
 def test_the_masks_can_be_kept(page, xray, tmp_path):
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     expect_answered(page)
     page.get_by_role("button", name="Keep the result").click()
     with page.expect_download() as download:
@@ -257,7 +204,7 @@ def test_the_masks_can_be_kept(page, xray, tmp_path):
 
 
 def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipeline, xray):
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     expect_answered(page)
     open_tab(page, "Zero-shot vs fine-tuned")
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing\nWell: nothing to see\n")
@@ -277,7 +224,7 @@ def test_every_fresh_page_gets_its_outlined_picture(browser, url, xray):
         page = browser.new_page()
         page.goto(url)
         if visit % 2:
-            page.locator("#xray input[type=file]").set_input_files(xray)
+            page.locator(OPEN).set_input_files(xray)
         else:
             page.locator(".gallery-item").nth(visit % 3).click()
         expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
@@ -287,7 +234,7 @@ def test_every_fresh_page_gets_its_outlined_picture(browser, url, xray):
 
 
 def test_sentences_that_are_compared_before_the_outlines_are_there_keep_their_answers(page, xray):
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     open_tab(page, "Zero-shot vs fine-tuned")
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: nothing to see\n")
     page.get_by_role("button", name="Compare the X-ray with these sentences").click()
@@ -299,7 +246,7 @@ def test_sentences_that_are_compared_before_the_outlines_are_there_keep_their_an
 
 def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague, the X-ray is in the post.")
-    page.locator("#xray input[type=file]").set_input_files(tmp_path / "letter.png")
+    page.locator(OPEN).set_input_files(tmp_path / "letter.png")
     expect(page.locator("#refusal")).to_contain_text("is not an image that can be read")
     expect(page.get_by_text("Error", exact=True)).to_have_count(0)  # one sentence, where the picture would stand
     expect(page.locator("#viewer .film")).not_to_be_visible()  # no picture of before beside it
@@ -317,7 +264,7 @@ def test_nothing_keeps_people_out(browser, url, xray, theme, width):
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.goto(f"{url}?tab={tab}&__theme={theme}")
         expect(page.get_by_role("tab", name=texts.TABS[tab], exact=True)).to_have_attribute("aria-selected", "true")
-        page.locator("#xray input[type=file]").set_input_files(xray)
+        page.locator(OPEN).set_input_files(xray)
         if tab == "analyse":
             expect_answered(page)
         expect(page.locator(".progress-text")).to_have_count(0)  # else it may be looked at while it fades
@@ -339,7 +286,7 @@ def test_a_picture_that_lies_upside_down_is_refused_and_one_button_turns_and_ana
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(url)
         expect(page.locator("#correct")).not_to_be_visible()
-        page.locator("#xray input[type=file]").set_input_files(tmp_path / "lying.tif")
+        page.locator(OPEN).set_input_files(tmp_path / "lying.tif")
         expect(page.locator("#refusal")).to_contain_text("does not look like a frontal chest X-ray")
         expect(page.locator("#suggestion")).to_contain_text("The picture seems to be upside down.")
         expect(page.locator("#anyway")).to_be_visible()

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from hub_models.engines.engine import Engine
 from hub_models.models.gradcam import Explanation
+from tests.support.browsing import OPEN
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -156,7 +157,8 @@ def test_what_a_checkpoint_is_called_and_what_is_wrong_with_it_is_text(page):
 
 def test_names_of_classes_and_notes_are_text(page, xray):
     open_tab(page, "analyse")
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
+    page.get_by_role("button", name="How each classifier answers").click()
     answer = page.locator("#set-resnet")
     expect(answer).to_contain_text(f"{SHOWN} or Well # a head: sets like this one")
     expect(page.locator("#conclusion table")).to_contain_text("<img src=x onerror=")
@@ -170,7 +172,7 @@ def test_names_of_classes_and_notes_are_text(page, xray):
 
 def test_sentences_that_are_typed_are_text(page, xray):
     open_tab(page, "prompts")
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
     expect(page.locator("#viewer .about")).to_have_text("")
     sentence = "![p](https://evil.invalid/prompt.png) <b>x</b> \u202egnp"
     page.locator("#prompts textarea").fill(f"{PICTURE.format('class')}: {sentence}\nWell: a well chest")

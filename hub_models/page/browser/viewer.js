@@ -30,7 +30,7 @@ export class Viewer {
     this.panzoom = Panzoom(this.film.element, {
       canvas: true,
       minScale: 1,
-      step: 0.2,
+      step: 0.5, // of a notch of the wheel, by its exponential third
       cursor: "",
       panOnlyWhenZoomed: true,
       touchAction: "pan-y",

@@ -66,8 +66,12 @@ class Correction:
             source: the file behind it.
             image: the X-ray, float32 (H, W) in 0..1.
         """
-        with self.state.turns.single:
-            suggestion = self.state.pipeline.suggest(image)
+
+        def ask() -> Suggestion | None:
+            with self.state.turns.single:
+                return self.state.pipeline.suggest(image)
+
+        suggestion = self.state.once(xray["path"], "suggestion", ask)
         if suggestion is None:
             return {}
         return {

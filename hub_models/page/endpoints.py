@@ -21,8 +21,9 @@ SENTENCES = {"type": "object", "additionalProperties": {"type": "array", "items"
 class Endpoints:
     """`/analyse`, `/segment`, `/classify` and `/batch`; their docstrings are what scripts and assistants read."""
 
-    def __init__(self, state: PageState, xray: gr.Image, overlay: gr.Image, batch: BatchTab) -> None:
+    def __init__(self, state: PageState, xray: gr.Image, batch: BatchTab) -> None:
         self.state = state
+        overlay = gr.Image(label=texts.OUTLINES, format="png", visible=False)
         names = ("description", "shares", "masks", "prompts", "probabilities", "notes", "conclusion")
         description, shares, masks, prompts, *answers = (gr.JSON(label=name, visible=False) for name in names)
         anyway = gr.Checkbox(label="anyway", visible=False)
@@ -93,9 +94,7 @@ class Endpoints:
         """
         chosen = checked(prompts) if prompts else None
         _, outlined = self.state.outline(xray)
-        with self.state.turns.single:
-            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
-            (report,) = self.state.pipeline.report([outlined.square], outlines, chosen, headers, anyway)
+        report = self.state.report(outlined, chosen, anyway)
         conclusion = report.conclusion and report.conclusion.describe()
         return report.classifiers, [*report.reasons, *report.notes], conclusion
 

@@ -27,10 +27,12 @@ API = "/gradio_api"
 FILE = f"{API}/file="
 UPLOAD = f"{API}/upload"
 TOOLS = f"{API}/mcp"
+SCRIPTS = "/reading-room"
+"""Where the page's own scripts stand, and the libraries that they use."""
 READ = re.compile(
     rf"/|/config/?|/theme\.css|/robots\.txt|/favicon\.ico|/manifest\.json|/pwa_icon(/\d+)?|/(assets|static|svelte)/.+"
     rf"|{API}/(info|openapi\.json|app_id|startup-events|theme\.css|upload_progress|login_check)/?"
-    rf"|{OPENAPI}|{API}/queue/(data|status)|{API}/heartbeat/[^/]+|{API}/call/(v2/)?[^/]+/[^/]+"
+    rf"|{SCRIPTS}/(vendor/)?[\w-]+\.js|{OPENAPI}|{API}/queue/(data|status)|{API}/heartbeat/[^/]+|{API}/call/(v2/)?[^/]+/[^/]+"
 )
 """Addresses that a GET or HEAD request may ask for, files apart."""
 WRITE = re.compile(rf"{API}/(upload|cancel|reset|queue/join|call/(v2/)?[^/]+)/?")

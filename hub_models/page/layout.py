@@ -53,20 +53,19 @@ class Layout:
 
     def __init__(self, state: PageState) -> None:
         self.state = state
-        gr.Markdown(texts.INTRO)
-        gr.Markdown(texts.DISCLAIMER, elem_id="disclaimer")
+        with gr.Row(elem_id="head"):
+            gr.Markdown(texts.INTRO)
+            gr.Markdown(texts.DISCLAIMER, elem_id="disclaimer")
         self.stand_ins = StandIns()
         self.tabs: dict[str, Tab] = {}
-        with gr.Row():
-            with gr.Column(scale=2, min_width=300):
-                self.field = XrayField(state)
-                self.visit = Visit(self.field.image, gr.State(), gr.State(False))
-            with gr.Column(scale=3, min_width=300), gr.Tabs() as self.bar:
-                for kind in TABS:
-                    with gr.Tab(kind.title, id=kind.name) as opened:
-                        self.tabs[kind.name] = kind(state, self.visit, opened)
-        analyse, batch = self.tabs["analyse"], self.tabs["batch"]
-        self.endpoints = Endpoints(state, self.visit.xray, analyse.overlay, batch)
+        with gr.Row(elem_id="strip"):
+            self.field = XrayField(state)
+        self.visit = Visit(self.field.image, gr.State(), gr.State(False))
+        with gr.Tabs() as self.bar:
+            for kind in TABS:
+                with gr.Tab(kind.title, id=kind.name) as opened:
+                    self.tabs[kind.name] = kind(state, self.visit, opened)
+        self.endpoints = Endpoints(state, self.visit.xray, self.tabs["batch"])
 
     def connect(self, demo: gr.Blocks) -> None:
         """Connect what happens when an X-ray is chosen, the page is opened, a tab is, or a checkpoint changes."""
@@ -83,7 +82,9 @@ class Layout:
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
-        demo.load(None, None, None, js=f"() => {{xrayPage.name({json.dumps(spoken_names())}); xrayPage.take()}}")
+        demo.load(None, None, None, js=f"() => xrayPage.name({json.dumps(spoken_names())})")
+        xray, landing = self.visit.xray, json.dumps(self.field.landing)
+        demo.load(None, xray, xray, js=f"(xray) => xray ?? {landing}")  # one that is there already stays
         for name, tab in self.tabs.items():
             first = json.dumps(name == TABS[0].name)
             tab.opened.select(None, None, None, js=f"() => xrayPage.remember('{name}', {first})")
@@ -117,7 +118,7 @@ def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None)
         models: the pipeline.
         exchange: what visitors may put in place of a checkpoint; None for nothing.
     """
-    with Page(title=texts.PAGE_TITLE, analytics_enabled=False) as demo:
+    with Page(title=texts.PAGE_TITLE, analytics_enabled=False, fill_width=True) as demo:
         demo.layout = Layout(PageState(models, exchange))
         demo.layout.connect(demo)
     return demo

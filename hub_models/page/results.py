@@ -3,41 +3,28 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 
 from hub_models.cards.facts import FACTS_FILE, CardFacts
-from hub_models.cards.left_out import span
 from hub_models.checkpoints.folder import Checkpoint
-from hub_models.checkpoints.roles import ANSWERING, ROLES
-from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.reports.description import one_line, printable
-from hub_models.reports.sentences import (
-    GRADE,
-    RANGE,
-    SIDES,
-    UNLIKE_MOST,
-    agreement,
-    grade_range,
-    headline,
-    percent,
-    share_range,
-)
-from hub_models.xray.masks import Involvement, Masks, split_lungs
+from hub_models.reports.sentences import percent
 
 if TYPE_CHECKING:  # a page that opens before the models must not wait for them
     from hub_models.engines.engine import Engine
-    from hub_models.models.classifier import Classifier
-    from hub_models.models.conclusion import Conclusion
     from hub_models.models.gradcam import Explanation
-    from hub_models.models.report import Answers
 
 _MEANING = re.compile(r"[&<>*_`\[\]|$~\\!#@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 """Characters that Markdown, HTML, or whatever makes links of addresses reads as more than themselves."""
+
+
+def named(label: str) -> str:
+    """Return the plain name of a class; files keep the label."""
+    return texts.CLASS_NAMES.get(label, label)
 
 
 def plain(text: str) -> str:
@@ -73,49 +60,6 @@ def loading_html() -> str:
     return f"<p role='status'>{texts.LOADING}</p>"
 
 
-def shares_html(masks: Masks, involvement: Involvement) -> str:
-    """Write the infected share of each lung for the visitor."""
-    areas = dict(zip(texts.SIDES, (*split_lungs(masks.lungs), masks.lungs), strict=True))
-    cells = []
-    for side, share in involvement.shares.items():
-        ends = involvement.ranges.get(side)
-        marked, area = int((areas[side] & masks.infection).sum()), int(areas[side].sum())
-        graded = "" if share is None or side == "both" else texts.SHARE_GRADE.format(grade_range(share, ends))
-        pixels = texts.SHARE_PIXELS.format(marked, area)
-        name = texts.SIDES[side]
-        cells.append(f"<div><b>{share_range(share, ends)}</b>{name}<small>{graded}{pixels}</small></div>")
-    return f"<div class='shares'>{''.join(cells)}</div><p>{texts.SHARE} {RANGE} {SIDES} {GRADE}</p>"
-
-
-def conclusion_html(conclusion: "Conclusion | None", trust: str = "") -> str:
-    """Write what the classifiers say together, above their own answers, and how far such answers can be trusted.
-
-    Nothing is written where they named no class.
-    """
-    if conclusion is None:
-        return ""
-    why = f"<p>{UNLIKE_MOST}</p>" if conclusion.unlike else ""
-    agreed = plain_html(agreement(conclusion.classes, conclusion.agree, conclusion.of))
-    said = plain_html(headline(conclusion.classes, conclusion.decided))
-    kept = f"<p>{plain_html(trust)}</p>" if trust else ""
-    return f"<div class='conclusion' role='status'><b>{said}</b>{why}<p>{agreed}</p>{kept}</div>"
-
-
-def likely_text(likely: Sequence[str], level: float, elsewhere: bool = False) -> str:
-    """Write a prediction set: the classes that a classifier does not tell apart, at home or, widened, `elsewhere`."""
-    text = texts.LIKELY_ELSEWHERE if elsewhere else texts.LIKELY
-    return text.format(texts.LIKELY_OR.join(map(plain, likely)), level)
-
-
-def likely_texts(answers: "Answers", classifiers: "Mapping[str, Classifier]") -> dict[str, str]:
-    """Write the prediction set of each role whose answer, to its own sentences, has one."""
-    return {
-        role: likely_text(one.likely(answers[role]), one.level, one.least_elsewhere is not None)
-        for role, one in fitting_calibrations(classifiers).items()
-        if role in answers
-    }
-
-
 def control_text(checkpoint: Checkpoint | None) -> str:
     """Write how much of a classifier's score needs the lungs, as its card tells; nothing where no figures come with it.
 
@@ -132,35 +76,12 @@ def control_text(checkpoint: Checkpoint | None) -> str:
     return texts.CONTROL_SCORES.format(own["accuracy"], own["images"], hidden["accuracy"])
 
 
-def trust_text(checkpoints: Mapping[str, Checkpoint]) -> str:
-    """Write how often the classifier whose answer counts first is right, at home and where it was not trained.
-
-    The recipe that was measured on hospitals left out of its training may be that of another one, which is named then.
-
-    Raises:
-        ValueError: if the figures are damaged.
-    """
-    folders = [checkpoints[role].folder for role in ANSWERING if role in checkpoints]
-    facts = (CardFacts.load(folder) for folder in folders if (folder / FACTS_FILE).is_file())
-    at_home = next(facts, None)
-    if at_home is None or "accuracy" not in at_home.results:
-        return ""
-    away = next((one for one in chain([at_home], facts) if "left_out" in one.results), None)
-    elsewhere = texts.NO_TRUST_AWAY
-    if away is not None:
-        measured = away.results["left_out"]
-        like = "" if away is at_home else texts.TRUST_LIKE.format(ROLES[away.role].title)
-        elsewhere = texts.TRUST_AWAY.format(*span(measured), len(measured["sources"]), like)
-    return texts.TRUST.format(at_home.results["accuracy"], at_home.results["images"], elsewhere)
-
-
-def heat_text(explanation: "Explanation | None") -> str:
-    """Write what a heat map explains and how much of it lies in the lungs."""
-    if explanation is None:
-        return texts.HEAT_WITHOUT_LUNGS
+def heat_text(explanation: "Explanation") -> str:
+    """Write what a heat map explains and how much of it lies in the lungs, as text that is not read as HTML."""
+    label = printable(one_line(named(explanation.label)))
     if explanation.inside_lungs is None:
-        return texts.HEAT_NOWHERE.format(plain(explanation.label))
-    return texts.HEAT_IN_LUNGS.format(plain(explanation.label), percent(explanation.inside_lungs))
+        return texts.HEAT_NOWHERE.format(label)
+    return texts.HEAT_IN_LUNGS.format(label, percent(explanation.inside_lungs))
 
 
 def problems_html(checkpoints: Mapping[str, Checkpoint]) -> str:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from hub_models.page import direct, limits
 from hub_models.page.events import zero_gpu
 from hub_models.page.exchange import Exchange
 from hub_models.page.folder import PageFolder, keep_swept
-from hub_models.page.guard import Guard
+from hub_models.page.guard import SCRIPTS, Guard
 from hub_models.page.heap import use_few_arenas
 from hub_models.page.imports import no_garbage_collection
 from hub_models.page.layout import build_demo
@@ -88,7 +89,10 @@ def launch(demo: gr.Blocks, mcp: bool = False, **options: Any) -> str:
         prevent_thread_lock=True,
         app_kwargs={
             "middleware": [Middleware(Guard, tools=mcp)],
-            "routes": [Mount(direct.PREFIX, direct.application(demo))],
+            "routes": [
+                Mount(direct.PREFIX, direct.application(demo)),
+                Mount(SCRIPTS, StaticFiles(directory=Path(__file__).with_name("browser"))),
+            ],
         },
         **LOOK,
         **options,

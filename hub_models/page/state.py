@@ -2,16 +2,19 @@
 
 import gc
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.page.exchange import Exchange
@@ -20,14 +23,14 @@ from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
 from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
 from hub_models.reports.description import Source, describe
-from hub_models.reports.overlay import draw_overlay, reduced
+from hub_models.reports.overlay import draw_overlay
 from hub_models.xray.geometry import to_square
 from hub_models.xray.images import Xray
-from hub_models.xray.masks import Masks
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.models.gradcam import Explanation
+    from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
 FileData = Mapping[str, Any]
@@ -41,7 +44,7 @@ Prompts = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Original:
-    """The file behind a picture that the field for an X-ray shows.
+    """The file behind a picture that the field for an X-ray holds.
 
     Attributes:
         path: the file; the questions about the picture are answered from it.
@@ -61,12 +64,16 @@ class PageState:
         exchange: what visitors may put in place of a checkpoint; None for nothing.
         turns: at the models; a batch lets others in after each group of images.
         memory: of X-rays that were outlined.
+        examples: paths of the examples, which every visitor may ask about.
     """
 
     def __init__(self, models: "Future[XrayPipeline]", exchange: Exchange | None = None) -> None:
         self.models, self.exchange = models, exchange
         self.turns = Turns()
         self.memory = Memory()
+        self.examples: set[str] = set()
+        self._worked: dict[tuple[str, str], tuple[tuple[Checkpoint, ...], Any]] = {}
+        self._asking = threading.Lock()
         self._beside = ThreadPoolExecutor(DRAWERS, "drawing")
         self._originals: OrderedDict[str, Original] = OrderedDict()
 
@@ -100,29 +107,28 @@ class PageState:
         return (admit(original.path), original.source) if original else (path, None)
 
     def keep_corrected(self, image: np.ndarray, source: Source) -> str:
-        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload, and a picture to show of it; returns the path.
+        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload; returns what the field holds for it.
 
         Args:
             image: the X-ray.
             source: the visitor's own file, with what was done to its picture.
         """
-        shown = self.stand_in(serve_xray(image), reduced(image), source)
+        held = self.stand_in(serve_xray(image), source)
         if image.size > LARGE_PIXELS:
             give_back()
-        return shown
+        return held
 
-    def stand_in(self, path: str, picture: np.ndarray, source: Source | None = None) -> str:
-        """Write a picture, uint8 (h, w), that browsers show in place of a file; returns its path.
+    def stand_in(self, path: str, source: Source | None = None) -> str:
+        """Write a picture of one pixel that the field holds in place of a file of any kind; returns its path.
 
         Args:
             path, source: the file, as `Original` tells of it.
-            picture: what is shown.
         """
         token = secrets.token_hex(16)
         self._originals[token] = Original(path, source)
         if len(self._originals) > MAX_STAND_INS:
             self._originals.popitem(last=False)
-        return serve_picture(picture, f"{token}.png")
+        return serve_picture(np.zeros((1, 1), np.uint8), f"{token}.png")
 
     def remembered(self, xray: FileData, key: str | None) -> Outlined | None:
         """Return what is remembered of an X-ray, if the UNet in use outlined the same file; else None."""
@@ -143,7 +149,28 @@ class PageState:
         if outlined := self.remembered(xray, key):
             return read.image, outlined
         source = source or Source.of(path.name, path.read_bytes(), read)
-        return read.image, self.outline_image(xray["path"], source, read.image)
+        outline = partial(self.outline_image, xray["path"], source, read.image)
+        return read.image, self.once(xray["path"], "outlines", outline)
+
+    def once(self, path: str, about: str, answer: Callable[[], Any]) -> Any:
+        """Return what `answer` returns; about an example, for all visitors what it returned to the first.
+
+        Another checkpoint for any role makes it be asked again.
+
+        Args:
+            path: the X-ray.
+            about: what is asked about it.
+            answer: asks the models.
+        """
+        if path not in self.examples:
+            return answer()
+        with self._asking:  # visitors who come at once wait for the first
+            models = tuple(self.pipeline.checkpoints.values())
+            before, found = self._worked.get((path, about), (None, None))
+            if before != models:
+                found = answer()
+                self._worked[path, about] = models, found
+            return found
 
     def outline_image(self, path: str, source: Source, image: np.ndarray) -> Outlined:
         """Outline an X-ray that was read, float32 (H, W) in 0..1, of a file and its source."""
@@ -170,7 +197,7 @@ class PageState:
             raise refusal(" ".join([*outlined.reasons, MEANINGLESS]))
         return outlined
 
-    def explain(self, image: np.ndarray, masks: Masks) -> "dict[str, Explanation]":
+    def explain(self, outlined: Outlined) -> "dict[str, Explanation]":
         """Explain the classifiers' answers to an X-ray, as `XrayPipeline.explain` does.
 
         Raises:
@@ -178,7 +205,7 @@ class PageState:
         """
         try:
             with self.turns.single:
-                return self.pipeline.explain(image, masks)
+                return self.pipeline.explain(outlined.square, outlined.masks.unpack())
         except ValueError as error:
             raise refusal(str(error)) from None
 
@@ -204,6 +231,16 @@ class PageState:
         image, outlined = self.outline(xray, key)
         return draw_overlay(outlined.sketch), self.describe(image, outlined, anyway=anyway)
 
+    def report(self, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False) -> "Report":
+        """Report on an X-ray that was outlined, as `XrayPipeline.report` does."""
+
+        def ask() -> "Report":
+            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
+            with self.turns.single:
+                return self.pipeline.report([outlined.square], outlines, prompts, headers, anyway)[0]
+
+        return self.once(outlined.path, "report", ask) if prompts is None else ask()
+
     def describe(
         self, image: np.ndarray, outlined: Outlined, prompts: Prompts | None = None, anyway: bool = False
     ) -> dict[str, Any]:
@@ -211,10 +248,7 @@ class PageState:
 
         A picture that is refused as a frontal chest X-ray gets shares and classes only if they are wanted `anyway`.
         """
-        with self.turns.single:
-            outlines, headers = [(outlined.masks.unpack(), outlined.involvement)], [outlined.source.reasons]
-            (report,) = self.pipeline.report([outlined.square], outlines, prompts, headers, anyway)
-        report = replace(report, image=image)
+        report = replace(self.report(outlined, prompts, anyway), image=image)
         calibrations = fitting_calibrations(self.pipeline.classifiers, prompts)
         now = datetime.now(UTC)
         return describe(report, self.pipeline.checkpoints, calibrations, outlined.source, now, prompts)

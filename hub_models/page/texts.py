@@ -11,8 +11,8 @@ from hub_models.checkpoints.roles import ROLES, of_family
 PAGE_TITLE = "Chest X-ray"
 INTRO = """# Chest X-ray: lungs, infection, classes
 A UNet outlines the lungs and what looks infected; CLIP and ResNet say which class the X-ray resembles most."""
-DISCLAIMER = """**Research demo, not a medical device.** The models learned from a small public data set and were never
-tried in a clinic: do not diagnose or treat anyone with what they say, and upload no picture that shows a name."""
+DISCLAIMER = """**Research demo, not a medical device.** Learned from a small public data set, never tried in a clinic:
+do not diagnose or treat anyone with what it says, and upload no picture that shows a name."""
 STAND_IN_NOTICE = "{}: the embedded checkpoint stands in."  # role
 STILL_FETCHED = "{} is still being fetched."  # checkpoint
 TRY_AGAIN_BUTTON = "Try again"
@@ -37,7 +37,7 @@ PLOT_NAME = "Points of the plot"
 
 # The field for an X-ray, and the offer to turn, invert or mirror it
 XRAY_FIELD = "X-ray"
-ANY_FILE_BUTTON = "Choose any file: DICOM, TIFF, PNG, JPEG, ..."
+ANY_FILE_BUTTON = "Drop, paste or choose an X-ray"
 EXAMPLES = ("healthy", "two opacities", "four opacities")
 EXAMPLES_LABEL = "Drawn examples: {}"
 TURN_BUTTON = "Turn it upright"
@@ -49,17 +49,48 @@ MIRROR_BUTTON = "Exchange left and right"
 LOADING = "The models are still being loaded; the outlines follow in a few seconds."
 OUTLINES = "Outlines"
 MASKS = {"lungs": "lungs", "infection": "infection"}
-SHOWN_MASKS = "Show"
 STYLES = {"fill": "fill", "contour": "contour"}
 STYLE = "Draw as"
 OPACITY = "Opacity"
+SIDE_MARKS = ("R", "L")
+VIEWER_NAME = "Light box"
+VIEWER_PICTURE = "The X-ray with its outlines"
+VIEWER_TOOLBAR = "Tools of the light box"
+VIEWER_KEYS = """Keys: + and - zoom, arrows move, 0 resets, 1 shows true pixels, w drags the window, [ ] and { } change
+its level and width, i inverts, s hides the side marks, c hides the outlines, f fills the screen. The right mouse
+button drags the window, too."""
+VIEWER_TOOLS = {
+    "zoom-out": "Zoom out",
+    "zoom-in": "Zoom in",
+    "pixels": "True pixels",
+    "window": "Drag changes brightness and contrast",
+    "invert": "Exchange black and white",
+    "sides": "Side marks",
+    "compare": "Hold to see the X-ray alone",
+    "reset": "Reset zoom and window",
+    "full": "Fill the screen",
+}
+"""Tool of the light box -> what it does."""
+WORKED_EXAMPLE = "A drawn example. Drop your own X-ray anywhere on the page."
+VIEWER_GREY = "grey"
+HEAT_LAYER = "Heat map"
+NO_HEAT = "none"
 ANYWAY_BUTTON = "Show what the models say anyway"
 SIDES = {"right": "patient's right lung", "left": "patient's left lung", "both": "both lungs"}
 SHARE = "Share of the lung's area in the picture that is outlined as infected, with the pixels that it is made of."
-SHARE_GRADE = "grade {} of 4, "
+SHARE_GRADE = "grade {} of 4"
 SHARE_PIXELS = "{:,} of {:,} pixels"  # outlined, of the lung
 
+WHY = "What this means"
+
 # Analyse: classes
+CLASS_NAMES = {"Non-COVID": "Other pneumonia", "Normal": "Nothing found"}
+"""Class -> what the page calls it; files keep the class's own name."""
+CLASS_COLUMN = "Class"
+SETS = "Framed: the classes that a classifier does not tell apart, so the true one is probably among them."
+TRUST_HOME = "Right on {:.0%} of X-rays from hospitals that it learned from; elsewhere it is not measured."
+TRUST_SHORT = """Right on {:.0%} of X-rays from hospitals that it learned from, and on {:.0%} ({:.0%} to {:.0%}) in
+hospitals that it never saw."""
 LIKELY = "**{}**: sets like this one held the true class of {:.0%} of X-rays like its own."  # classes, level
 LIKELY_ELSEWHERE = "**{}**: such sets held the true class of {:.0%} of X-rays from hospitals left out of training."
 LIKELY_OR = " or "
@@ -79,14 +110,15 @@ TRUST_LIKE = " like that of {}"
 NO_TRUST_AWAY = "how often in another hospital is not measured."
 NO_CONTROL_SCORES = "How much of its score needs the lungs is not measured."
 
+CLASSIFIERS_TITLE = "How each classifier answers"
+
 # Analyse: heat maps
-HEAT_TITLE = "Where the classifiers look"
-HEAT = """Brighter places speak more for the class that the classifier prefers (Grad-CAM, Selvaraju et al. 2017). The
-map is coarse, and shows where a network found something, not what."""
+HEAT = """Heat maps: lighter places speak more for the class that the classifier prefers (Grad-CAM, Selvaraju et al.
+2017). A map is coarse, and shows where a network found something, not what."""
 HEAT_BUTTON = "Show where"
 HEAT_WITHOUT_LUNGS = "No lungs found, so nothing was classified."
-HEAT_NOWHERE = "Nothing in the picture speaks for {}."
-HEAT_IN_LUNGS = "What speaks for **{}**: {} of the heat lies in the lungs."  # class, share
+HEAT_NOWHERE = 'Nothing in the picture speaks for "{}".'
+HEAT_IN_LUNGS = 'What speaks for "{}": {} of the heat lies in the lungs.'  # class, share
 
 # Analyse: files to keep
 KEEP_TITLE = "Keep the result"

@@ -15,6 +15,8 @@ from hub_models.page import texts
 from hub_models.reports.png import encode_png
 from hub_models.xray.images import ImageRefused, Xray, read_xray
 
+FILE = "gradio_api/file="
+"""Address of a file of the page, seen from the page, before the file's path."""
 GREYS = 65535
 """The lightest grey of an X-ray that the page keeps in 16 bits."""
 

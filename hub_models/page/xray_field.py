@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -9,40 +10,54 @@ from PIL import Image
 from hub_models.page import texts
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
-from hub_models.page.uploads import refusal
-from hub_models.reports.overlay import reduced
+from hub_models.page.uploads import FILE, admit, refusal
 from hub_models.xray.phantom import draw_phantom
 
 DRAWN = ((3, 0), (5, 2), (8, 4))  # seed and opacities of each of `texts.EXAMPLES`
+LANDING = 1
+"""Position of the example that a page shows when it is opened."""
 
 
 class XrayField:
-    """The field, its button for files of any kind, and the examples.
+    """The button for files, the examples, and the field itself, which nobody sees: the light box shows the picture.
 
-    A browser gives gr.Image only pictures that it can show. What is dropped or pasted there and is another file goes to
-    the button (`xrayPage.take` in page_head.html), whose event makes a picture to show of it.
+    What is dropped or pasted anywhere goes to the button, too (`take` in page_head.html).
 
     Attributes:
         image: the field itself.
+        examples: paths of the examples; a page that is opened shows `LANDING`.
     """
 
     def __init__(self, state: PageState) -> None:
         self.state = state
-        look = {"height": "min(400px, 100vw)", "buttons": ["fullscreen"], "elem_classes": "viewer", "elem_id": "xray"}
-        self.image = gr.Image(label=texts.XRAY_FIELD, type="filepath", sources=["upload", "clipboard"], **look)
-        other = gr.UploadButton(texts.ANY_FILE_BUTTON, size="sm", elem_id="other")
+        look = {"elem_classes": "by-script", "elem_id": "xray", "buttons": []}
+        self.image = gr.Image(label=texts.XRAY_FIELD, type="filepath", sources=["upload"], **look)
+        look = {"variant": "primary", "elem_id": "other", "scale": 0, "min_width": 250, "size": "md"}
+        other = gr.UploadButton(texts.ANY_FILE_BUTTON, **look)
         gr.on([other.upload], self.open_file, other, self.image, **PRIVATE)
         with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
             files = [Path(folder, f"{name}.png") for name in texts.EXAMPLES]
             for file, (seed, opacities) in zip(files, DRAWN, strict=True):
-                Image.fromarray(draw_phantom(seed, size=256, opacities=opacities).image).save(file)
+                Image.fromarray(draw_phantom(seed, size=512, opacities=opacities).image).save(file)
             label = texts.EXAMPLES_LABEL.format(", ".join(texts.EXAMPLES))
             examples = gr.Dataset(
                 components=[self.image], samples=[[str(file)] for file in files], label=label, type="index"
             )
             self.examples = [sample["path"] for (sample,) in examples.samples]
+        state.examples.update(self.examples)
         # gr.Examples would skip the queue, and the page has no address for that.
         gr.on([examples.click], self.choose_example, examples, self.image, **PRIVATE)
+
+    @property
+    def landing(self) -> dict[str, Any]:
+        """The example that a page shows when it is opened, as gradio describes a file to the browser."""
+        path = self.examples[LANDING]
+        return {
+            "path": path,
+            "url": f"{FILE}{path}",
+            "orig_name": Path(path).name,
+            "meta": {"_type": "gradio.FileData"},
+        }
 
     def choose_example(self, number: int) -> str:
         """Return the path of the example that was clicked, counted from 0."""
@@ -51,6 +66,5 @@ class XrayField:
         return self.examples[number]
 
     def open_file(self, file: str) -> str:
-        """Make a picture that browsers show of any file; what is asked about it is answered from the file itself."""
-        _, xray = self.state.read({"path": file})
-        return self.state.stand_in(file, reduced(xray.image))
+        """Put any file into the field; it is read, or refused, when it is asked about."""
+        return self.state.stand_in(str(admit(file)))

@@ -1,8 +1,11 @@
 """The page, asked through gradio_client, with a pipeline whose answers are known."""
 
+import base64
 import hashlib
 import importlib.util
+import io
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -27,12 +30,13 @@ import app
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.checkpoints.roles import ROLES
+from hub_models.page.findings import shares_html
 from hub_models.page.layout import open_tab
-from hub_models.page.results import card_html, shares_html
-from hub_models.page.uploads import serve_picture
+from hub_models.page.results import card_html
+from hub_models.page.uploads import FILE, serve_picture
+from hub_models.page.viewer import greys
 from hub_models.pipeline import XrayPipeline
-from hub_models.reports.heatmap import draw_heat
-from hub_models.reports.overlay import draw_overlay, reduced, sketch
+from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.png import encode_png
 from hub_models.reports.sentences import grade_range, share_range
 from hub_models.xray.geometry import to_square
@@ -53,12 +57,18 @@ from tests.support.fake_pipeline import (
 )
 
 SPACES = "lent = []\n\n\ndef GPU(event):\n    lent.append(event.__name__)\n    return event\n"
-DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
 TYPED = "Ill: an ill chest\nWell: a well chest"
 
 
-def pixels(file: str) -> np.ndarray:
+def pixels(file: str | Path | io.BytesIO) -> np.ndarray:
     return np.asarray(Image.open(file))
+
+
+def served(address: str) -> Path | io.BytesIO:
+    """What a browser gets from an address of the light box."""
+    if address.startswith("data:"):
+        return io.BytesIO(base64.b64decode(address.partition(",")[2]))
+    return Path(address.removeprefix(FILE))
 
 
 def overlay_of(xray: Path) -> np.ndarray:
@@ -144,9 +154,9 @@ def test_four_endpoints_are_offered_and_they_are_described(client):
 def test_a_new_picture_clears_the_old_results_before_it_is_read_and_its_refusal_takes_their_place(pipeline, tmp_path):
     (tmp_path / "letter.png").write_text("Dear colleague")
     tab = tab_of(pipeline)
-    cleared, refused = tab.show(uploaded(tmp_path / "letter.png"), *DRAWN_AS)
+    cleared, refused = tab.show(uploaded(tmp_path / "letter.png"))
     for step in (cleared, refused):
-        assert {step[part] for part in (tab.overlay, tab.masks, tab.visit.key, *tab.classes.values())} == {None}
+        assert {step[part] for part in (tab.viewer, tab.masks, tab.visit.key)} == {None}
         assert {step[part] for part in (tab.shares, tab.conclusion, tab.notes, *tab.sets.values())} == {""}
         assert step[tab.anyway] == gr.update(visible=False)
     assert cleared[tab.refusal] == ""
@@ -155,33 +165,54 @@ def test_a_new_picture_clears_the_old_results_before_it_is_read_and_its_refusal_
 
 def test_an_x_ray_fills_the_tab_the_outlines_first(pipeline, xray):
     tab, given = tab_of(pipeline), uploaded(xray)
-    steps = tab.show(given, *DRAWN_AS)
+    steps = tab.show(given)
     next(steps)
     outlined = next(steps)
     files = outlined[tab.masks]
-    assert np.array_equal(pixels(outlined[tab.overlay]), overlay_of(xray))
     assert "12 %" in outlined[tab.shares]
     assert [Path(file).name for file in files] == ["lungs.png", "infection.png", "masks.json"]
     assert np.array_equal(np.asarray(Image.open(files[0])) > 0, masks_for((256, 256)).lungs)
-    assert {outlined[label] for label in tab.classes.values()} == {None}
     assert outlined[tab.conclusion] == ""
     classified = next(steps)
-    assert "<b>Undecided: Ill or Well</b><p>3 of 4 classifiers agree on Ill.</p>" in classified[tab.conclusion]
-    for part in (tab.overlay, tab.shares, tab.masks, tab.visit.key):  # whoever missed a step gets all with the last
+    said = classified[tab.conclusion]
+    assert "<b>Undecided: Ill or Well</b><p class='agreed'>3 of 4 classifiers agree on &quot;Ill&quot;.</p>" in said
+    for part in (tab.viewer, tab.shares, tab.masks, tab.visit.key):  # whoever missed a step gets all with the last
         assert classified[part] == outlined[part]
-    assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
+    assert re.findall(r"(?:<td[^>]*>|</td><td[^>]*>)(\d+%)", said.partition(">Well<")[0]) == [
+        "62%",
+        "88%",
+        "25%",
+        "50%",
+    ]
     assert classified[tab.notes] == "- A note for the visitor."
     zero_shot, finetuned, resnet, _ = (classified[text] for text in tab.sets.values())
     assert zero_shot == "**Ill or Well**: sets like this one held the true class of 90% of X-rays like its own."
     assert finetuned.startswith("**Ill**: ")
     assert resnet.startswith("**Well**: ")
     assert pipeline.prompts[-1] is None  # each CLIP its own sentences
-    redrawn = pixels(tab.redraw(given, ["infection"], "contour", 0.5, outlined[tab.visit.key]))
-    drawn = sketch(read_image(xray), masks_for((256, 256)))
-    assert np.array_equal(redrawn, draw_overlay(drawn, ["infection"], "contour", 0.5))
-    assert not np.array_equal(redrawn, pixels(outlined[tab.overlay]))
-    with pytest.raises(gr.Error, match="no longer remembers this X-ray"):
-        tab.redraw(given, ["infection"], "contour", 0.5, "another key")
+
+
+def test_the_light_box_gets_the_picture_and_each_mask_with_what_its_values_mean(pipeline, xray):
+    tab = tab_of(pipeline)
+    *_, shown = tab.show(uploaded(xray))
+    film, image = shown[tab.viewer], read_image(xray)
+    assert np.array_equal(pixels(served(film["picture"])), np.rint(255 * image).astype(np.uint8))
+    lungs, infection = film["layers"]
+    assert [layer["name"] for layer in film["layers"]] == ["lungs", "infection"]
+    assert (lungs["threshold"], infection["threshold"]) == (0.5, 0.25)
+    assert (lungs["colour"], infection["colour"]) == ("#56B4E9", "#E69F00")
+    for layer, mask in ((lungs, masks_for((256, 256)).lungs), (infection, masks_for((256, 256)).infection)):
+        assert np.array_equal(pixels(served(layer["address"])) >= layer["inside"], mask)
+
+
+def test_a_picture_of_more_than_256_greys_is_sent_with_16_bits_and_a_huge_one_smaller():
+    ramp = np.linspace(0, 1, 64 * 1024, dtype=np.float32).reshape(64, 1024)
+    assert np.array_equal(greys(ramp), np.rint(65535 * ramp).astype(np.uint16))
+    coarse = np.rint(ramp * 255) / np.float32(255)
+    assert np.array_equal(greys(coarse), np.rint(255 * ramp).astype(np.uint8))
+    wide = greys(np.repeat([[0.0, 1.0]], 5001, axis=1).astype(np.float32).repeat(3, axis=0))
+    assert wide.shape == (1, 3334)
+    assert set(wide[0].tolist()) == {0, 255}
 
 
 def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another_or_a_new_unet(
@@ -189,7 +220,7 @@ def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another
 ):
     tabs, given = app.build_demo(ready(pipeline)).layout.tabs, uploaded(xray)
     tab = tabs["analyse"]
-    *_, outlined, _ = tab.show(given, *DRAWN_AS)
+    *_, outlined, _ = tab.show(given)
     key = outlined[tab.visit.key]
     before = len(pipeline.images)
     tabs["prompts"].compare_prompts(given, TYPED, key)
@@ -208,18 +239,18 @@ def test_the_unet_runs_once_an_image_however_many_tabs_ask_and_again_for_another
 def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visitor_insists(tmp_path, xray):
     demo, given = app.build_demo(ready(FakePipeline(tmp_path, strangeness=2.34))), uploaded(xray)
     tab = demo.layout.tabs["analyse"]
-    first, _, refused = tab.show(given, *DRAWN_AS)
+    first, _, refused = tab.show(given)
     assert (first[tab.anyway], first[tab.refusal]) == (gr.update(visible=False), "")
     assert "does not look like a frontal chest X-ray" in refused[tab.refusal]
     assert refused[tab.anyway] == gr.update(visible=True)
-    assert {refused[part] for part in (tab.overlay, tab.masks, *tab.classes.values())} == {None}
-    assert (refused[tab.shares], refused[tab.conclusion]) == ("", "")
-    _, outlined, classified = tab.show(given, *DRAWN_AS, refused[tab.visit.key], True)
+    assert (refused[tab.masks], refused[tab.shares], refused[tab.conclusion]) == (None, "", "")
+    assert refused[tab.viewer]["layers"] == []  # the picture itself is shown
+    _, outlined, classified = tab.show(given, refused[tab.visit.key], True)
     for step in (outlined, classified):  # the warning stays beside every number
         assert step[tab.refusal] == refused[tab.refusal]
         assert step[tab.visit.insisted] is True
     assert "12 %" in outlined[tab.shares]
-    assert [classified[label] for label in tab.classes.values()] == [*PROBABILITIES.values()]
+    assert classified[tab.conclusion].count("%</td>") == 8
     assert "nothing is decided" in classified[tab.conclusion]
     assert demo.layout.endpoints.segment(given)[2]["strangeness"] == 2.34
     assert [demo.layout.endpoints.classify(given, anyway=anyway)[2] for anyway in (False, True)] == [
@@ -231,7 +262,7 @@ def test_a_picture_that_looks_strange_is_refused_with_the_reason_until_the_visit
 def test_a_picture_that_is_unlike_most_is_answered_and_nothing_is_decided(tmp_path, xray):
     demo, given = app.build_demo(ready(FakePipeline(tmp_path, strangeness=0.85))).layout, uploaded(xray)
     tab, unlike = demo.tabs["analyse"], "It is unlike most X-rays that the models learned from, so nothing is decided."
-    *_, classified = tab.show(given, *DRAWN_AS)
+    *_, classified = tab.show(given)
     assert classified[tab.refusal] == ""
     assert unlike in classified[tab.conclusion]
     _, told = demo.endpoints.analyse(given)
@@ -255,18 +286,14 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
         tab.compare_prompts(uploaded(xray), "\n".join(f"class {number}: a sentence" for number in range(21)))
 
 
-def test_heat_is_drawn_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
+def test_heat_comes_for_each_classifier_with_how_much_of_it_lies_in_the_lungs(pipeline, xray):
     tab = tab_of(pipeline)
-    answer, image = tab.explain(uploaded(xray)), reduced(read_image(xray)) / np.float32(255)
-    zero_shot, finetuned, resnet = (answer[picture] for picture in tab.heat.values())
-    assert np.array_equal(pixels(resnet), draw_heat(image, masks_for((256, 256)).infection.astype(np.float32)))
-    assert np.array_equal(pixels(zero_shot), draw_heat(image, np.zeros((256, 256), np.float32)))
-    assert finetuned is None
-    assert [answer[sentence] for sentence in tab.heat_sentences.values()] == [
-        "Nothing in the picture speaks for Ill.",
-        "No lungs found, so nothing was classified.",
-        "What speaks for **Well**: 75.0 % of the heat lies in the lungs.",
-    ]
+    resnet, zero_shot = tab.explain(uploaded(xray))[tab.viewer]["heat"]
+    assert [resnet["name"], zero_shot["name"]] == ["resnet", "clip-zero-shot"]
+    assert np.array_equal(pixels(served(resnet["address"])), 255 * masks_for((256, 256)).infection.astype(np.uint8))
+    assert not pixels(served(zero_shot["address"])).any()
+    assert resnet["caption"] == 'What speaks for "Well": 75.0 % of the heat lies in the lungs.'
+    assert zero_shot["caption"] == 'Nothing in the picture speaks for "Ill".'
 
 
 def test_analyse_gives_the_overlay_and_the_whole_description(client, pipeline, xray):
@@ -315,7 +342,7 @@ def test_a_file_that_browsers_do_not_show_is_answered_itself_and_its_report_name
     layout, original = app.build_demo(ready(pipeline)).layout, uploaded(tmp_path / "anna.tif")
     shown = layout.field.open_file(original["path"])
     image = read_image(tmp_path / "anna.tif")
-    assert np.array_equal(pixels(shown), (255 * image).astype(np.uint8))
+    assert pixels(shown).shape == (1, 1)  # the field is not seen
     assert "anna" not in shown
     given = uploaded(shown)  # as gradio copies it
     _, described = layout.endpoints.analyse(given)
@@ -326,14 +353,11 @@ def test_a_file_that_browsers_do_not_show_is_answered_itself_and_its_report_name
     with pytest.raises(gr.Error, match="does not have this file"):
         layout.endpoints.analyse(given)
     (tmp_path / "anna.tif").write_text("no picture")
-    with pytest.raises(gr.Error, match="is not an image"):
-        layout.field.open_file(uploaded(tmp_path / "anna.tif")["path"])
-
-
-def test_a_large_file_is_shown_smaller(pipeline, tmp_path):
-    Image.fromarray(np.tile(np.arange(250, dtype=np.uint8), (3000, 8))).save(tmp_path / "large.png")
-    layout = app.build_demo(ready(pipeline)).layout
-    assert pixels(layout.field.open_file(uploaded(tmp_path / "large.png")["path"])).shape == (1000, 667)
+    tab = layout.tabs["analyse"]
+    *_, refused = tab.show(uploaded(layout.field.open_file(uploaded(tmp_path / "anna.tif")["path"])))
+    assert "&quot;anna.tif&quot; is not an image" in refused[tab.refusal]
+    with pytest.raises(gr.Error, match="does not have this file"):
+        layout.field.open_file("/etc/hostname")
 
 
 def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
@@ -361,13 +385,14 @@ def test_the_address_opens_a_tab(query, opened):
 
 def test_no_lungs_are_said_plainly_and_a_classifier_without_an_answer_stays_empty(tmp_path, xray):
     tab = tab_of(FakePipeline(tmp_path, lungs=False))
-    *_, refused = tab.show(uploaded(xray), *DRAWN_AS)
+    *_, refused = tab.show(uploaded(xray))
     assert "No lungs were found" in refused[tab.refusal]
-    assert {refused[label] for label in tab.classes.values()} == {None}
-    _, outlined, classified = tab.show(uploaded(xray), *DRAWN_AS, anyway=True)
+    assert refused[tab.conclusion] == ""
+    _, outlined, classified = tab.show(uploaded(xray), anyway=True)
     assert "%" not in outlined[tab.shares].partition("<p>")[0]
     assert outlined[tab.masks] is None  # no files of masks that are not there
-    assert [classified[label] for label in tab.classes.values()] == [None, None, PROBABILITIES["resnet"], None]
+    assert classified[tab.conclusion].count("<td>-</td>") == 6
+    assert re.findall(r"(\d+%)</td>", classified[tab.conclusion]) == ["25%", "75%"]
 
 
 @pytest.mark.parametrize(
@@ -390,9 +415,9 @@ def test_shares_and_grades_are_written_as_exactly_as_they_are_known(share, ends,
 def test_each_share_stands_beside_its_own_lung():
     html = shares_html(masks_for((64, 64)), Involvement(right=0.1, left=0.25, both=0.2))
     for cell in (
-        "10 %</b>patient's right lung<small>grade 1 of 4, 0 of 512 pixels",
-        "25 %</b>patient's left lung<small>grade 2 of 4, 64 of 512 pixels",
-        "20 %</b>both lungs<small>64 of 1,024 pixels",
+        "10 %</b><span>patient's right lung</span><small>grade 1 of 4</small><small class='exact'>0 of 512 pixels",
+        "25 %</b><span>patient's left lung</span><small>grade 2 of 4</small><small class='exact'>64 of 512 pixels",
+        "20 %</b><span>both lungs</span><small></small><small class='exact'>64 of 1,024 pixels",
     ):
         assert cell in html
 
@@ -505,7 +530,7 @@ def test_the_page_is_imported_without_torch_which_takes_seconds():
 def test_an_x_ray_that_comes_before_the_models_waits_for_them_and_the_page_says_so(pipeline, xray):
     models = Future()
     tab = tab_of(models)
-    steps = tab.show(uploaded(xray), *DRAWN_AS)
+    steps = tab.show(uploaded(xray))
     next(steps)
     assert "still being loaded" in next(steps)[tab.shares]
     models.set_result(pipeline)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from hub_models.engines.engine import Engine
 from hub_models.models.gradcam import Explanation
+from tests.support.browsing import OPEN
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -156,23 +157,23 @@ def test_what_a_checkpoint_is_called_and_what_is_wrong_with_it_is_text(page):
 
 def test_names_of_classes_and_notes_are_text(page, xray):
     open_tab(page, "analyse")
-    page.locator("#xray input[type=file]").set_input_files(xray)
+    page.locator(OPEN).set_input_files(xray)
+    page.get_by_role("button", name="How each classifier answers").click()
     answer = page.locator("#set-resnet")
     expect(answer).to_contain_text(f"{SHOWN} or Well # a head: sets like this one")
-    expect(page.locator("#resnet")).to_contain_text("<img src=x onerror=")
+    expect(page.locator("#conclusion table")).to_contain_text("<img src=x onerror=")
     expect(page.locator("#notes")).to_contain_text(PICTURE.format("note"))
-    page.get_by_role("button", name="Where the classifiers look").click()
-    page.get_by_role("button", name="Show where").click()
-    expect(page.locator("#heat")).to_contain_text(f"What speaks for {SHOWN}: 75.0 %")
-    for place in ("#set-resnet", "#notes", "#resnet"):
-        assert page.locator(f"{place} :is(img, a, h1, b)").count() == 0
+    page.get_by_label("Heat map").select_option("resnet")
+    expect(page.locator("#viewer .caption")).to_contain_text(f'What speaks for "{SHOWN}": 75.0 %')
+    for place in ("#set-resnet", "#notes", "#conclusion table", "#viewer"):
+        assert page.locator(f"{place} :is(img, a, h1)").count() == 0
     assert_nothing_left_its_place(page)
 
 
 def test_sentences_that_are_typed_are_text(page, xray):
     open_tab(page, "prompts")
-    page.locator("#xray input[type=file]").set_input_files(xray)
-    expect(page.locator("#xray img")).to_be_visible()
+    page.locator(OPEN).set_input_files(xray)
+    expect(page.locator("#viewer .about")).to_have_text("")
     sentence = "![p](https://evil.invalid/prompt.png) <b>x</b> \u202egnp"
     page.locator("#prompts textarea").fill(f"{PICTURE.format('class')}: {sentence}\nWell: a well chest")
     page.get_by_role("button", name="Compare the X-ray with these sentences").click()

@@ -27,7 +27,6 @@ from hub_models.xray.phantom import draw_phantom
 from tests.support.bad_files import dicom
 from tests.support.fake_pipeline import INVOLVEMENT, FakePipeline, ready, uploaded
 
-DRAWN_AS = (["lungs", "infection"], "fill", 0.4)
 UPSIDE_DOWN = Suggestion(180, False, False, "The picture seems to be upside down.")
 NEGATIVE = Suggestion(270, True, False, "The picture seems to be on its side and a negative.")
 MIRROR = Suggestion(0, False, True, MIRRORED)
@@ -68,7 +67,7 @@ def corrected(tab: AnalyseTab, given: dict[str, str], step: dict) -> dict[str, s
 def test_a_refusal_does_not_wait_for_the_suggestion_and_both_buttons_come_with_it(lying, xray):
     _, layout = lying(UPSIDE_DOWN)
     tab = layout.tabs["analyse"]
-    steps = tab.show(uploaded(xray), *DRAWN_AS)
+    steps = tab.show(uploaded(xray))
     first, refused = next(steps), next(steps)
     assert first[tab.correction.button] == refused[tab.correction.button] == gr.update(visible=False)
     assert first[tab.correction.offer] is refused[tab.correction.offer] is None
@@ -103,7 +102,7 @@ def test_the_button_and_the_note_say_what_is_done(suggestion, text, note):
 @pytest.mark.parametrize("strangeness", [0.5, 2.0])
 def test_without_a_suggestion_there_is_no_sentence_and_no_button(tmp_path, xray, strangeness):
     tab = app.build_demo(ready(FakePipeline(tmp_path, strangeness=strangeness))).layout.tabs["analyse"]
-    for step in tab.show(uploaded(xray), *DRAWN_AS):
+    for step in tab.show(uploaded(xray)):
         assert step[tab.correction.button] == gr.update(visible=False)
         assert step[tab.correction.sentence] == ""
         assert step[tab.correction.offer] is None
@@ -115,11 +114,11 @@ def test_the_corrected_picture_is_the_visitors_x_ray_with_all_its_bits_and_a_not
 ):
     pipeline, layout = lying(suggestion)
     tab, given = layout.tabs["analyse"], uploaded(deep_file(tmp_path / "anna.tif"))
-    *_, refused = tab.show(given, *DRAWN_AS)
+    *_, refused = tab.show(given)
     turned = corrected(tab, given, refused)
     assert "anna" not in turned["path"]
     put_right(pipeline)
-    *_, shown = tab.show(turned, *DRAWN_AS)
+    *_, shown = tab.show(turned)
     wanted = suggestion.apply(read_image(tmp_path / "anna.tif"))
     kept_file = tab.state.read(turned)[1].image
     assert kept_file.shape == wanted.shape == ((64, 96) if suggestion is NEGATIVE else (96, 64))
@@ -149,16 +148,16 @@ def test_what_a_header_says_against_a_file_still_holds_once_its_picture_is_turne
     original = uploaded(tmp_path / "IM1")
     given = uploaded(layout.field.open_file(original["path"]))  # the field shows a stand-in
     tab = layout.tabs["analyse"]
-    *_, refused = tab.show(given, *DRAWN_AS)
+    *_, refused = tab.show(given)
     turned = corrected(tab, given, refused)
     put_right(pipeline)
-    *_, shown = tab.show(turned, *DRAWN_AS)
+    *_, shown = tab.show(turned)
     upright = to_square(UPSIDE_DOWN.apply(read_image(tmp_path / "IM1")))
     assert np.abs(pipeline.images[-1] - upright).max() <= 2 * HALF_A_GREY
     assert "from the side (LL)" in shown[tab.refusal]
     assert "frontal chest X-ray: a photograph" not in shown[tab.refusal]
-    assert {shown[label] for label in tab.classes.values()} == {None}
-    *_, insisted = tab.show(turned, *DRAWN_AS, shown[tab.visit.key], True)
+    assert shown[tab.conclusion] == ""
+    *_, insisted = tab.show(turned, shown[tab.visit.key], True)
     first = insisted[tab.notes].splitlines()[0]
     assert first.startswith("- The picture was mirrored before it was read: its header says")
     assert first.endswith(NOTE)
@@ -171,14 +170,14 @@ def test_what_a_header_says_against_a_file_still_holds_once_its_picture_is_turne
 def test_an_accepted_picture_that_seems_mirrored_can_be_mirrored_and_its_answers_do_not_wait(lying, xray):
     pipeline, layout = lying(MIRROR)
     pipeline.strangeness, tab, given = 0.5, layout.tabs["analyse"], uploaded(xray)
-    *_, answered, last = tab.show(given, *DRAWN_AS)
+    *_, answered, last = tab.show(given)
     assert "12 %" in answered[tab.shares]
     assert answered[tab.correction.button] == gr.update(visible=False)
     assert last[tab.shares] == answered[tab.shares]
     assert last[tab.correction.button] == gr.update(value="Exchange left and right", visible=True)
     turned = corrected(tab, given, last)
     put_right(pipeline)
-    *_, shown = tab.show(turned, *DRAWN_AS)
+    *_, shown = tab.show(turned)
     assert np.abs(pipeline.images[-1] - read_image(xray)[:, ::-1]).max() <= HALF_A_GREY
     assert shown[tab.notes].startswith(f"- {MIRROR.note}\n- ")
 
@@ -186,13 +185,13 @@ def test_an_accepted_picture_that_seems_mirrored_can_be_mirrored_and_its_answers
 def test_two_corrections_are_both_noted(lying, xray):
     pipeline, layout = lying(UPSIDE_DOWN)
     tab, given = layout.tabs["analyse"], uploaded(xray)
-    *_, refused = tab.show(given, *DRAWN_AS)
+    *_, refused = tab.show(given)
     once = corrected(tab, given, refused)
     pipeline.suggestion, pipeline.strangeness = MIRROR, 0.5
-    *_, last = tab.show(once, *DRAWN_AS)
+    *_, last = tab.show(once)
     twice = corrected(tab, once, last)
     put_right(pipeline)
-    *_, shown = tab.show(twice, *DRAWN_AS)
+    *_, shown = tab.show(twice)
     assert np.abs(pipeline.images[-1] - read_image(xray)[::-1]).max() <= HALF_A_GREY
     assert shown[tab.notes].startswith(f"- {UPSIDE_DOWN.note} {MIRROR.note}\n- ")
 
@@ -200,11 +199,11 @@ def test_two_corrections_are_both_noted(lying, xray):
 def test_the_offer_stays_while_the_visitor_insists_and_another_x_ray_withdraws_it(lying, xray, tmp_path):
     _, layout = lying(UPSIDE_DOWN)
     tab, given = layout.tabs["analyse"], uploaded(xray)
-    *_, refused = tab.show(given, *DRAWN_AS)
-    for step in tab.show(given, *DRAWN_AS, refused[tab.visit.key], True):
+    *_, refused = tab.show(given)
+    for step in tab.show(given, refused[tab.visit.key], True):
         assert not step.keys() & {*tab.correction.parts}
     other = uploaded(deep_file(tmp_path / "other.tif"))
-    assert next(tab.show(other, *DRAWN_AS))[tab.correction.button] == gr.update(visible=False)
+    assert next(tab.show(other))[tab.correction.button] == gr.update(visible=False)
     for offer, field in ((refused[tab.correction.offer], other), (None, given)):
         with pytest.raises(gr.Error, match="no longer remembers this X-ray"):
             tab.correction.correct(field, offer)
@@ -215,7 +214,7 @@ def test_the_offer_stays_while_the_visitor_insists_and_another_x_ray_withdraws_i
 def test_a_corrected_file_that_is_gone_is_asked_for_again_and_its_stand_in_is_not_answered_instead(lying, xray):
     _, layout = lying(UPSIDE_DOWN)
     tab, given = layout.tabs["analyse"], uploaded(xray)
-    *_, refused = tab.show(given, *DRAWN_AS)
+    *_, refused = tab.show(given)
     turned = corrected(tab, given, refused)
     file, _ = layout.state.read(turned)
     for change in (lambda: file.write_bytes(file.read_bytes()[:99]), file.unlink):
@@ -238,10 +237,10 @@ def test_the_embedded_unet_offers_to_turn_a_phantom_and_then_accepts_it(tmp_path
     tab = app.build_demo(ready(pipeline)).layout.tabs["analyse"]
     Image.fromarray(draw_phantom(512).image).rotate(180).save(tmp_path / "lying.png")
     given = uploaded(tmp_path / "lying.png")
-    *_, refused = tab.show(given, *DRAWN_AS)
+    *_, refused = tab.show(given)
     assert "does not look like a frontal chest X-ray" in refused[tab.refusal]
     assert "upside down" in refused[tab.correction.sentence]
-    *_, shown = tab.show(corrected(tab, given, refused), *DRAWN_AS)
+    *_, shown = tab.show(corrected(tab, given, refused))
     assert (shown[tab.refusal], shown[tab.correction.button]) == ("", gr.update(visible=False))
     assert "%" in shown[tab.shares]
     assert shown[tab.notes] == f"- {NOTE}"

@@ -13,17 +13,15 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.engines.engine import Engine
 from hub_models.models.conclusion import Conclusion
 from hub_models.models.gradcam import Explanation
+from hub_models.page.findings import classes_table, conclusion_html, likely_text, trust_texts
 from hub_models.page.results import (
     card_html,
     checkpoints_table,
-    conclusion_html,
     control_text,
     heat_text,
-    likely_text,
     plain,
     plain_html,
     problems_html,
-    trust_text,
 )
 
 
@@ -55,19 +53,34 @@ def test_the_table_of_checkpoints_names_what_runs_each_and_why_it_is_nothing_fas
 
 
 def test_the_conclusion_says_one_class_or_that_it_is_undecided_and_why():
-    def said(*classes: str, trust: str = "", **found) -> str:
-        return (
-            conclusion_html(Conclusion(classes, **found), trust).partition("role='status'>")[2].removesuffix("</div>")
-        )
+    answers = {"resnet": {"Non-COVID": 0.25, "Normal": 0.75}}
+
+    def said(*classes: str, **found) -> str:
+        html = conclusion_html(Conclusion(classes, **found), answers, {}, ["a & b", "exactly"])
+        return html.partition("role='status'>")[2].partition("<table")[0]
 
     assert conclusion_html(None) == ""
-    assert said("Normal", agree=4, of=4) == "<b>Normal</b><p>4 of 4 classifiers agree.</p>"
-    agreed = "<p>2 of 4 classifiers agree on Ill.</p>"
-    assert said("Ill", "<i>Well</i>", agree=2, of=4) == f"<b>Undecided: Ill or &lt;i&gt;Well&lt;/i&gt;</b>{agreed}"
+    assert said("Normal", agree=4, of=4) == "<b>Nothing found</b><p class='agreed'>4 of 4 classifiers agree.</p>"
+    agreed = "<p class='agreed'>2 of 4 classifiers agree on &quot;COVID-19&quot;.</p>"
+    both = "COVID-19", "Non-COVID"
+    assert said(*both, agree=2, of=4) == f"<b>Undecided: COVID-19 or other pneumonia</b>{agreed}"
+    assert said("Ill", "<i>Well</i>", agree=2, of=4).startswith("<b>Undecided: Ill or &lt;i&gt;Well&lt;/i&gt;</b>")
     why = "<p>It is unlike most X-rays that the models learned from, so nothing is decided.</p>"
-    assert said("Ill", agree=3, of=4, unlike=True) == f"<b>Undecided</b>{why}<p>3 of 4 classifiers agree.</p>"
+    assert said("Ill", agree=3, of=4, unlike=True).startswith(f"<b>Undecided</b>{why}")
+    whole = conclusion_html(Conclusion(both, agree=2, of=4), answers, {}, ["a & b", "exactly"])
+    assert "<p class='trust'>a &amp; b</p><details" in whole
+    assert "<p>exactly</p>" in whole.partition("<details")[2]
 
-    assert said("Ill", agree=4, of=4, trust="a & b") == "<b>Ill</b><p>4 of 4 classifiers agree.</p><p>a &amp; b</p>"
+
+def test_the_table_has_a_row_a_class_always_in_the_same_order_and_marks_what_is_not_told_apart():
+    resnet = {"Normal": 0.5, "<b>": 0.25, "Non-COVID": 0.25, "COVID-19": 0.0}
+    table = classes_table({"resnet": resnet, "clip-zero-shot": {"COVID-19": 1.0}}, {"resnet": ["Normal"]})
+    rows = [row.split("</th>")[0].rpartition(">")[2] for row in table.split("<tr>")[2:]]
+    assert rows == ["COVID-19", "Other pneumonia", "Nothing found", "&lt;b&gt;"]
+    first, *_, normal, _ = table.split("<tr>")[2:]
+    assert "<td style='--share: 1.000'>100%</td><td>-</td><td style='--share: 0.000'>0%</td><td>-</td>" in first
+    assert "<td class='likely' style='--share: 0.500'>50%</td>" in normal
+    assert table.count("likely") == 1
 
 
 def test_the_conclusion_tells_how_often_it_is_right_at_home_and_where_it_was_not_trained(folder, tmp_path):
@@ -77,7 +90,9 @@ def test_the_conclusion_tells_how_often_it_is_right_at_home_and_where_it_was_not
     facts.save(tmp_path / "resnet")
     places = {"resnet": checkpoint(tmp_path / "resnet"), "clip-finetuned": checkpoint(tmp_path / "clip")}
     home = "How far to trust it: right on 87% of 562 test X-rays from the hospitals that it learned from; "
-    assert trust_text(places) == f"{home}how often in another hospital is not measured."
+    short, exact = trust_texts(places)
+    assert short == "Right on 87% of X-rays from hospitals that it learned from; elsewhere it is not measured."
+    assert exact == f"{home}how often in another hospital is not measured."
     called = {"healthy_called": dict.fromkeys(facts.labels)}
     rest = dict.fromkeys(("set_coverage", "set_size_mean", "validation"))
     figures = {"first": 0.5, "second": 0.8, "third": 0.65}
@@ -85,12 +100,14 @@ def test_the_conclusion_tells_how_often_it_is_right_at_home_and_where_it_was_not
     facts.results["left_out"] = {"sources": sources, "means": {"balanced_accuracy": 0.65} | called | rest}
     facts.save(tmp_path / "clip")
     away = "on 65% (mean; 50% to 80%) of those from 3 hospitals, each left out of a training"
-    assert trust_text(places) == f"{home}{away}."
+    short, exact = trust_texts(places)
+    assert short.startswith("Right on 87% of X-rays from hospitals that it learned from, and on 65% (50% to 80%) in")
+    assert exact == f"{home}{away}."
     facts.save(tmp_path / "resnet")
     del facts.results["left_out"]
     facts.save(tmp_path / "clip")
-    assert trust_text(places) == f"{home}{away} like that of ResNet."
-    assert trust_text({}) == ""
+    assert trust_texts(places)[1] == f"{home}{away} like that of ResNet."
+    assert trust_texts({}) == []
 
 
 @pytest.mark.parametrize(
@@ -123,8 +140,10 @@ def test_names_of_classes_and_checkpoints_are_text_in_every_sentence(tmp_path):
     assert "hospitals left out of training" in likely_text(["a"], 0.9, elsewhere=True)
     assert likely_text(["<i>", "a*b"], 0.9).startswith("**&#60;i&#62; or a&#42;b**: sets like this one")
     heat = np.zeros((2, 2), np.float32)
-    assert heat_text(Explanation(heat, "<i>", None)) == "Nothing in the picture speaks for &#60;i&#62;."
-    assert heat_text(Explanation(heat, "<i>", 0.5)).startswith("What speaks for **&#60;i&#62;**: 50.0 %")
+    assert (
+        heat_text(Explanation(heat, "<i>", None)) == 'Nothing in the picture speaks for "<i>".'
+    )  # it is shown as text
+    assert heat_text(Explanation(heat, "<i>\n\u202e", 0.5)).startswith('What speaks for "<i> \\u202e": 50.0 %')
     named = replace(checkpoint(tmp_path), name="a`|<i>", revision="b|c", problem="<i>\nno")
     line = checkpoints_table({"resnet": named}, {"resnet": Engine(problem="![x](y)")}).splitlines()
     assert line[2] == (

@@ -231,6 +231,6 @@ def test_the_memory_of_a_page_is_small_whatever_the_pictures(pipeline, tmp_path)
 
     Image.fromarray(np.tile(np.arange(0, 250, 1, np.uint8), (3000, 12))).save(tmp_path / "large.png")
     for _ in range(3):
-        list(layout.tabs["analyse"].show(uploaded(tmp_path / "large.png"), ["lungs", "infection"], "fill", 0.4))
+        list(layout.tabs["analyse"].show(uploaded(tmp_path / "large.png")))
     assert len(layout.state.memory) == 3
     assert layout.state.memory.size < 3 * 1.8e6

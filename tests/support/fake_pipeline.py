@@ -55,6 +55,7 @@ class FakePipeline:
         self.checkpoints = bare | {"resnet": resnet}
         (folder / "README.md").write_text(CARD.format("the ResNet"), encoding="utf-8")
         self.lungs, self.strangeness = lungs, strangeness
+        self.segmenter = SimpleNamespace(thresholds={"lungs": 0.5, "infection": 0.25})
         self.suggestion: Suggestion | None = None  # for every picture
         self.engines = {"unet": Engine("openvino", "int8"), "resnet": Engine(problem="network.onnx is torn.")}
         self.images: list[np.ndarray] = []

@@ -53,13 +53,13 @@ def on_the_tabs(pipeline, xray: Path) -> dict:
 
     tabs, given = app.build_demo(ready(pipeline)).layout.tabs, uploaded(xray)
     analyse, prompts = tabs["analyse"], tabs["prompts"]
-    shown = analyse.explain(given, anyway=True)
+    heats = analyse.explain(given, anyway=True)[analyse.viewer]["heat"]
     sentences = "ill: an opacity\nwell: healthy lungs, no finding"
     asked = prompts.compare_prompts(given, sentences, anyway=True)
     kept = next(analyse.keep(given, anyway=True))
     return {
-        "heat": {role: shown[sentence] for role, sentence in analyse.heat_sentences.items()},
-        "pictures": sorted(role for role, picture in analyse.heat.items() if shown[picture]),
+        "heat": {heat["name"]: heat["caption"] for heat in heats},
+        "pictures": sorted(heat["name"] for heat in heats if heat["address"].startswith("data:image/png;base64,")),
         "asked": {role: asked[label] for role, label in prompts.classes.items()},
         "kept": [Path(file).name for file in kept],
     }

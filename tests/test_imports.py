@@ -26,6 +26,7 @@ BENEATH = {
     "hub_models.publish": "models engines cards xray checkpoints",
     "hub_models.benchmark": "export batch reports pipeline models engines xray checkpoints",
     "hub_models.predict": "batch reports pipeline models engines xray checkpoints",
+    "hub_models.mcp": "batch reports pipeline models engines xray checkpoints",
     "hub_models.space": "publish engines checkpoints",
     "hub_models.page": "batch reports pipeline models cards engines xray checkpoints",
     "app": "page engines checkpoints",

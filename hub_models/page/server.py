@@ -24,6 +24,7 @@ from hub_models.page.guard import SCRIPTS, Guard
 from hub_models.page.heap import use_few_arenas
 from hub_models.page.imports import no_garbage_collection
 from hub_models.page.layout import build_demo
+from hub_models.page.tools import answer_in_json
 
 if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
@@ -97,6 +98,8 @@ def launch(demo: gr.Blocks, mcp: bool = False, **options: Any) -> str:
         **LOOK,
         **options,
     )
+    if mcp:
+        answer_in_json(demo)
     return url
 
 

@@ -1,11 +1,12 @@
 """The page as tools for assistants: what they are told of each tool, and that each answers as hub_models does."""
 
-import ast
 import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,12 @@ from hub_models.xray.images import read_image
 from tests.support.fake_pipeline import serve
 
 PROMPTS = {"Ill": ["COVID-19 lungs"], "Well": ["Normal lungs", "a chest X-ray"]}
+
+
+@pytest.fixture(scope="module")
+def pipeline(checkpoints: dict[str, Path]) -> XrayPipeline:
+    """The tiny checkpoints, loaded: no stand-in."""
+    return XrayPipeline.from_pretrained({role: str(folder) for role, folder in checkpoints.items()})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def offered(address: str) -> list[Tool]:
 
 def call(address: str, tool: str, progress: bool = True, **arguments) -> CallToolResult:
     async def told(*progress: float | str | None) -> None:
-        """Gradio gives several values apart only to a client that wants to be told how far a tool is."""
+        """Be told how far a tool is; gradio takes another way for who does not want to be."""
 
     async def ask() -> CallToolResult:
         async with streamable_http_client(address) as (read, write, _), ClientSession(read, write) as session:
@@ -55,10 +62,13 @@ def data_url(data: bytes) -> str:
 
 
 def values(result: CallToolResult) -> list:
-    """What a tool returned besides pictures; gradio writes values as Python does."""
+    """What a tool returned besides pictures: as JSON, and the same as structured content."""
     assert not result.isError, result.content
     texts = [part.text for part in result.content if part.type == "text"]
-    return [ast.literal_eval(text) for text in texts if not text.startswith("Image URL: ")]
+    found = [json.loads(text) for text in texts if not text.startswith("Image URL: ")]
+    structured = result.structuredContent
+    assert found == ([structured] if len(found) == 1 else list(structured.values()))
+    return found
 
 
 def picture(result: CallToolResult) -> np.ndarray:
@@ -76,10 +86,11 @@ def test_every_tool_and_every_argument_is_described(tools_address):
             assert argument.get("description", "").endswith("."), (tool.name, name)
 
 
-def test_segment_gives_the_pipelines_shares_masks_and_overlay(tools_address, pipeline, xray):
+@pytest.mark.parametrize("progress", [True, False])
+def test_segment_gives_the_pipelines_shares_masks_and_overlay(tools_address, pipeline, xray, progress):
     image = read_image(xray)
     ((masks, involvement),) = pipeline.segment([image])
-    result = call(tools_address, "segment", xray=data_url(xray.read_bytes()))
+    result = call(tools_address, "segment", progress, xray=data_url(xray.read_bytes()))
     shares, kept = values(result)
     assert shares == involvement.shares
     assert kept["masks"]["lungs"]["pixels"] == masks.lungs.sum()
@@ -95,7 +106,8 @@ def test_classify_gives_the_pipelines_probabilities_with_and_without_sentences(t
     given = {"xray": data_url(xray.read_bytes())} | ({"prompts": prompts} if prompts else {})
     for progress in (True, False):
         result = call(tools_address, "classify", progress, **given)
-        probabilities, told, together = values(result) if progress else values(result)[0]
+        probabilities, told, together = values(result)
+        assert list(result.structuredContent) == ["probabilities", "notes", "conclusion"]
         assert probabilities == {role: pytest.approx(answer, abs=1e-6) for role, answer in answers.items()}
         assert told == notes
         assert together == conclusion

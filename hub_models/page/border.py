@@ -12,6 +12,8 @@ AS_WRITTEN = "as-written"
 """Class of a component whose texts others wrote, such as a model card."""
 READ = ("label", "placeholder", "info", "title", "x_title", "y_title")
 """Properties of any component that visitors read."""
+OWN = ("props", "heat")
+"""Properties that only the light box has, as it is laid out and as it is updated."""
 TOLD = ("about", "caption", "title")
 """Keys of what the light box is given that visitors read."""
 
@@ -35,8 +37,7 @@ def translate_props(kind: str, props: Mapping[str, Any], catalogue: Catalogue) -
         changed["headers"] = [_said(name, catalogue) for name in props["headers"]]
     if "value" in props:
         changed["value"] = translate_value(kind, props["value"], catalogue)
-    if "heat" in props:
-        changed["heat"] = _told(props["heat"], catalogue)
+    changed |= {name: _told(props[name], catalogue) for name in OWN if name in props}
     return {**props, **changed}
 
 

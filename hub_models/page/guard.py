@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 
 from hub_models.page import limits, texts
@@ -131,7 +132,7 @@ def _path(scope: Scope) -> str:
 
 def _language(scope: Scope) -> str:
     request = Request(scope)
-    return language_of(request.query_params, request.cookies, request.headers.get("accept-language"))
+    return language_of(QueryParams(scope.get("query_string", b"")), request.cookies, request.headers.get("accept-language"))
 
 
 def _declared_bytes(scope: Scope) -> int | None:

@@ -116,7 +116,7 @@ class Catalogue:
 
     def in_markdown(self, text: str) -> str:
         """Translate Markdown: all of it, or each of its lines, entries of a list and cells of a table."""
-        if (found := self.find(_one_line(text))) is not None:
+        if (found := self.texts.get(_one_line(text))) is not None:
             return found
         return "\n".join(self._line(line) for line in text.split("\n"))
 

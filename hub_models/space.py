@@ -36,7 +36,8 @@ TOP = ("app.py", "LICENSE", "SECURITY.md")
 # sdk_version, and the other packages can be installed beside it.
 REQUIREMENTS = {"requirements.txt": PROJECT / "requirements-page.lock"}
 PATTERNS = (
-    *(f"hub_models/**/*.{ending}" for ending in ("py", "md", "css", "html")),
+    *(f"hub_models/**/*.{ending}" for ending in ("py", "md", "css", "html", "js", "toml")),
+    "hub_models/page/browser/vendor/LICENSES.txt",
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )

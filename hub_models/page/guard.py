@@ -11,10 +11,12 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from starlette.requests import ClientDisconnect
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
 
 from hub_models.page import limits, texts
 from hub_models.page.direct import ADDRESS, OPENAPI
+from hub_models.page.languages import SPOKEN, language_of
 from hub_models.page.uploads import admit
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ class Guard:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1003})
+        SPOKEN.set(_language(scope))
         exchange = _Exchange(receive, send)
         try:
             exchange.bound = self._check(scope)
@@ -125,6 +128,11 @@ class Guard:
 def _path(scope: Scope) -> str:
     """The path inside the page, without what a proxy puts before it."""
     return scope["path"].removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _language(scope: Scope) -> str:
+    request = Request(scope)
+    return language_of(QueryParams(scope.get("query_string", b"")), request.cookies, request.headers.get("accept-language"))
 
 
 def _declared_bytes(scope: Scope) -> int | None:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import Future
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -15,6 +16,7 @@ from hub_models.page.compare_tab import CompareTab
 from hub_models.page.endpoints import Endpoints
 from hub_models.page.events import EXCHANGES, PRIVATE, clear_on
 from hub_models.page.exchange import Exchange
+from hub_models.page.languages import LANGUAGES, QUERY
 from hub_models.page.models_tab import ModelsTab
 from hub_models.page.prompts_tab import PromptsTab
 from hub_models.page.results import problems_html
@@ -56,6 +58,8 @@ class Layout:
         with gr.Row(elem_id="head"):
             gr.Markdown(texts.INTRO)
             gr.Markdown(texts.DISCLAIMER, elem_id="disclaimer")
+            gr.HTML(languages_html(), elem_id="languages")
+        gr.HTML(names_html(), elem_classes="by-script")
         self.stand_ins = StandIns()
         self.tabs: dict[str, Tab] = {}
         with gr.Row(elem_id="strip"):
@@ -82,7 +86,7 @@ class Layout:
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
-        demo.load(None, None, None, js=f"() => xrayPage.name({json.dumps(spoken_names())})")
+        demo.load(None, None, None, js="() => xrayPage.name()")
         xray, landing = self.visit.xray, json.dumps(self.field.landing)
         demo.load(None, xray, xray, js=f"(xray) => xray ?? {landing}")  # one that is there already stays
         for name, tab in self.tabs.items():
@@ -124,14 +128,21 @@ def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None)
     return demo
 
 
-def spoken_names() -> dict[str, str | list[str]]:
-    """Return what `xrayPage.name` in page_head.html calls the parts that gradio leaves without a name."""
-    return {
-        "examples": [texts.EXAMPLE_NAME.format(name) for name in texts.EXAMPLES],
-        "picture": texts.PICTURE_NAME,
-        "empty": texts.EMPTY_NAME,
-        "plot": texts.PLOT_NAME,
-    }
+def names_html() -> str:
+    """Write what `xrayPage.name` in page_head.html calls the parts that gradio leaves without a name."""
+    examples = [texts.EXAMPLE_NAME.format(name) for name in texts.EXAMPLES]
+    named = {f"example-{number}": name for number, name in enumerate(examples)}
+    named |= {"picture": texts.PICTURE_NAME, "empty": texts.EMPTY_NAME, "plot": texts.PLOT_NAME, "spoken": texts.SPOKEN}
+    data = " ".join(f"data-{key}='{escape(name)}'" for key, name in named.items())
+    return f"<span id='names' {data}></span>"
+
+
+def languages_html() -> str:
+    """Write a link for each language; `xrayPage` lets it keep the open tab, and remembers the choice."""
+    links = (
+        f"<a href='?{QUERY}={code}' hreflang='{code}' lang='{code}'>{name}</a>" for code, name in LANGUAGES.items()
+    )
+    return f"<nav>{' '.join(links)}</nav>"
 
 
 def open_tab(request: gr.Request) -> dict:

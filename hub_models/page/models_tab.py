@@ -9,6 +9,7 @@ from hub_models.checkpoints.choices import chosen_checkpoint
 from hub_models.checkpoints.folder import CheckpointError
 from hub_models.checkpoints.roles import ROLES
 from hub_models.page import texts
+from hub_models.page.border import AS_WRITTEN
 from hub_models.page.exchange import Exchange
 from hub_models.page.results import card_html, checkpoints_table, plain_html
 from hub_models.page.state import PageState
@@ -30,7 +31,7 @@ class ModelsTab(Tab):
         self.cards = {}
         for role in ROLES:
             with gr.Accordion(texts.CARD_TITLE.format(role), open=False):
-                self.cards[role] = gr.HTML(padding=False)
+                self.cards[role] = gr.HTML(padding=False, elem_classes=[AS_WRITTEN])
         self.chooser = Chooser(state, state.exchange) if state.exchange is not None else None
 
     @property

@@ -29,6 +29,9 @@ TITLES = {name: ROLES[name].title for name in (*of_family("clip"), *of_family("r
 LOOKING = {name: title for name, title in TITLES.items() if not ROLES[name].parts}
 """The classifiers that look at the X-ray themselves; a fusion combines what two of them saw."""
 
+SPOKEN = "en"
+"""The language's code."""
+
 # Names that only a screen reader says
 EXAMPLE_NAME = "Example: {}"
 PICTURE_NAME = "Picture"
@@ -56,7 +59,7 @@ SIDE_MARKS = ("R", "L")
 VIEWER_NAME = "Light box"
 VIEWER_PICTURE = "The X-ray with its outlines"
 VIEWER_TOOLBAR = "Tools of the light box"
-VIEWER_KEYS = """Keys: + and - zoom, arrows move, 0 resets, 1 shows true pixels, w drags the window, [ ] and { } change
+VIEWER_KEYS = """Keys: + and - zoom, arrows move, 0 resets, 1 shows true pixels, w drags the window, [ ] and < > change
 its level and width, i inverts, s hides the side marks, c hides the outlines, f fills the screen. The right mouse
 button drags the window, too."""
 VIEWER_TOOLS = {

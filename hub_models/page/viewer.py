@@ -140,7 +140,7 @@ def box_html() -> str:
 <canvas class='heat' hidden></canvas><svg viewBox='0 0 1 1' preserveAspectRatio='none' aria-hidden='true'></svg></div>
 <b class='side right' aria-hidden='true'>{texts.SIDE_MARKS[0]}</b>
 <b class='side left' aria-hidden='true'>{texts.SIDE_MARKS[1]}</b>
-<div class='about'></div><div class='readout'></div><div class='caption' role='status'></div></div>
+<div class='readout'></div><div class='about'></div><div class='caption' role='status'></div></div>
 <div class='tools' role='toolbar' aria-label='{texts.VIEWER_TOOLBAR}'>{tools}</div>
 <div class='looks'><span class='layers'>{ticks}</span>
 <label>{texts.STYLE} <select data-choice='style'>{styles}</select></label>

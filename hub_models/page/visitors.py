@@ -20,6 +20,8 @@ from gradio.utils import LRUCache, error_payload
 from pydantic import ValidationError
 
 from hub_models.page import limits, texts
+from hub_models.page.border import AS_WRITTEN, translate_config, translate_props, translate_value
+from hub_models.page.languages import SPOKEN, Catalogue, language_of, spoken_catalogue
 from hub_models.page.uploads import admit, named_files, refusal
 
 logger = logging.getLogger(__name__)
@@ -44,16 +46,59 @@ class Page(gr.Blocks):
         )
         return self
 
+    @property
+    def config(self) -> Any:
+        """What a browser gets that opens the page, in the language of `SPOKEN`."""
+        catalogue = spoken_catalogue()
+        return self._config if catalogue is None else translate_config(self._config, catalogue)
+
+    @config.setter
+    def config(self, config: Any) -> None:
+        self._config = config
+
     async def process_api(self, block_fn: Any, *args, **options) -> dict[str, Any]:
-        """Run an event.
+        """Run an event; a visitor gets the answer in their language, a script in English.
 
         Raises:
             gr.Error: with the sentence that the visitor sees, whatever happened.
         """
+        fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        SPOKEN.set(language_of_event(fn, options.get("request")))
         try:
             return await super().process_api(block_fn, *args, **options)
         except Exception as error:  # every kind: gradio would print values that visitors sent
-            raise told_to_visitor(error, _name(block_fn)) from None
+            told = told_to_visitor(error, _name(block_fn))
+            told.message, told.title = in_spoken(told.message), in_spoken(told.title)
+            raise told from None
+
+    async def postprocess_data(self, block_fn: Any, *args, **options) -> list[Any]:
+        """Make what an event returned ready for the browser."""
+        data = await super().postprocess_data(block_fn, *args, **options)
+        if (catalogue := spoken_catalogue()) is None:
+            return data
+        return [
+            value if AS_WRITTEN in (part.elem_classes or ()) else _translated(part, value, catalogue)
+            for part, value in zip(block_fn.outputs, data, strict=True)
+        ]
+
+
+def _translated(part: Any, value: Any, catalogue: Catalogue) -> Any:
+    if isinstance(value, dict) and value.get("__type__") == "update":
+        return translate_props(part.get_block_name(), value, catalogue)
+    return translate_value(part.get_block_name(), value, catalogue)
+
+
+def language_of_event(fn: Any, request: Any) -> str:
+    """Return the language of whoever asks: that of the page's address, cookie or browser; of a script, English."""
+    if request is None or fn.api_visibility == "public":
+        return "en"
+    return language_of(request.query_params, request.cookies, request.headers.get("accept-language"))
+
+
+def in_spoken(text: str) -> str:
+    """Translate a sentence for the visitor who is answered."""
+    catalogue = spoken_catalogue()
+    return (catalogue and catalogue.find(text)) or text
 
 
 class VisitorQueue(queueing.Queue):
@@ -141,12 +186,13 @@ class VisitorQueue(queueing.Queue):
 
     async def _refuse(self, body: PredictBodyInternal, event: queueing.Event, problem: str) -> tuple[bool, str, str]:
         body.session_hash = event.session_hash
+        SPOKEN.set(language_of_event(event.fn, event.request))
         async with self.pending_message_lock:
             self.pending_event_ids_session.setdefault(event.session_hash, set()).add(event._id)
             if event.session_hash not in self.pending_messages_per_session:
                 self.pending_messages_per_session[event.session_hash] = asyncio.Queue()
-        output = error_payload(refusal(problem), show_error=True)
-        self.send_message(event, ProcessCompletedMessage(output=output, title=texts.REFUSAL_TITLE, success=False))
+        output, title = error_payload(refusal(in_spoken(problem)), show_error=True), in_spoken(texts.REFUSAL_TITLE)
+        self.send_message(event, ProcessCompletedMessage(output=output, title=title, success=False))
         return True, event._id, "success"
 
 

@@ -96,15 +96,17 @@ def test_a_killed_run_goes_on_where_it_was(role, covid_qu_ex, checkpoints, tmp_p
     assert CardFacts.load(tmp_path / "release").procedure["steps run"] == 8
 
 
-def test_findings_are_needed_for_the_zero_shot_checkpoint(covid_qu_ex, checkpoints, tmp_path):
-    bare = tmp_path / "no-metadata"
-    bare.mkdir()
-    for part in covid_qu_ex.iterdir():
-        if part.is_dir():
-            (bare / part.name).symlink_to(part)
+def test_findings_are_those_of_the_classes_of_covid_qu_ex_and_needed_for_others(checkpoints, tmp_path, caplog):
+    bare = tiny_models.write_covid_qu_ex(tmp_path / "no-metadata", metadata=False)
+    clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
+    notes = " ".join(CardFacts.load(tmp_path / "out" / "release").notes)
+    assert "the captions name their finding: COVID-19, No Finding, Pneumonia." in notes
+    assert "The data tell no findings; captions are made of the classes." in caplog.messages
+    for place in bare.rglob("Non-COVID"):
+        place.rename(place.with_name("Tuberculosis"))
     with pytest.raises(ValueError, match=r"^--method captions needs a finding for every image.*--method full\.$"):
-        clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
-    assert not (tmp_path / "out" / "release").exists()
+        clip.main(words("clip-zero-shot", bare, tmp_path / "other", checkpoints, steps=1))
+    assert not (tmp_path / "other" / "release").exists()
 
 
 def test_a_wrong_data_set_ends_with_one_sentence_and_no_traceback(tmp_path):

@@ -27,8 +27,8 @@ def train_once(module: str, arguments: list[str], output: Path) -> CardFacts:
     if kept.is_file() and (before := json.loads(kept.read_text(encoding="utf-8"))) != [module, *arguments]:
         other = next(pair for pair in zip_longest(before, [module, *arguments]) if pair[0] != pair[1])
         raise ValueError(
-            f"{output} holds a training with {other[0] or 'fewer arguments'}, and not with {other[1] or 'so few'}; name "
-            "another --output_dir, or remove that one."
+            f"{output} holds a training with {other[0] or 'fewer arguments'}, and not with {other[1] or 'so few'}; "
+            "name another --output_dir, or remove that one."
         )
     output.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps([module, *arguments]), encoding="utf-8")

@@ -26,7 +26,7 @@ from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
 from train.data.augment import Augmentation
-from train.data.captions import check_captions
+from train.data.captions import check_captions, with_findings_of_classes
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.processes import is_first
@@ -181,6 +181,7 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data: no patient is on two sides
     splits = load_splits(data_args)
     if clip_args.method == "captions":
+        splits = with_findings_of_classes(splits)
         check_captions(splits["train"])
         check_captions(splits["validation"])
     # 2. Model: two towers, and the sentences of each class

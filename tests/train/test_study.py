@@ -83,3 +83,11 @@ def test_every_training_of_a_study_differs_from_the_others_and_from_what_is_shar
     for _, trainings in study.STUDIES.values():
         settings = [study.SHORT | changed for changed in trainings.values()]
         assert all(setting not in settings[:i] for i, setting in enumerate(settings))
+
+
+@pytest.mark.usefixtures("two_trainings")
+def test_a_folder_with_trainings_on_other_data_is_refused(covid_qu_ex, tmp_path):
+    words = ["loss", "--output_dir", str(tmp_path), "--dataset"]
+    study.main([*words, str(covid_qu_ex)])
+    with pytest.raises(ValueError, match=r"holds a training with --dataset=.*, and not with --dataset=elsewhere; name"):
+        study.main([*words, "elsewhere"])

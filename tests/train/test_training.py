@@ -96,15 +96,17 @@ def test_a_killed_run_goes_on_where_it_was(role, covid_qu_ex, checkpoints, tmp_p
     assert CardFacts.load(tmp_path / "release").procedure["steps run"] == 8
 
 
-def test_findings_are_needed_for_the_zero_shot_checkpoint(covid_qu_ex, checkpoints, tmp_path):
-    bare = tmp_path / "no-metadata"
-    bare.mkdir()
-    for part in covid_qu_ex.iterdir():
-        if part.is_dir():
-            (bare / part.name).symlink_to(part)
+def test_findings_are_those_of_the_classes_of_covid_qu_ex_and_needed_for_others(checkpoints, tmp_path, caplog):
+    bare = tiny_models.write_covid_qu_ex(tmp_path / "no-metadata", metadata=False)
+    clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
+    notes = " ".join(CardFacts.load(tmp_path / "out" / "release").notes)
+    assert "the captions name their finding: COVID-19, No Finding, Pneumonia." in notes
+    assert "The data tell no findings; captions are made of the classes." in caplog.messages
+    for place in bare.rglob("Non-COVID"):
+        place.rename(place.with_name("Tuberculosis"))
     with pytest.raises(ValueError, match=r"^--method captions needs a finding for every image.*--method full\.$"):
-        clip.main(words("clip-zero-shot", bare, tmp_path / "out", checkpoints, steps=1))
-    assert not (tmp_path / "out" / "release").exists()
+        clip.main(words("clip-zero-shot", bare, tmp_path / "other", checkpoints, steps=1))
+    assert not (tmp_path / "other" / "release").exists()
 
 
 def test_a_wrong_data_set_ends_with_one_sentence_and_no_traceback(tmp_path):
@@ -155,3 +157,50 @@ def test_a_training_that_starts_from_a_calibrated_checkpoint_is_calibrated_anew(
     assert release_facts.base_model == "the resnet checkpoint of this project, itself from random weights"
     again = resnet.main([*command, f"--model_name_or_path={checkpoints['resnet']}", f"--output_dir={tmp_path / 'two'}"])
     assert results["temperature"] == pytest.approx(again["temperature"], rel=1e-3)  # the same weights
+
+
+class Stopped(BaseException):
+    """The end of a process, which no handler of the product sees."""
+
+
+def test_a_run_that_was_interrupted_stops_early_where_it_would_have(covid_qu_ex, tmp_path, monkeypatch):
+    def trained(folder: str, stop_at: int | None = None) -> int:
+        """Train with a learning rate of nearly 0, so that no epoch is better than the first; returns the last step."""
+        save = resnet.BalancedTrainer._save_checkpoint
+
+        def save_and_stop(trainer, *args, **kwargs) -> None:
+            save(trainer, *args, **kwargs)
+            if trainer.state.global_step == stop_at:
+                raise Stopped
+
+        monkeypatch.setattr(resnet.BalancedTrainer, "_save_checkpoint", save_and_stop)
+        command = ["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path / folder), "--depth", "10"]
+        command += [
+            "--image_size",
+            "32",
+            "--view",
+            "full",
+            "--learning_rate",
+            "1e-12",
+            "--early_stopping_patience",
+            "3",
+        ]
+        resnet.main([*command, "--num_train_epochs", "9", "--label_smoothing", "0"])
+        monkeypatch.setattr(resnet.BalancedTrainer, "_save_checkpoint", save)
+        return CardFacts.load(tmp_path / folder / "release").procedure["steps run"]
+
+    whole = trained("whole")
+    assert 4 <= whole < 9
+    with pytest.raises(Stopped):
+        trained("stopped", stop_at=whole - 1)
+    monkeypatch.undo()
+    assert trained("stopped") == whole
+
+
+def test_a_tracker_gets_the_losses_and_scores(covid_qu_ex, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "log"))
+    command = ["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path), "--depth", "10", "--image_size", "32"]
+    resnet.main([*command, "--view", "full", "--max_steps", "2", "--logging_steps", "1", "--report_to", "tensorboard"])
+    (file,) = (tmp_path / "log").rglob("events.out.tfevents.*")
+    assert b"train/loss" in file.read_bytes()
+    assert b"eval/accuracy" in file.read_bytes()

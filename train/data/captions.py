@@ -18,12 +18,15 @@ are stock sentences that one source has and no other ("PCR-positive", "stored at
 are case histories, many of which name sides, other films or (30 %) the diagnosis. Half of the images have none at all.
 """
 
+import logging
 import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import datasets
+
+logger = logging.getLogger(__name__)
 
 CAPTION_COLUMNS = ("file", "finding", "caption", "view", "sex", "age")
 """The columns of a row that its caption is made of."""
@@ -177,6 +180,26 @@ def technique(row: Mapping) -> str:
     if not patient:
         return f"{radiograph}."
     return f"{radiograph}, of {patient}." if view else f"{radiograph} of {patient}."
+
+
+FINDING_OF_CLASS = {"COVID-19": "COVID-19", "Non-COVID": "Pneumonia", "Normal": "No Finding"}
+"""Class of COVID-QU-Ex -> the finding that its authors say it stands for; Non-COVID are other pneumonias."""
+
+
+def with_findings_of_classes(splits: datasets.DatasetDict) -> datasets.DatasetDict:
+    """Return rows of COVID-QU-Ex's classes with their findings, if the data tell none; other data stay as they are."""
+    names = next(iter(splits.values())).features["label"].names
+    if not set(names) <= set(FINDING_OF_CLASS) or any(any(rows["finding"]) for rows in splits.values()):
+        return splits
+    logger.warning("The data tell no findings; captions are made of the classes.")
+    filled = {split: [FINDING_OF_CLASS[names[label]] for label in rows["label"]] for split, rows in splits.items()}
+    text = datasets.Value("string")
+    return datasets.DatasetDict(
+        {
+            split: rows.remove_columns("finding").add_column("finding", filled[split], feature=text)
+            for split, rows in splits.items()
+        }
+    )
 
 
 def check_captions(rows: datasets.Dataset) -> None:

@@ -26,6 +26,10 @@ class DataArguments:
     boxes: str | None = field(
         default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
     )
+    corrections: str | None = field(
+        default=None,
+        metadata={"help": "X-rays that visitors of the page corrected, to learn from, too: a folder or a Hub id."},
+    )
     max_train_samples: int | None = field(default=None, metadata={"help": "Use this many training images only."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Validate and test on this many images only."})
     drop_duplicates: bool = field(

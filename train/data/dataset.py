@@ -16,6 +16,7 @@ from train.data.arguments import DataArguments
 from train.data.audit import drop_training_copies, report_patients
 from train.data.boxes import add_boxes, read_boxes
 from train.data.columns import drop_unlabelled, with_columns
+from train.data.corrections import with_corrections
 from train.data.folder import DATA_FOLDERS, class_names, read_folder
 from train.data.rows import COLUMNS, FEATURES, drop_unreadable, positions
 from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
@@ -138,6 +139,9 @@ def load_splits(
         splits = with_fold(splits, arguments.fold)
     if set(needed) - set(splits):
         splits = with_missing_splits(splits, SPLITS)
+    if arguments.corrections is not None:
+        splits = with_corrections(splits, load(arguments.corrections))
+        splits = drop_unlabelled(splits, arguments.corrections) if labelled else splits
     report_patients(splits)
     if arguments.drop_duplicates:
         splits = drop_training_copies(splits)

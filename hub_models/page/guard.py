@@ -132,7 +132,9 @@ def _path(scope: Scope) -> str:
 
 def _language(scope: Scope) -> str:
     request = Request(scope)
-    return language_of(QueryParams(scope.get("query_string", b"")), request.cookies, request.headers.get("accept-language"))
+    return language_of(
+        QueryParams(scope.get("query_string", b"")), request.cookies, request.headers.get("accept-language")
+    )
 
 
 def _declared_bytes(scope: Scope) -> int | None:

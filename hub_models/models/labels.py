@@ -51,6 +51,23 @@ SENTENCES = {
 of this project learns (`train.data.captions` tells where the words are from)."""
 
 
+QUESTIONS = {
+    "Pneumothorax": {
+        "Pneumothorax": ("chest X-ray showing a pneumothorax", "air between the lung and the chest wall"),
+        "No pneumothorax": ("no pneumothorax", "both lungs are fully expanded"),
+    },
+    "Pleural effusion": {
+        "Effusion": ("chest X-ray showing a pleural effusion", "fluid blunts the costophrenic angle"),
+        "No effusion": ("no pleural effusion", "the costophrenic angles are sharp"),
+    },
+    "Nodule": {
+        "Nodule": ("chest X-ray showing a lung nodule", "a round opacity in one lung"),
+        "No nodule": ("no lung nodule", "the lungs are clear"),
+    },
+}
+"""Questions that any CLIP may be asked: what is asked about -> its prompts."""
+
+
 def prompts_for(labels: Sequence[str]) -> dict[str, list[str]]:
     """Prompts per class: its `SENTENCES`, or every template with its name if it has none."""
     return {label: list(SENTENCES.get(label, [template.format(label) for template in TEMPLATES])) for label in labels}

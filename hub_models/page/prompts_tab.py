@@ -1,5 +1,6 @@
 """The tab that asks both CLIPs about a visitor's own sentences, beside the ResNet, which knows its own classes only."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -7,9 +8,10 @@ import pandas as pd
 from gradio.components import Component
 
 from hub_models.checkpoints.roles import ZERO_SHOT
-from hub_models.models.labels import read_prompts, write_prompts
+from hub_models.models.labels import QUESTIONS, read_prompts, write_prompts
+from hub_models.models.vocabulary import find_unread
 from hub_models.page import texts
-from hub_models.page.events import MODELS, PRIVATE, on_gpu
+from hub_models.page.events import MODELS, PRIVATE, clear_on, on_gpu
 from hub_models.page.limits import prompts_problem
 from hub_models.page.results import bullets
 from hub_models.page.state import FileData, PageState
@@ -18,6 +20,9 @@ from hub_models.page.uploads import refusal
 
 if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.pipeline import XrayPipeline
+
+OWN = "classes"
+"""Question: that of the zero-shot CLIP's own sentences."""
 
 
 class PromptsTab(Tab):
@@ -28,6 +33,9 @@ class PromptsTab(Tab):
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         super().__init__(state, visit, opened)
         gr.Markdown(texts.PROMPTS)
+        gr.Markdown(texts.TAUGHT)
+        choices = [(title, name) for name, title in texts.QUESTIONS.items()]
+        self.question = gr.Radio(choices, value=OWN, label=texts.QUESTION, elem_id="question")
         # Nothing is typed before the model's own sentences are there, which would overwrite it.
         look = {"lines": 6, "max_lines": 20, "interactive": False}
         self.prompts = gr.Textbox(label=texts.PROMPTS_FIELD, elem_id="prompts", **look)
@@ -48,7 +56,9 @@ class PromptsTab(Tab):
         return [*self.classes.values(), self.notes, self.similarity]
 
     def connect(self) -> None:
-        """Connect the button."""
+        """Connect the questions and the button; other sentences empty the answers to the last ones."""
+        clear_on([self.prompts.change], self.answers)
+        gr.on([self.question.input], self.ask_about, self.question, self.prompts, **PRIVATE)
         inputs = [self.visit.xray, self.prompts, self.visit.key, self.visit.insisted]
         ask = {**PRIVATE, **MODELS, "show_progress_on": self.notes}
         gr.on([self.ask.click], on_gpu(self.compare_prompts), inputs, self.answers, **ask)
@@ -56,12 +66,17 @@ class PromptsTab(Tab):
     @property
     def model_components(self) -> list[Component]:
         """The sentences."""
-        return [self.prompts]
+        return [self.prompts, self.question]
 
     def about_models(self, pipeline: "XrayPipeline") -> dict[Component, Any]:
         """Write the sentences that the zero-shot CLIP was saved with."""
         own = write_prompts(pipeline.classifiers[ZERO_SHOT[0]].prompts)
-        return {self.prompts: gr.update(value=own, interactive=True)}
+        return {self.prompts: gr.update(value=own, interactive=True), self.question: gr.update(value=OWN)}
+
+    def ask_about(self, question: str) -> str:
+        """Return the sentences of a question: of one of `labels.QUESTIONS`, else the zero-shot CLIP's own."""
+        own = self.state.pipeline.classifiers[ZERO_SHOT[0]].prompts
+        return write_prompts(QUESTIONS.get(question, own))
 
     def compare_prompts(
         self, xray: FileData | None, text: str, key: str | None = None, anyway: bool = False
@@ -75,10 +90,18 @@ class PromptsTab(Tab):
             raise refusal(problem)
         outlined = self.state.outline_readable(xray, key, anyway)
         with self.state.turns.single:
+            unread = self._unread(prompts)
             found = self.state.pipeline.compare_prompts(outlined.square, outlined.masks.unpack(), prompts)
         answers, notes, sentences = found
         names = texts.TITLES | texts.SIMILARITY_COLUMNS
         return {label: answers.get(role) for role, label in self.classes.items()} | {
-            self.notes: bullets([*outlined.reasons, *outlined.turned, *notes]),
+            self.notes: bullets([*outlined.reasons, *outlined.turned, *unread, *notes]),
             self.similarity: pd.DataFrame(sentences).rename(columns=names).round(3),
         }
+
+    def _unread(self, prompts: Mapping[str, Sequence[str]]) -> list[str]:
+        """Warn of words that the text model does not know, and of sentences that it does not read to their end."""
+        sentences = [sentence for each in prompts.values() for sentence in each]
+        unread = find_unread(self.state.pipeline.classifiers[ZERO_SHOT[0]].tokens, sentences)
+        words = [texts.UNKNOWN_WORDS.format(", ".join(unread.words))] if unread.words else []
+        return [*words, *(texts.CUT_SENTENCE.format(sentence) for sentence in unread.cut)]

@@ -133,6 +133,19 @@ REPORT_FILES = "Report (PDF, JSON) and overlay"
 PROMPTS = """CLIP compares the X-ray with sentences, so it can be asked about any classes: one `class: sentence` a line,
 as many lines for a class as you like. *Zero-shot* has never been trained to choose among classes; *fine-tuned* has, and
 shows here what that did to other sentences. ResNet knows its own classes only."""
+QUESTION = "Ask about"
+QUESTIONS = {
+    "classes": "the three classes",
+    "Pneumothorax": "Pneumothorax",
+    "Pleural effusion": "Pleural effusion",
+    "Nodule": "Nodule",
+}
+"""Question -> what it is about; any sentences may be written below."""
+TAUGHT = """**Ask in English.** The text model was taught with captions in radiologists' words about COVID-19,
+pneumonia, tuberculosis and clear lungs. A pneumothorax or an effusion it only saw denied, a nodule never: such answers
+are guesses."""
+UNKNOWN_WORDS = "The text model was not taught these words and reads them in pieces, if at all: {}."
+CUT_SENTENCE = "The text model does not read the end of this sentence, so shorten it: {}"
 PROMPTS_FIELD = "class: sentence"
 PROMPTS_BUTTON = "Compare the X-ray with these sentences"
 SIMILARITY = """Cosine similarity of the X-ray with each sentence, -1 to 1. A class takes the mean of its sentences;

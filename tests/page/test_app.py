@@ -280,6 +280,13 @@ def test_both_clips_are_asked_the_visitors_sentences(pipeline, xray):
         {"Class": label, "Sentence": text, "CLIP, zero-shot": 0.123, "CLIP, fine-tuned": -0.5}
         for label, text in (("Ill", "an ill chest"), ("Well", "a well chest"))
     ]
+    warned = tab.compare_prompts(uploaded(xray), f"Ill: an atelectasis\nWell: {'very ' * 12}well")[
+        tab.notes
+    ].splitlines()
+    assert warned[0] == "- The text model was not taught these words and reads them in pieces, if at all: atelectasis."
+    assert warned[1].startswith("- The text model does not read the end of this sentence, so shorten it: very very")
+    assert tab.ask_about("Nodule").startswith("Nodule: chest X-ray showing a lung nodule\n")
+    assert tab.ask_about("classes") == "Ill: an ill chest\nIll: a sick chest\nWell: a well chest"
     with pytest.raises(gr.Error, match=r'^.*"Well:" is not a "class: sentence"'):
         tab.compare_prompts(uploaded(xray), "Ill: an ill chest\nWell: ")
     with pytest.raises(gr.Error, match="There are 21 classes"):

@@ -214,6 +214,10 @@ def test_edited_prompts_reach_both_clips_and_an_empty_one_is_refused(page, pipel
     assert pipeline.prompts[-1] == {"Ill": ["a cough"], "Well": ["nothing", "nothing to see"]}
     assert_no_sideways_scrolling(page)
 
+    page.get_by_label("Nodule").check()  # other sentences: the answers to the last ones go
+    expect(page.get_by_role("textbox", name="class: sentence")).to_have_value(re.compile("^Nodule: chest X-ray"))
+    expect(page.locator("#asked-clip-zero-shot")).not_to_contain_text("63%")
+    expect(page.locator("#similarity")).not_to_contain_text("nothing to see")
     page.get_by_role("textbox", name="class: sentence").fill("Ill: a cough\nWell: ")
     page.get_by_role("button", name="Compare the X-ray with these sentences").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text('"Well:" is not a "class: sentence"')

@@ -3,7 +3,7 @@
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,6 +43,15 @@ INVOLVEMENT = Involvement(right=0.12345, left=None, both=0.5)
 CARD = "---\nlicense: other\ntags:\n- xray\n---\n# Card of {}\n\n![badge](https://badges.invalid/b.svg)\n"
 
 
+def tokens(texts: Sequence[str], limit: int = 12) -> dict[str, np.ndarray]:
+    """Tokens of words: a number each, one more for words of over six letters; two frame a sentence."""
+    split = [["<", *(piece for word in text.split() for piece in (word[:6], word[6:]) if piece), ">"] for text in texts]
+    rows = [[1 + sum(map(ord, piece)) for piece in pieces][:limit] for pieces in split]
+    longest = max(map(len, rows))
+    ids = np.array([row + [0] * (longest - len(row)) for row in rows], np.int64)
+    return {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64)}
+
+
 class FakePipeline:
     """Outlines two rectangles, gives fixed numbers, and remembers what it was asked."""
 
@@ -50,6 +59,7 @@ class FakePipeline:
         views = zip(PROBABILITIES, ("lungs", "crop", "full", "lungs"), strict=True)
         self.classifiers = {role: SimpleNamespace(view=view, **FITTED) for role, view in views}
         self.classifiers["clip-zero-shot"].prompts = PROMPTS
+        self.classifiers["clip-zero-shot"].tokens = tokens
         bare = {role: Checkpoint(role, folder / "no-card", "embedded", "embedded") for role in ROLES}
         resnet = Checkpoint("resnet", folder, "hub", "someone/resnet", "c0ffee" * 6 + "c0ff")
         self.checkpoints = bare | {"resnet": resnet}

@@ -53,8 +53,9 @@ def _outline(
 ) -> dict[str, bytes]:
     """Outline the lungs of the rows at some places: image key -> PNG file."""
     masks: dict[str, bytes] = {}
-    starts = range(0, len(places), BATCH_IMAGES)
-    for start in tqdm(starts, desc=f"Outlining the lungs of {rows.split}", disable=not places):
+    if not places:
+        return masks
+    for start in tqdm(range(0, len(places), BATCH_IMAGES), desc=f"Outlining the lungs of {rows.split}"):
         batch = places[start : start + BATCH_IMAGES]
         probabilities = segmenter.probability_maps([read_picture(rows[place]["image"]) for place in batch])
         found = {

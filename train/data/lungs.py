@@ -1,6 +1,7 @@
 """Lungs of a data set's X-rays, as a UNet outlines them."""
 
 import io
+import json
 import logging
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hub_models.checkpoints.folder import answers_digest
 from hub_models.checkpoints.resolve import resolve
 from hub_models.models.unet import Segmenter
 from train.data.arguments import ClassifierArguments
+from train.data.audit import describe
 from train.data.columns import check_classes
 from train.data.outline_store import OutlineStore, image_key
 from train.data.processes import share, wait
@@ -53,8 +55,9 @@ def _outline(
 ) -> dict[str, bytes]:
     """Outline the lungs of the rows at some places: image key -> PNG file."""
     masks: dict[str, bytes] = {}
-    starts = range(0, len(places), BATCH_IMAGES)
-    for start in tqdm(starts, desc=f"Outlining the lungs of {rows.split}", disable=not places):
+    if not places:
+        return masks
+    for start in tqdm(range(0, len(places), BATCH_IMAGES), desc=f"Outlining the lungs of {rows.split}"):
         batch = places[start : start + BATCH_IMAGES]
         probabilities = segmenter.probability_maps([read_picture(rows[place]["image"]) for place in batch])
         found = {
@@ -119,8 +122,19 @@ def segment_splits(splits: datasets.DatasetDict, arguments: ClassifierArguments,
 
 
 def save_outlined(dataset: datasets.DatasetDict, unet: str | None, folder: Path) -> Path:
-    """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder."""
-    saved = folder / "outlined"
+    """Save a data set with its lungs outlined in `folder/outlined`, unless it is there; returns that folder.
+
+    Raises:
+        ValueError: another data set is there.
+    """
+    saved, known = folder / "outlined", folder / "outlined.json"
+    told = {"data": describe(dataset)["fingerprint"], "unet": unet}
+    if known.is_file() and json.loads(known.read_text(encoding="utf-8")) != told:
+        raise ValueError(
+            f"{saved} holds other data, or the lungs of another UNet; name another --output_dir, or remove it."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    known.write_text(json.dumps(told), encoding="utf-8")
     if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
         outlined_splits(dataset, unet).save_to_disk(saved)
     return saved

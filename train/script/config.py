@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from transformers.hf_argparser import string_to_bool
 
 
 def config_arguments(argv: list[str] | None) -> dict[str, Any]:
@@ -38,11 +39,21 @@ def use_config(parser: argparse.ArgumentParser, said: dict[str, Any]) -> None:
         if name not in actions or name == "config":
             raise ValueError(f"There is no argument {name} for the file of --config; --help lists those there are.")
         action = actions[name]
+        value = _as_taken(value, action)
         if action.choices and value not in action.choices:
-            raise ValueError(
-                f"{name} is {value!r} in the file of --config; it takes {', '.join(map(str, action.choices))}."
-            )
+            takes = ", ".join(map(str, action.choices))
+            raise ValueError(f"{name} is {value!r} in the file of --config; it takes {takes}.")
         action.required = False
-        parser.set_defaults(
-            **{name: str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value}
-        )
+        parser.set_defaults(**{name: value})
+
+
+def _as_taken(value: Any, action: argparse.Action) -> Any:
+    """Return a value of YAML as a parser takes defaults: texts for numbers, which it converts, and lists as lists.
+
+    YAML reads `no` as false; where an argument is not true or false, it is the word again.
+    """
+    if isinstance(value, bool):
+        return value if action.type is string_to_bool else "yes" if value else "no"
+    if action.nargs in ("+", "*") and not isinstance(value, list):
+        return [value]
+    return str(value) if isinstance(value, int | float) else value

@@ -7,6 +7,16 @@ from torch.utils.data import Sampler, WeightedRandomSampler
 from transformers import Trainer
 
 
+def check_balance(balance: float | None) -> None:
+    """Refuse a balance that is not in 0..1; None is for none.
+
+    Raises:
+        ValueError: as told.
+    """
+    if balance is not None and not 0 <= balance <= 1:
+        raise ValueError(f"--balance is {balance}; it takes 0 to 1.")
+
+
 def sampling_weights(labels: np.ndarray, sources: np.ndarray, balance: float) -> np.ndarray:
     """Return the probability with which each row is drawn, float64 (N,), adding up to 1.
 
@@ -20,8 +30,7 @@ def sampling_weights(labels: np.ndarray, sources: np.ndarray, balance: float) ->
     Raises:
         ValueError: the balance is not in 0..1.
     """
-    if not 0 <= balance <= 1:
-        raise ValueError(f"--balance is {balance}; it takes 0 to 1.")
+    check_balance(balance)
     weights = np.zeros(len(labels))
     names = np.array([str(name) for name in sources])
     for label in np.unique(labels):

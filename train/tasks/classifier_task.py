@@ -14,6 +14,7 @@ from train.data.augment import Augmentation
 from train.data.rows import read_mask, read_picture, true_classes
 from train.scoring.class_metrics import classification_scores, score_findings
 from train.scoring.evaluation import best_classes
+from train.tasks.balance import check_balance
 
 
 @dataclass(kw_only=True)
@@ -29,6 +30,14 @@ class ChangesArguments(ClassifierArguments):
     storage: float = field(
         default=0.0, metadata={"help": "Strength of the changes that hide how an image was stored, 0 to 1."}
     )
+
+    def __post_init__(self) -> None:
+        """Refuse a balance that is none, before anything starts.
+
+        Raises:
+            ValueError: it is not in 0..1.
+        """
+        check_balance(self.balance)
 
 
 @dataclass(kw_only=True)

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from hub_models.publish.check import check_folder
 from hub_models.xray.images import read_image
 from tests.support import bad_files, tiny_models
+from train import resnet
 from train.data.arguments import DataArguments
 from train.data.columns import UNLABELLED
 from train.data.dataset import load, load_splits
@@ -144,6 +146,21 @@ def test_a_data_set_of_any_shape_is_read(shape, tmp_path):
         assert all(read_picture(image).shape in ((64, 64), (128, 128)) for image in rows["image"])
     whole = 24 if "COVID" in shape or "deeper" in shape else 10
     assert sum(map(len, splits.values())) == whole - ("-1" in shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_resnet_is_trained_on_data_of_any_shape(shape, checkpoints, tmp_path):
+    make, words, classes = SHAPES[shape]
+    command = ["--dataset", str(make(tmp_path / "data")), "--output_dir", str(tmp_path / "run"), "--use_cpu", "True"]
+    command += ["--unet", str(checkpoints["unet"])]
+    command += [f"--{name}={value}" for name, value in words.items()]
+    resnet.main([*command, "--depth", "10", "--image_size", "32", "--max_steps", "1", "--save_strategy", "no"])
+    facts = check_folder(tmp_path / "run" / "release")
+    assert facts.labels == classes
+    assert list(facts.data["images"]["train"]) == classes
+    card = (tmp_path / "run" / "release" / "README.md").read_text()
+    assert ("covid" in card.lower()) == ("COVID-19" in classes)
+    assert (facts.data["license"], facts.data["name"]) == (None, "chest X-rays")
 
 
 def test_masks_and_patients_of_a_metadata_file_are_taken_by_their_names(tmp_path):

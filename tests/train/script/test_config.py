@@ -14,11 +14,11 @@ def parsed(folder: Path, text: str, *words: str, arguments: type = ResnetArgumen
 
 def test_a_file_says_what_the_command_line_does_not(tmp_path):
     text = "dataset: XRAYS\noutput_dir: runs/a\nlearning_rate: 1e-4\nuse_cpu: true\ndepth: 10\n"
-    text += "teacher: [a, b]\nlabels: A,B\n"
+    text += "teacher: [a, b]\nlabels: A,B\neval_strategy: no\ncitation: One of 2026.\n"
     data, resnet, training = parsed(tmp_path, text, "--depth", "26", "--max_steps=3")
     assert (data.dataset, data.labels, resnet.depth, resnet.teacher) == ("XRAYS", "A,B", 26, ["a", "b"])
     assert (training.learning_rate, training.use_cpu, training.max_steps) == (1e-4, True, 3)
-    assert training.output_dir == "runs/a"
+    assert (training.output_dir, training.eval_strategy, data.citation) == ("runs/a", "no", ["One of 2026."])
 
 
 def test_a_recipe_may_stand_in_the_file(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 from gradio.components import Component
 
 from hub_models.page import texts
+from hub_models.page.annotation import Annotation
 from hub_models.page.correction import Correction
 from hub_models.page.events import MODELS, PRIVATE, on_gpu
 from hub_models.page.findings import conclusion_html, likely_texts, sets_of, shares_html, trust_texts
@@ -46,6 +47,7 @@ class AnalyseTab(Tab):
                 self.ask_where = gr.Button(texts.HEAT_BUTTON, elem_id="ask-where", elem_classes="by-script")
             with gr.Column(scale=5, min_width=300, elem_id="verdict"):
                 self._lay_out_verdict()
+        self.annotation = Annotation(self.state, self.visit, self.shares, self.state.feedback)
         self._lay_out_classes()
         self._lay_out_files()
 
@@ -78,8 +80,8 @@ class AnalyseTab(Tab):
 
     @property
     def answers(self) -> list[Component]:
-        """The report."""
-        return [self.report]
+        """The report, and the visitor's own opinion."""
+        return [self.report, *self.annotation.parts]
 
     def connect(self) -> None:
         """Connect what an X-ray fills by itself, and the buttons."""
@@ -93,6 +95,7 @@ class AnalyseTab(Tab):
         about = [xray, key, self.visit.insisted]
         gr.on([self.ask_where.click], on_gpu(self.explain), about, self.viewer, **ask)
         self.correction.connect()
+        self.annotation.connect()
         gr.on([self.ask_report.click], on_gpu(self.keep), about, self.report, **PRIVATE, **MODELS)
 
     @property

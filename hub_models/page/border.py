@@ -12,7 +12,7 @@ AS_WRITTEN = "as-written"
 """Class of a component whose texts others wrote, such as a model card."""
 READ = ("label", "placeholder", "info", "title", "x_title", "y_title")
 """Properties of any component that visitors read."""
-OWN = ("props", "heat")
+OWN = ("props", "heat", "difference")
 """Properties that only the light box has, as it is laid out and as it is updated."""
 TOLD = ("about", "caption", "title")
 """Keys of what the light box is given that visitors read."""

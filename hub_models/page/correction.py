@@ -88,7 +88,11 @@ class Correction:
         turned = " ".join(filter(None, (offer.source.turned, offer.suggestion.note)))
         placement = offer.source.placement.then(offer.suggestion.placement)
         source = replace(offer.source, turned=turned, placement=placement)
-        return {self.visit.xray: self.state.keep_corrected(offer.suggestion.apply(read.image), source)}
+        return {
+            self.visit.xray: self.state.keep_corrected(
+                offer.suggestion.apply(read.image), source, self.state.own_file(xray)
+            )
+        }
 
 
 def button_text(suggestion: Suggestion) -> str:

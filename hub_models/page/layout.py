@@ -16,6 +16,7 @@ from hub_models.page.compare_tab import CompareTab
 from hub_models.page.endpoints import Endpoints
 from hub_models.page.events import EXCHANGES, PRIVATE, clear_on
 from hub_models.page.exchange import Exchange
+from hub_models.page.feedback import Feedback
 from hub_models.page.languages import LANGUAGES, QUERY
 from hub_models.page.models_tab import ModelsTab
 from hub_models.page.prompts_tab import PromptsTab
@@ -115,15 +116,18 @@ class Layout:
         return self.tell()
 
 
-def build_demo(models: "Future[XrayPipeline]", exchange: Exchange | None = None) -> Page:
+def build_demo(
+    models: "Future[XrayPipeline]", exchange: Exchange | None = None, feedback: Feedback | None = None
+) -> Page:
     """Lay out the page around a pipeline that may still be loading; `server.launch` serves it.
 
     Args:
         models: the pipeline.
         exchange: what visitors may put in place of a checkpoint; None for nothing.
+        feedback: the data set that gets corrections; None for none.
     """
     with Page(title=texts.PAGE_TITLE, analytics_enabled=False, fill_width=True) as demo:
-        demo.layout = Layout(PageState(models, exchange))
+        demo.layout = Layout(PageState(models, exchange, feedback))
         demo.layout.connect(demo)
     return demo
 

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from hub_models.page import direct, limits
 from hub_models.page.events import zero_gpu
 from hub_models.page.exchange import Exchange
+from hub_models.page.feedback import Feedback
 from hub_models.page.folder import PageFolder, keep_swept
 from hub_models.page.guard import SCRIPTS, Guard
 from hub_models.page.heap import use_few_arenas
@@ -167,7 +168,7 @@ def serve(folder: PageFolder, listen: tuple[str, int], mcp: bool, exchange: Exch
     lent, models, ended = zero_gpu(), Future(), threading.Event()
     if lent:  # a card is lent to copies of this process, which have the models if it had them before
         models.set_result(load())
-    demo = build_demo(models, exchange)
+    demo = build_demo(models, exchange, Feedback.from_environment())
     launch(demo, mcp, server_name=listen[0], server_port=listen[1])
     folder.keep_what_is_there()
 

@@ -18,6 +18,7 @@ from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.calibration import fitting_calibrations
 from hub_models.page import texts
 from hub_models.page.exchange import Exchange
+from hub_models.page.feedback import Feedback
 from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
@@ -50,10 +51,12 @@ class Original:
         path: the file; the questions about the picture are answered from it.
         source: None if `path` is the visitor's own file; if the page corrected its picture and wrote that there, the
             visitor's own file, with what was done.
+        own: the path of the visitor's own file where `path` is another.
     """
 
     path: str
     source: Source | None = None
+    own: Path | None = None
 
 
 class PageState:
@@ -62,13 +65,19 @@ class PageState:
     Attributes:
         models: the pipeline, once it is loaded.
         exchange: what visitors may put in place of a checkpoint; None for nothing.
+        feedback: the data set that gets corrections; None for none.
         turns: at the models; a batch lets others in after each group of images.
         memory: of X-rays that were outlined.
         examples: paths of the examples, which every visitor may ask about.
     """
 
-    def __init__(self, models: "Future[XrayPipeline]", exchange: Exchange | None = None) -> None:
-        self.models, self.exchange = models, exchange
+    def __init__(
+        self,
+        models: "Future[XrayPipeline]",
+        exchange: Exchange | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
+        self.models, self.exchange, self.feedback = models, exchange, feedback
         self.turns = Turns()
         self.memory = Memory()
         self.examples: set[str] = set()
@@ -96,7 +105,17 @@ class PageState:
         path, source = self._find(xray)
         if source is None:
             return path, None, read_upload(path)
-        return path, source, Xray(read_kept(path), source.reasons, source.turned)
+        return path, source, Xray(read_kept(path), source.reasons, source.turned, source.placement)
+
+    def own_file(self, xray: FileData | None) -> Path:
+        """Find the visitor's own file of an X-ray, also where the page corrected its picture.
+
+        Raises:
+            gr.Error: there is none, or it is not admitted.
+        """
+        path, _ = self._find(xray)
+        original = self._originals.get(admit(xray).stem)
+        return admit(str(original.own)) if original and original.own else path
 
     def _find(self, xray: FileData | None) -> tuple[Path, Source | None]:
         """Find the file of an X-ray, as `Original` tells of it."""
@@ -106,26 +125,27 @@ class PageState:
         original = self._originals.get(path.stem)
         return (admit(original.path), original.source) if original else (path, None)
 
-    def keep_corrected(self, image: np.ndarray, source: Source) -> str:
+    def keep_corrected(self, image: np.ndarray, source: Source, own: Path) -> str:
         """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload; returns what the field holds for it.
 
         Args:
             image: the X-ray.
             source: the visitor's own file, with what was done to its picture.
+            own: its path.
         """
-        held = self.stand_in(serve_xray(image), source)
+        held = self.stand_in(serve_xray(image), source, own)
         if image.size > LARGE_PIXELS:
             give_back()
         return held
 
-    def stand_in(self, path: str, source: Source | None = None) -> str:
+    def stand_in(self, path: str, source: Source | None = None, own: Path | None = None) -> str:
         """Write a picture of one pixel that the field holds in place of a file of any kind; returns its path.
 
         Args:
-            path, source: the file, as `Original` tells of it.
+            path, source, own: the file, as `Original` tells of it.
         """
         token = secrets.token_hex(16)
-        self._originals[token] = Original(path, source)
+        self._originals[token] = Original(path, source, own)
         if len(self._originals) > MAX_STAND_INS:
             self._originals.popitem(last=False)
         return serve_picture(np.zeros((1, 1), np.uint8), f"{token}.png")

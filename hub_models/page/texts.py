@@ -129,6 +129,29 @@ MASK_FILES = "Masks (PNG; JSON with run lengths and areas)"
 REPORT_BUTTON = "Write a report"
 REPORT_FILES = "Report (PDF, JSON) and overlay"
 
+# Analyse: the visitor's own opinion
+ANNOTATE_TITLE = "Correct, compare, take away"
+PENCIL_NAME = "Pencil"
+PENCIL_TOOLS = {"draw": "Draw", "erase": "Erase"}
+PENCIL_ACTS = {"undo": "Undo", "again": "Start again"}
+PENCIL_MASK = "on"
+PENCIL_SIZE = "width"
+AS_DRAWN = "As you drew it:"
+RATHER = "The class is rather"
+REMARK = "Remark (no names)"
+GIVE = "Send this one, without its name or header, to the private data set {}, from which the models may learn"
+SAVE_CORRECTION = "Save the correction"
+FORMATS_BUTTON = "Masks as DICOM SEG and NIfTI"
+FORMAT_FILES = "Files"
+COMPARED_MASK = "Compare this mask"
+OTHER_MASK = "with one drawn elsewhere (PNG)"
+AGREEMENT = "{}: Dice {:.3f}, IoU {:.3f}. Where they differ is a layer of the light box."
+DIFFERENCE = "Difference"
+NO_MASK = "That is not a mask of one region; draw it white on black, as a PNG file of the whole X-ray."
+NOT_AN_OPINION = "The class is none of those that can be chosen, or the remark is too long."
+GIVEN = "Thank you: the correction was kept for the owner of this page."
+NOT_GIVEN = "The correction cannot be kept just now, and nothing was sent; save it without the tick."
+
 # Zero-shot vs fine-tuned
 PROMPTS = """CLIP compares the X-ray with sentences, so it can be asked about any classes: one `class: sentence` a line,
 as many lines for a class as you like. *Zero-shot* has never been trained to choose among classes; *fine-tuned* has, and

@@ -41,8 +41,8 @@ SIGNS = {
 """Tool of the light box -> its sign, drawn in a square of 24 units."""
 SAMPLED = 1 << 18
 """About so many pixels tell whether a picture has more greys than 8 bits hold."""
-OPEN = f"import(new URL('.{SCRIPTS}/viewer.js', document.baseURI)).then(open => open.open(element, props, watch))"
-"""The component's JavaScript; a script of gradio runs it, from another folder."""
+OPENED = "import(new URL('.{}/{}', document.baseURI)).then(script => script.open(element, props, watch, trigger))"
+"""A component's JavaScript, of a folder and a script in it; a script of gradio runs it, from another folder."""
 
 
 class LightBox:
@@ -53,7 +53,8 @@ class LightBox:
     """
 
     def __init__(self) -> None:
-        self.component = gr.HTML(None, html_template=box_html(), js_on_load=OPEN, heat=None, elem_id="viewer")
+        script = {"js_on_load": OPENED.format(SCRIPTS, "viewer.js"), "heat": None}
+        self.component = gr.HTML(None, html_template=box_html(), elem_id="viewer", **script)
 
 
 def film(

@@ -27,7 +27,9 @@ LEFT_OUT = {
     "compare_tab.py": {"False positives", "True positives"},  # columns of the curves; the axes have titles of their own
     "endpoints.py": {"anyway", "files", "rows", "results"},  # names of an endpoint's parts, which scripts read
     "results.py": {"shown its own view", "shown lungs hidden"},  # keys of the figures that a checkpoint comes with
-    "viewer.py": {"import(new URL('.{}/viewer.js', document.baseURI)).then(open => open.open(element, props, watch))"},
+    "viewer.py": {
+        "import(new URL('.{}/{}', document.baseURI)).then(script => script.open(element, props, watch, trigger))"
+    },
     "visitors.py": {"an event"},  # in logs alone
 }
 """Literals that look like texts for visitors and are not."""

@@ -89,6 +89,15 @@ export class Film {
     this.svg.querySelector(`[data-layer="${CSS.escape(name)}"]`)?.classList.toggle("hidden", !shown);
   }
 
+  /** Draw the outline of a layer again, whose mask was changed. */
+  redraw(layer) {
+    const before = this.svg.querySelector(`[data-layer="${CSS.escape(layer.name)}"]`);
+    const after = outlineOf(layer);
+    after.classList.toggle("hidden", before?.classList.contains("hidden") ?? false);
+    if (before) before.replaceWith(after);
+    else this.svg.append(after);
+  }
+
   /** Tell what is at a place, in shares of the film's sides: its pixel, grey, and each mask's probability. */
   readAt(right, down) {
     if (!this.picture || right < 0 || down < 0 || right >= 1 || down >= 1) return null;

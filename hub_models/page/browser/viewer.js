@@ -22,6 +22,7 @@ export function open(element, props, watch) {
 export class Viewer {
   constructor(box) {
     this.box = box;
+    box.viewer = this;
     this.view = box.querySelector(".view");
     this.readout = box.querySelector(".readout");
     this.film = new Film(box.querySelector(".film"));
@@ -62,6 +63,14 @@ export class Viewer {
     this.layOut();
     this.reset();
     this.box.dispatchEvent(new CustomEvent("film", { bubbles: true, detail: { found, film: this.film } }));
+  }
+
+  /** Lay one more mask over the film, described as those of the film are; it replaces one of the same name. */
+  async addLayer(described) {
+    const [layer] = await loadLayers([described]);
+    this.film.layers = [...this.film.layers.filter(({ name }) => name !== layer.name), layer];
+    this.film.redraw(layer);
+    this.listLayers();
   }
 
   /** Keep the heat maps that came, and show the one that is chosen. */

@@ -86,6 +86,10 @@ class Layout:
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
+        batch = self.tabs["batch"]
+        chosen = gr.on([batch.table.select], batch.open_row, batch.asked, self.visit.xray, **PRIVATE)
+        up = "() => scrollTo({ top: 0 })"
+        chosen.success(lambda: gr.Tabs(selected=TABS[0].name), None, self.bar, js=up, **PRIVATE)
         demo.load(None, None, None, js="() => xrayPage.name()")
         xray, landing = self.visit.xray, json.dumps(self.field.landing)
         demo.load(None, xray, xray, js=f"(xray) => xray ?? {landing}")  # one that is there already stays

@@ -4,7 +4,6 @@ The browser fetches the picture once, and each mask as a small picture of how su
 opacity and all else then need no request (browser/viewer.js).
 """
 
-import base64
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,9 @@ import numpy as np
 from hub_models.page import texts
 from hub_models.page.guard import SCRIPTS
 from hub_models.page.results import heat_text
-from hub_models.page.uploads import FILE, GREYS, serve_picture
+from hub_models.page.uploads import FILE, GREYS, inline, serve_picture
 from hub_models.reports.heatmap import INFERNO
 from hub_models.reports.overlay import COLOURS, OPACITY, TINT_STRENGTHS
-from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import INSIDE
 from hub_models.xray.masks import MASKS, Masks
 
@@ -116,11 +114,6 @@ def heat(found: "Mapping[str, Explanation]") -> dict:
         for role, explanation in found.items()
     ]
     return gr.update(heat=maps)
-
-
-def inline(picture: np.ndarray) -> str:
-    """Return the address of a small picture, uint8 (h, w), that holds the picture itself."""
-    return f"data:image/png;base64,{base64.b64encode(encode_png(picture)).decode()}"
 
 
 def box_html() -> str:

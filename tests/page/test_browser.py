@@ -171,10 +171,28 @@ def test_a_batch_of_five_with_a_broken_file_gives_a_table_and_an_archive(page, x
     with page.expect_download() as download:
         page.locator("#batch-kept a[download='results.zip']").click()
     download.value.save_as(tmp_path / "results.zip")
+    expect(page.locator("#batch-progress")).to_have_text("5 done, 0 left.")
     with ZipFile(tmp_path / "results.zip") as packed:
         assert {"summary.csv", "a/overlay.png", "e/lungs.png"} <= set(packed.namelist())
         assert not [name for name in packed.namelist() if name.startswith("c/")]
     assert_no_sideways_scrolling(page)
+
+
+def test_a_row_of_a_batch_opens_in_the_light_box_and_a_batch_can_be_stopped(browser, url, xray, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(xray.read_bytes())
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{url}?tab=batch")
+    page.locator("#batch-files input[type=file]").set_input_files([tmp_path / f"{name}.png" for name in "abc"])
+    page.get_by_role("button", name="Outline and classify all").click()
+    expect(page.locator("#batch-progress")).to_have_text("3 done, 0 left.")
+    expect(page.locator("#batch-kept a").first).to_be_visible()
+    page.get_by_role("button", name="Stop").click()  # nothing runs any more, and nothing goes
+    expect(page.locator("#batch-table img")).to_have_count(3)
+    page.locator("#batch-table").get_by_text("b.png").filter(visible=True).first.click()
+    expect(page.get_by_role("tab", name="Analyse", exact=True)).to_have_attribute("aria-selected", "true")
+    expect_answered(page)
+    page.close()
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -27,13 +27,13 @@ class CompareTab(Tab):
         super().__init__(state, visit, opened)
         gr.Markdown(texts.FIGURES)
         self.figures = gr.HTML(elem_id="figures")
-        look = {"buttons": ["copy"], "wrap": True}
+        look = {"buttons": ["copy"], "wrap": True, "max_height": 1200}
         widths = [190, 80, *[150] * len(comparison.CLASSES)]
         self.scores = gr.Dataframe(label=texts.SCORES_TABLE, elem_id="scores", column_widths=widths, **look)
         gr.Markdown(texts.CONTROLS)
         widths = [190, 240, 80, 120, 120]
         self.controls = gr.Dataframe(label=texts.CONTROLS_TABLE, elem_id="controls", column_widths=widths, **look)
-        widths = [90, 220, 80, *[150] * len(OVERLAPS)]
+        widths = [120, 220, 80, *[150] * len(OVERLAPS)]
         outlines = {"label": texts.OUTLINES_TABLE, "elem_id": "outline-scores"}
         self.outlines = gr.Dataframe(column_widths=widths, **outlines, **look)
         with gr.Row():

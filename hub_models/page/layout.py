@@ -22,6 +22,7 @@ from hub_models.page.prompts_tab import PromptsTab
 from hub_models.page.results import problems_html
 from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
+from hub_models.page.visit_strip import VisitStrip
 from hub_models.page.visitors import Page
 from hub_models.page.xray_field import XrayField
 
@@ -64,6 +65,7 @@ class Layout:
         self.tabs: dict[str, Tab] = {}
         with gr.Row(elem_id="strip"):
             self.field = XrayField(state)
+            self.strip = VisitStrip()
         self.visit = Visit(self.field.image, gr.State(), gr.State(False))
         with gr.Tabs() as self.bar:
             for kind in TABS:
@@ -77,6 +79,7 @@ class Layout:
         clear_on([self.visit.xray.change], [part for tab in self.tabs.values() for part in tab.answers])
         for tab in self.tabs.values():
             tab.connect()
+        self.strip.connect(self.visit)
         model_parts = [self.stand_ins.problems, self.stand_ins.retry]
         model_parts += [part for tab in self.tabs.values() for part in tab.model_components]
         gr.on([demo.load], self.tell, None, model_parts, **PRIVATE)

@@ -48,6 +48,15 @@ INVERT_BUTTON = "Exchange dark and light"
 TURN_AND_INVERT_BUTTON = "Turn it and exchange dark and light"
 MIRROR_BUTTON = "Exchange left and right"
 
+# This visit
+VISIT_TITLE = "This visit"
+VISIT_OPEN = "X-ray"
+VISIT_COMPARE = "Compare two"
+VISIT_SHARE = "{} of both lungs outlined as infected"
+VISIT_UNKNOWN = "No share was measured."
+VISIT_CHANGE = "Change of the infected share: {} percentage points, from the earlier X-ray to the later."
+VISIT_CLOSE = "Close"
+
 # Analyse: outlines and shares
 LOADING = "The models are still being loaded; the outlines follow in a few seconds."
 OUTLINES = "Outlines"
@@ -126,6 +135,7 @@ HEAT_IN_LUNGS = 'What speaks for "{}": {} of the heat lies in the lungs.'  # cla
 # Analyse: files to keep
 KEEP_TITLE = "Keep the result"
 MASK_FILES = "Masks (PNG; JSON with run lengths and areas)"
+REPORT_LABEL = "Label for the report and its file names (no name of a person)"
 REPORT_BUTTON = "Write a report"
 REPORT_FILES = "Report (PDF, JSON) and overlay"
 

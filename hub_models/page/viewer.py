@@ -55,7 +55,7 @@ class LightBox:
 
 
 def film(
-    image: np.ndarray, masks: Masks | None = None, thresholds: Mapping[str, float] | None = None, about: str = ""
+    image: np.ndarray, masks: Masks | None = None, thresholds: Mapping[str, float] | None = None, **about: Any
 ) -> dict:
     """Describe an X-ray for the light box, and write the picture that it fetches.
 
@@ -63,16 +63,17 @@ def film(
         image: float32 (H, W) in 0..1.
         masks: its outlines; None for a picture without any.
         thresholds: of each of `MASKS`, the probability from which a pixel is inside.
-        about: a sentence that stands on the picture.
+        about: more that the browser needs: "about", a sentence that stands on the picture; "path" of the field's
+            picture and "share" (0..1, or None) of both lungs, for the pictures of this visit (browser/visit.js).
 
     Returns:
-        "picture", an address; "about"; "layers": of each mask its name, title, colour, tint, "threshold", and the
-        "address" of how surely a pixel is inside, which it is from the value "inside" up. Any other mask may be a layer
-        in the same way.
+        "picture", an address; what is `about` it; "layers": of each mask its name, title, colour, tint, "threshold",
+        and the "address" of how surely a pixel is inside, which it is from the value "inside" up. Any other mask may be
+        a layer in the same way.
     """
     picture = f"{FILE}{serve_picture(greys(image), 'xray.png')}"
     if masks is None:
-        return {"picture": picture, "about": about, "layers": []}
+        return {"picture": picture, "layers": []} | about
     surely = (255 * np.stack([masks.lungs, masks.infection])).astype(np.uint8) if masks.smooth is None else masks.smooth
     layers = [
         {
@@ -86,7 +87,7 @@ def film(
         }
         for name, picture_of_mask in zip(MASKS, surely, strict=True)
     ]
-    return {"picture": picture, "about": about, "layers": layers}
+    return {"picture": picture, "layers": layers} | about
 
 
 def greys(image: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import gradio as gr
 import numpy as np
 from gradio.components import Component
 
+from hub_models.batch.outputs import folder_name
 from hub_models.page import texts
 from hub_models.page.annotation import Annotation
 from hub_models.page.correction import Correction
@@ -30,6 +31,9 @@ if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
+MAX_LABEL = 80
+"""Of a label that a visitor gives a report, in characters."""
+REPORT = ("report.pdf", "report.json", "overlay.png")
 Shown = dict[Component, Any]
 """The changes that an event makes, by component."""
 
@@ -75,6 +79,7 @@ class AnalyseTab(Tab):
         with gr.Accordion(texts.KEEP_TITLE, open=False, elem_id="keep"), gr.Row():
             self.masks = gr.File(label=texts.MASK_FILES, elem_id="masks", **many)
             with gr.Column(min_width=300):
+                self.label = gr.Textbox(label=texts.REPORT_LABEL, max_length=MAX_LABEL, elem_id="label")
                 self.ask_report = gr.Button(texts.REPORT_BUTTON)
                 self.report = gr.File(label=texts.REPORT_FILES, elem_id="report", **many)
 
@@ -96,7 +101,7 @@ class AnalyseTab(Tab):
         gr.on([self.ask_where.click], on_gpu(self.explain), about, self.viewer, **ask)
         self.correction.connect()
         self.annotation.connect()
-        gr.on([self.ask_report.click], on_gpu(self.keep), about, self.report, **PRIVATE, **MODELS)
+        gr.on([self.ask_report.click], on_gpu(self.keep), [*about, self.label], self.report, **PRIVATE, **MODELS)
 
     @property
     def model_components(self) -> list[Component]:
@@ -142,7 +147,7 @@ class AnalyseTab(Tab):
             found = self.correction.look(xray, outlined.source, image)
             yield empty | {self.visit.key: key, self.anyway: gr.update(visible=True)} | found
             return
-        outlines = self._outlined(image, outlined, masks) | {self.visit.insisted: anyway, self.visit.key: key}
+        outlines = self._outlined(xray, image, outlined, masks) | {self.visit.insisted: anyway, self.visit.key: key}
         yield empty | outlines
         report = self.state.report(outlined, anyway=anyway)
         answered = empty | outlines | self._classified(report, outlined.turned)
@@ -150,11 +155,13 @@ class AnalyseTab(Tab):
         if not reasons and (found := self.correction.look(xray, outlined.source, image)):
             yield answered | found
 
-    def _outlined(self, image: np.ndarray, outlined: Outlined, masks: Masks) -> Shown:
+    def _outlined(self, xray: FileData, image: np.ndarray, outlined: Outlined, masks: Masks) -> Shown:
         """The picture, float32 (H, W) in 0..1, with its outlines, their shares, and the masks as files."""
-        about = texts.WORKED_EXAMPLE if outlined.path in self.state.examples else ""
+        example = outlined.path in self.state.examples
+        about = {"about": texts.WORKED_EXAMPLE if example else "", "path": xray["path"]}
+        about["share"] = outlined.involvement.both
         return {
-            self.viewer: film(image, masks, self.state.pipeline.segmenter.thresholds, about),
+            self.viewer: film(image, masks, self.state.pipeline.segmenter.thresholds, **about),
             self.shares: shares_html(masks, outlined.involvement),
             self.masks: self._mask_files(outlined, masks, image.shape),
         }
@@ -184,13 +191,17 @@ class AnalyseTab(Tab):
         outlined = self.state.outline_readable(xray, key, anyway)
         return {self.viewer: heat(self.state.explain(outlined))}
 
-    def keep(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Iterator[list[str]]:
-        """Write the report of an X-ray as PDF and JSON, and its overlay."""
+    def keep(
+        self, xray: FileData | None, key: str | None = None, anyway: bool = False, label: str | None = None
+    ) -> Iterator[list[str]]:
+        """Write the report of an X-ray as PDF and JSON, and its overlay; a label goes into both, and into the names."""
         from hub_models.reports.pdf import write_pdf  # the page opens sooner without
 
         overlay, description = self.state.answer(xray, key, anyway)
+        description["label"] = label = (label or "").strip()[:MAX_LABEL] or None
+        before = f"{folder_name(label, set())}-" if label else ""
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
-            pdf, text, picture = (Path(folder, name) for name in ("report.pdf", "report.json", "overlay.png"))
+            pdf, text, picture = (Path(folder, f"{before}{name}") for name in REPORT)
             write_pdf(pdf, description, overlay)
             text.write_text(json.dumps(description) + "\n", encoding="utf-8")
             picture.write_bytes(encode_png(overlay))

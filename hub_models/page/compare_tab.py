@@ -10,6 +10,8 @@ from hub_models.cards.curves import reliability_curves, roc_curves
 from hub_models.cards.scores import OVERLAPS
 from hub_models.page import texts
 from hub_models.page.events import PRIVATE
+from hub_models.page.figures import scores_html, with_titles
+from hub_models.page.results import named
 from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 
@@ -24,13 +26,14 @@ class CompareTab(Tab):
     def __init__(self, state: PageState, visit: Visit, opened: gr.Tab) -> None:
         super().__init__(state, visit, opened)
         gr.Markdown(texts.FIGURES)
-        look = {"buttons": ["copy"], "wrap": True}
-        widths = [130, 80, *[150] * len(comparison.CLASSES)]
+        self.figures = gr.HTML(elem_id="figures")
+        look = {"buttons": ["copy"], "wrap": True, "max_height": 1200}
+        widths = [190, 80, *[150] * len(comparison.CLASSES)]
         self.scores = gr.Dataframe(label=texts.SCORES_TABLE, elem_id="scores", column_widths=widths, **look)
         gr.Markdown(texts.CONTROLS)
-        widths = [130, 240, 80, 120, 120]
+        widths = [190, 240, 80, 120, 120]
         self.controls = gr.Dataframe(label=texts.CONTROLS_TABLE, elem_id="controls", column_widths=widths, **look)
-        widths = [90, 220, 80, *[150] * len(OVERLAPS)]
+        widths = [120, 220, 80, *[150] * len(OVERLAPS)]
         outlines = {"label": texts.OUTLINES_TABLE, "elem_id": "outline-scores"}
         self.outlines = gr.Dataframe(column_widths=widths, **outlines, **look)
         with gr.Row():
@@ -43,7 +46,7 @@ class CompareTab(Tab):
                 self.reliability = gr.LinePlot(title=texts.RELIABILITY_TITLE, **axes, **CURVES)
         self.role = gr.Dropdown([], label=texts.CONFUSION_OF)
         self.confusion = gr.Dataframe(label=texts.CONFUSION_TABLE, elem_id="confusion", **look)
-        shown = [self.scores, self.controls, self.outlines, self.label, self.roc, self.reliability]
+        shown = [self.figures, self.scores, self.controls, self.outlines, self.label, self.roc, self.reliability]
         shown += [self.role, self.confusion]
         changes = [opened.select, self.label.input, self.role.input]
         gr.on(changes, self.compare, [self.label, self.role], shown, **PRIVATE)
@@ -62,12 +65,13 @@ class CompareTab(Tab):
         label = label if label in labels else next(iter(labels), None)
         role = role if role in facts else next(iter(classifiers), None)
         return {
-            self.scores: comparison.class_scores(facts),
-            self.controls: comparison.control_scores(facts),
+            self.figures: scores_html(facts),
+            self.scores: with_titles(comparison.class_scores(facts)),
+            self.controls: with_titles(comparison.control_scores(facts)),
             self.outlines: comparison.outline_scores(facts),
-            self.label: gr.update(choices=labels, value=label),
-            self.roc: roc_curves(facts, checkpoints, label),
-            self.reliability: reliability_curves(facts, checkpoints),
-            self.role: gr.update(choices=classifiers, value=role),
+            self.label: gr.update(choices=[(named(name), name) for name in labels], value=label),
+            self.roc: with_titles(roc_curves(facts, checkpoints, label)),
+            self.reliability: with_titles(reliability_curves(facts, checkpoints)),
+            self.role: gr.update(choices=[(texts.TITLES[name], name) for name in classifiers], value=role),
             self.confusion: comparison.confusion(facts[role]) if role else None,
         }

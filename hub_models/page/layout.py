@@ -23,6 +23,7 @@ from hub_models.page.prompts_tab import PromptsTab
 from hub_models.page.results import problems_html
 from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
+from hub_models.page.visit_strip import VisitStrip
 from hub_models.page.visitors import Page
 from hub_models.page.xray_field import XrayField
 
@@ -65,6 +66,7 @@ class Layout:
         self.tabs: dict[str, Tab] = {}
         with gr.Row(elem_id="strip"):
             self.field = XrayField(state)
+            self.strip = VisitStrip()
         self.visit = Visit(self.field.image, gr.State(), gr.State(False))
         with gr.Tabs() as self.bar:
             for kind in TABS:
@@ -78,6 +80,7 @@ class Layout:
         clear_on([self.visit.xray.change], [part for tab in self.tabs.values() for part in tab.answers])
         for tab in self.tabs.values():
             tab.connect()
+        self.strip.connect(self.visit)
         model_parts = [self.stand_ins.problems, self.stand_ins.retry]
         model_parts += [part for tab in self.tabs.values() for part in tab.model_components]
         gr.on([demo.load], self.tell, None, model_parts, **PRIVATE)
@@ -87,6 +90,10 @@ class Layout:
             loaded = gr.on([chooser.load.click], chooser.put_in_place, inputs, None, **EXCHANGES)
             loaded.success(self.tell, chooser.role, model_parts, **PRIVATE)
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
+        batch = self.tabs["batch"]
+        chosen = gr.on([batch.table.select], batch.open_row, batch.asked, self.visit.xray, **PRIVATE)
+        up = "() => scrollTo({ top: 0 })"
+        chosen.success(lambda: gr.Tabs(selected=TABS[0].name), None, self.bar, js=up, **PRIVATE)
         demo.load(None, None, None, js="() => xrayPage.name()")
         xray, landing = self.visit.xray, json.dumps(self.field.landing)
         demo.load(None, xray, xray, js=f"(xray) => xray ?? {landing}")  # one that is there already stays

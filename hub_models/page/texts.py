@@ -48,6 +48,15 @@ INVERT_BUTTON = "Exchange dark and light"
 TURN_AND_INVERT_BUTTON = "Turn it and exchange dark and light"
 MIRROR_BUTTON = "Exchange left and right"
 
+# This visit
+VISIT_TITLE = "This visit"
+VISIT_OPEN = "X-ray"
+VISIT_COMPARE = "Compare two"
+VISIT_SHARE = "{} of both lungs outlined as infected"
+VISIT_UNKNOWN = "No share was measured."
+VISIT_CHANGE = "Change of the infected share: {} percentage points, from the earlier X-ray to the later."
+VISIT_CLOSE = "Close"
+
 # Analyse: outlines and shares
 LOADING = "The models are still being loaded; the outlines follow in a few seconds."
 OUTLINES = "Outlines"
@@ -126,6 +135,7 @@ HEAT_IN_LUNGS = 'What speaks for "{}": {} of the heat lies in the lungs.'  # cla
 # Analyse: files to keep
 KEEP_TITLE = "Keep the result"
 MASK_FILES = "Masks (PNG; JSON with run lengths and areas)"
+REPORT_LABEL = "Label for the report and its file names (no name of a person)"
 REPORT_BUTTON = "Write a report"
 REPORT_FILES = "Report (PDF, JSON) and overlay"
 
@@ -178,9 +188,13 @@ SIMILARITY_COLUMNS = {"class": "Class", "sentence": "Sentence"}
 
 # Batch
 BATCH = """Many X-rays at once: files, or zip archives of them. One that cannot be read is named, and the rest goes on.
-The archive at the end holds the table, the outlines and the masks."""
+A click on a row opens its X-ray in *Analyse*. The archive at the end holds the table, the outlines and the masks."""
 BATCH_FIELD = "X-rays"
 BATCH_BUTTON = "Outline and classify all"
+BATCH_STOP = "Stop"
+BATCH_LEFT = "{} done, {} left."
+BATCH_COLUMNS = ("No.", "Picture", "File", "Status", "Conclusion", "Right, %", "Left, %", "Both, %")
+BATCH_NOTE = "Note"
 BATCH_UNIT = "images"
 BATCH_TABLE = "Results"
 BATCH_FILES = "Table and archive"
@@ -190,6 +204,13 @@ FIGURES = """Scores of the checkpoints in use on the test images that their card
 patients in brackets. Nothing is measured here. Each card tells how; *Models* shows them."""
 CONTROLS = """**How much of a score needs the lungs?** The classes of public collections come from different hospitals,
 and a network can name the hospital. A classifier that looks at the lungs falls to chance when they are hidden."""
+FIGURE_SCORES = {
+    "accuracy": "Accuracy",
+    "recall_macro": "Balanced accuracy",
+    "f1_macro": "F1, macro",
+    "auroc_macro": "AUROC, macro",
+}
+"""Score -> title of its figure."""
 SCORES_TABLE = "Classifiers"
 CONTROLS_TABLE = "Controls"
 OUTLINES_TABLE = "Outlines of the UNet"

@@ -1,5 +1,6 @@
 """The files of visitors: which of them an event may read, and where pictures for them are put."""
 
+import base64
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -108,3 +109,8 @@ def serve_picture(picture: np.ndarray, name: str = "image.png") -> str:
     file = served_folder() / name
     file.write_bytes(encode_png(picture))
     return str(file)
+
+
+def inline(picture: np.ndarray) -> str:
+    """Return the address of a small picture, uint8 (h, w), that holds the picture itself."""
+    return f"data:image/png;base64,{base64.b64encode(encode_png(picture)).decode()}"

@@ -4,7 +4,6 @@ The browser fetches the picture once, and each mask as a small picture of how su
 opacity and all else then need no request (browser/viewer.js).
 """
 
-import base64
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,9 @@ import numpy as np
 from hub_models.page import texts
 from hub_models.page.guard import SCRIPTS
 from hub_models.page.results import heat_text
-from hub_models.page.uploads import FILE, GREYS, serve_picture
+from hub_models.page.uploads import FILE, GREYS, inline, serve_picture
 from hub_models.reports.heatmap import INFERNO
 from hub_models.reports.overlay import COLOURS, OPACITY, TINT_STRENGTHS
-from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import INSIDE
 from hub_models.xray.masks import MASKS, Masks
 
@@ -58,7 +56,7 @@ class LightBox:
 
 
 def film(
-    image: np.ndarray, masks: Masks | None = None, thresholds: Mapping[str, float] | None = None, about: str = ""
+    image: np.ndarray, masks: Masks | None = None, thresholds: Mapping[str, float] | None = None, **about: Any
 ) -> dict:
     """Describe an X-ray for the light box, and write the picture that it fetches.
 
@@ -66,16 +64,17 @@ def film(
         image: float32 (H, W) in 0..1.
         masks: its outlines; None for a picture without any.
         thresholds: of each of `MASKS`, the probability from which a pixel is inside.
-        about: a sentence that stands on the picture.
+        about: more that the browser needs: "about", a sentence that stands on the picture; "path" of the field's
+            picture and "share" (0..1, or None) of both lungs, for the pictures of this visit (browser/visit.js).
 
     Returns:
-        "picture", an address; "about"; "layers": of each mask its name, title, colour, tint, "threshold", and the
-        "address" of how surely a pixel is inside, which it is from the value "inside" up. Any other mask may be a layer
-        in the same way.
+        "picture", an address; what is `about` it; "layers": of each mask its name, title, colour, tint, "threshold",
+        and the "address" of how surely a pixel is inside, which it is from the value "inside" up. Any other mask may be
+        a layer in the same way.
     """
     picture = f"{FILE}{serve_picture(greys(image), 'xray.png')}"
     if masks is None:
-        return {"picture": picture, "about": about, "layers": []}
+        return {"picture": picture, "layers": []} | about
     surely = (255 * np.stack([masks.lungs, masks.infection])).astype(np.uint8) if masks.smooth is None else masks.smooth
     layers = [
         {
@@ -89,7 +88,7 @@ def film(
         }
         for name, picture_of_mask in zip(MASKS, surely, strict=True)
     ]
-    return {"picture": picture, "about": about, "layers": layers}
+    return {"picture": picture, "layers": layers} | about
 
 
 def greys(image: np.ndarray) -> np.ndarray:
@@ -117,11 +116,6 @@ def heat(found: "Mapping[str, Explanation]") -> dict:
         for role, explanation in found.items()
     ]
     return gr.update(heat=maps)
-
-
-def inline(picture: np.ndarray) -> str:
-    """Return the address of a small picture, uint8 (h, w), that holds the picture itself."""
-    return f"data:image/png;base64,{base64.b64encode(encode_png(picture)).decode()}"
 
 
 def box_html() -> str:

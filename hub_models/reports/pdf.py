@@ -40,7 +40,7 @@ def write_pdf(path: Path, description: dict, overlay: np.ndarray) -> None:
 
     Args:
         path: the file to write.
-        description: the X-ray's, from `describe`.
+        description: the X-ray's, from `describe`; a "label" in it stands below the title.
         overlay: uint8 (h, w, 3), from `draw_overlay`.
     """
     for height in PICTURE_HEIGHTS_MM:
@@ -59,6 +59,8 @@ def _lay_out(description: dict, picture: Image.Image, height: float) -> FPDF:
     pdf.set_margin(10)
     pdf.add_page()
     _write(pdf, TITLE, 15, "B")
+    if label := description.get("label"):
+        _write(pdf, label, 11)
     _write(pdf, description["disclaimer"], 10, "B", fill=True)
     for note in description["notes"]:
         _write(pdf, note, 8, "B")

@@ -27,9 +27,12 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
+from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError
 from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.checkpoints.roles import ROLES
+from hub_models.page import texts
+from hub_models.page.batch_tab import in_plain_names
 from hub_models.page.findings import shares_html
 from hub_models.page.layout import open_tab
 from hub_models.page.results import card_html
@@ -332,6 +335,44 @@ def test_a_batch_gives_a_row_a_file_and_a_bad_one_stops_nothing(client, xray, tm
         client.predict([], api_name="/batch")
 
 
+def test_a_visitor_sees_a_batch_with_pictures_and_shares_as_per_cent_and_opens_a_row(pipeline, xray, tmp_path):
+    (tmp_path / "letter.png").write_text("Dear colleague")
+    with ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(xray, "inner/second.png")
+    layout = app.build_demo(ready(pipeline)).layout
+    tab = layout.tabs["batch"]
+    files = [uploaded(path)["path"] for path in (tmp_path / "letter.png", xray, tmp_path / "more.zip")]
+    *_, step, last = tab.show(files)
+    assert (step[tab.progress], last[tab.asked]) == ("<p role='status'>3 done, 0 left.</p>", files)
+    table = last[tab.table]
+    assert table["No."].tolist() == [1, 2, 3]
+    assert table["Status"].tolist() == ["refused", "answered", "answered"]
+    assert table["Right, %"].tolist()[1:] == [12.3, 12.3]
+    assert table["Both, %"].tolist()[1:] == [50.0, 50.0]
+    assert table["Picture"][0] == ""
+    picture = served(table["Picture"][2].split("'")[1])
+    assert pixels(picture).shape == (64, 64)
+    assert [Path(file).name for file in last[tab.kept]] == ["summary.csv", "results.zip"]
+    opened = tab.open_row(files, SimpleNamespace(row_value=["3", "", "second.png"]))
+    assert np.array_equal(layout.state.read(uploaded(opened))[1].image, read_image(xray))
+    for number in ("4", "1000"):
+        with pytest.raises(gr.Error, match="does not have this file"):
+            tab.open_row(files, SimpleNamespace(row_value=[number]))
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "plain"),
+    [
+        ("Normal", "Nothing found"),
+        ("Undecided: Normal or COVID-19", "Undecided: nothing found or COVID-19"),
+        ("Undecided", "Undecided"),
+        ("", ""),
+    ],
+)
+def test_a_batch_names_classes_as_the_page_does(conclusion, plain):
+    assert in_plain_names(conclusion) == plain
+
+
 def test_a_report_holds_what_the_page_shows(pipeline, xray):
     (files,) = tab_of(pipeline).keep(uploaded(xray))
     assert [Path(file).name for file in files] == ["report.pdf", "report.json", "overlay.png"]
@@ -374,10 +415,16 @@ def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
     answer = tab.compare(None, "resnet")
     classes, outlines, label, role = (answer[part] for part in (tab.scores, tab.outlines, tab.label, tab.role))
     curves, sure, confusion = (answer[part] for part in (tab.roc, tab.reliability, tab.confusion))
-    assert classes["Model"].tolist() == list(ROLES)[1:]
+    titles = [texts.TITLES[role] for role in list(ROLES)[1:]]
+    assert classes["Model"].tolist() == titles
+    assert answer[tab.figures].count("<div class='score'>") == 4 * len(texts.FIGURE_SCORES)
+    resnet = CardFacts.load(EMBEDDED / "resnet").results
+    low, high = resnet["intervals"]["accuracy"]
+    drawn = f"--low: {low:.4f}; --high: {high:.4f}; --at: {resnet['accuracy']:.4f}"
+    assert drawn in answer[tab.figures].partition("<figcaption>Accuracy<")[2].partition("</figure>")[0]
     assert set(outlines["Mask"]) == {"lungs", "infection"}
     assert (label["value"], role["value"]) == ("COVID-19", "resnet")
-    assert set(curves["Model"]) == set(sure["Model"]) == set(list(ROLES)[1:])
+    assert set(curves["Model"]) == set(sure["Model"]) == set(titles)
     assert confusion["True class"].tolist() == ["COVID-19", "Non-COVID", "Normal"]
     pipeline.checkpoints = {"resnet": Checkpoint("resnet", tmp_path, "folder", "bare")}
     tab = tab_of(pipeline, "compare")

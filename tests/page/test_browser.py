@@ -17,12 +17,14 @@ from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.checkpoints.roles import ROLES
 from hub_models.models.orientation import Suggestion
 from hub_models.page import limits, texts
+from hub_models.page.languages import Catalogue
 from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
 from hub_models.xray.phantom import draw_phantom
 from tests.support.browsing import (
     BROWSER,
     OPEN,
+    OWN_FILM,
     assert_no_sideways_scrolling,
     expect_answered,
     in_the_window,
@@ -171,10 +173,28 @@ def test_a_batch_of_five_with_a_broken_file_gives_a_table_and_an_archive(page, x
     with page.expect_download() as download:
         page.locator("#batch-kept a[download='results.zip']").click()
     download.value.save_as(tmp_path / "results.zip")
+    expect(page.locator("#batch-progress")).to_have_text("5 done, 0 left.")
     with ZipFile(tmp_path / "results.zip") as packed:
         assert {"summary.csv", "a/overlay.png", "e/lungs.png"} <= set(packed.namelist())
         assert not [name for name in packed.namelist() if name.startswith("c/")]
     assert_no_sideways_scrolling(page)
+
+
+def test_a_row_of_a_batch_opens_in_the_light_box_and_a_batch_can_be_stopped(browser, url, xray, tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(xray.read_bytes())
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{url}?tab=batch")
+    page.locator("#batch-files input[type=file]").set_input_files([tmp_path / f"{name}.png" for name in "abc"])
+    page.get_by_role("button", name="Outline and classify all").click()
+    expect(page.locator("#batch-progress")).to_have_text("3 done, 0 left.")
+    expect(page.locator("#batch-kept a").first).to_be_visible()
+    page.get_by_role("button", name="Stop").click()  # nothing runs any more, and nothing goes
+    expect(page.locator("#batch-table img")).to_have_count(3)
+    page.locator("#batch-table").get_by_text("b.png").filter(visible=True).first.click()
+    expect(page.get_by_role("tab", name="Analyse", exact=True)).to_have_attribute("aria-selected", "true")
+    expect_answered(page)
+    page.close()
 
 
 @pytest.mark.parametrize("width", [1440, 390])
@@ -260,17 +280,22 @@ def test_a_file_that_is_no_picture_is_refused_and_an_example_still_works(page, t
     expect(page.locator("#viewer .film")).to_be_visible()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
-def test_nothing_keeps_people_out(browser, url, xray, theme, width):
+@pytest.mark.parametrize(
+    ("theme", "width", "language"),
+    [("light", 1440, "en"), ("dark", 390, "en"), ("dark", 1440, "de"), ("light", 390, "de")],
+)
+def test_nothing_keeps_people_out(browser, url, xray, theme, width, language):
     """No finding of axe-core on any tab that it calls serious or critical."""
     found = []
     for tab in texts.TABS:
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.goto(f"{url}?tab={tab}&__theme={theme}")
-        expect(page.get_by_role("tab", name=texts.TABS[tab], exact=True)).to_have_attribute("aria-selected", "true")
+        page.goto(f"{url}?tab={tab}&__theme={theme}&lang={language}")
+        title = texts.TABS[tab] if language == "en" else Catalogue.german().find(texts.TABS[tab])
+        expect(page.get_by_role("tab", name=title, exact=True)).to_have_attribute("aria-selected", "true")
         page.locator(OPEN).set_input_files(xray)
         if tab == "analyse":
-            expect_answered(page)
+            page.wait_for_function(OWN_FILM)
+            expect(page.locator("#conclusion table")).to_be_visible()
         expect(page.locator(".progress-text")).to_have_count(0)  # else it may be looked at while it fades
         for finding in Axe().run(page).response["violations"]:
             if finding["impact"] in ("serious", "critical"):

@@ -58,7 +58,7 @@ export class Viewer {
     this.found = found;
     this.film.set(picture, layers);
     this.box.classList.remove("empty");
-    this.box.querySelector(".about").textContent = found.about;
+    this.box.querySelector(".about").textContent = found.about ?? "";
     this.listLayers();
     this.layOut();
     this.reset();

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     no_telemetry()
     parser = argparse.ArgumentParser(prog="python -m train.data", description=__doc__.split("\n")[0])
     parser.add_argument("--dataset", required=True, help="a folder, a table of paths or a Hub id")
-    for column in NAMED_COLUMNS:
+    for column in (*NAMED_COLUMNS, "label"):
         parser.add_argument(f"--{column}_column", metavar="NAME", help=f"the column of the data that holds `{column}`")
     parser.add_argument("--boxes", help="JSON file of bounding boxes, as COCO or Pascal VOC write them, to add")
     parser.add_argument("--manifest", help="write one CSV row an image to this file (folders only)")
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
     if arguments.push_to_hub:
         check_push(arguments.push_to_hub, private=not arguments.public)
     # 1. Read, and leave out what cannot be used
-    named = {column: getattr(arguments, f"{column}_column") for column in NAMED_COLUMNS}
+    named = {column: getattr(arguments, f"{column}_column") for column in (*NAMED_COLUMNS, "label")}
     splits = load(arguments.dataset, arguments.boxes, columns={column: held for column, held in named.items() if held})
     splits = datasets.DatasetDict({name: drop_unreadable(rows, arguments.strict) for name, rows in splits.items()})
     if arguments.drop_duplicates:

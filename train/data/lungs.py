@@ -3,10 +3,13 @@
 import io
 import json
 import logging
+import uuid
 from pathlib import Path
 
 import datasets
 import numpy as np
+from datasets.arrow_writer import ArrowWriter
+from datasets.fingerprint import get_temporary_cache_files_directory
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -16,7 +19,7 @@ from hub_models.models.unet import Segmenter
 from train.data.arguments import ClassifierArguments
 from train.data.audit import describe
 from train.data.columns import check_classes
-from train.data.outline_store import OutlineStore, image_key
+from train.data.outline_store import MAX_KEYS, OutlinesOnce, OutlineStore, image_key
 from train.data.processes import share, wait
 from train.data.rows import read_mask, read_picture, undecoded
 
@@ -25,49 +28,60 @@ logger = logging.getLogger(__name__)
 BATCH_IMAGES = 16
 
 
-def outline_lungs(rows: datasets.Dataset, segmenter: Segmenter, store: OutlineStore | None = None) -> datasets.Dataset:
+def outline_lungs(
+    rows: datasets.Dataset, segmenter: Segmenter, store: OutlineStore | OutlinesOnce | None = None
+) -> datasets.Dataset:
     """Return the rows with a column `lungs`: the lungs as the UNet outlines them, blank where it finds none.
+
+    Neither the pictures nor the outlines of all rows are in memory at once.
 
     Args:
         rows: the X-rays.
         segmenter: the UNet.
-        store: where its outlines are kept. Then nothing is outlined twice, and of several processes of one training
-            each outlines a share.
+        store: where its outlines are kept, so that nothing is outlined twice, and of several processes of one training
+            each outlines a share; None to keep them for these rows only.
     """
+    store = store or OutlinesOnce()
     rows = undecoded(rows)
     keys = [image_key(image) for image in rows["image"]]
-    masks = store.find(keys) if store else {}
-    places = {key: place for place, key in enumerate(keys) if key not in masks}  # an image may stand there twice
-    number, processes = share()
-    mine = list(places.values()) if store is None else list(places.values())[number::processes]
-    masks |= _outline(rows, mine, keys, segmenter, store)
-    if store is not None and processes > 1:
+    known = store.known(keys)
+    places = {key: place for place, key in enumerate(keys) if key not in known}  # an image may stand there twice
+    number, processes = share() if isinstance(store, OutlineStore) else (0, 1)
+    _outline(rows, list(places.values())[number::processes], keys, segmenter, store)
+    if processes > 1:
         wait()
-        masks |= store.find(keys)
-        missing = [place for key, place in places.items() if key not in masks]  # of a machine with another cache
-        masks |= _outline(rows, missing, keys, segmenter, store)
-    column = [{"bytes": masks[key], "path": None} for key in keys]
-    return rows.add_column("lungs", column, feature=datasets.Image(decode=False))
+        known = store.known(keys)  # less than all if another machine has another cache
+        _outline(rows, [place for key, place in places.items() if key not in known], keys, segmenter, store)
+    return datasets.concatenate_datasets([rows, _column(keys, store)], axis=1, split=rows.split)
 
 
 def _outline(
-    rows: datasets.Dataset, places: list[int], keys: list[str], segmenter: Segmenter, store: OutlineStore | None
-) -> dict[str, bytes]:
-    """Outline the lungs of the rows at some places: image key -> PNG file."""
-    masks: dict[str, bytes] = {}
+    rows: datasets.Dataset, places: list[int], keys: list[str], segmenter: Segmenter, store: OutlineStore | OutlinesOnce
+) -> None:
+    """Outline the lungs of the rows at some places, and keep them."""
     if not places:
-        return masks
+        return
     for start in tqdm(range(0, len(places), BATCH_IMAGES), desc=f"Outlining the lungs of {rows.split}"):
         batch = places[start : start + BATCH_IMAGES]
         probabilities = segmenter.probability_maps([read_picture(rows[place]["image"]) for place in batch])
-        found = {
-            keys[place]: png(segmenter.masks(maps).lungs)["bytes"]
-            for place, maps in zip(batch, probabilities, strict=True)
-        }
-        masks |= found
-        if store is not None:
-            store.add(found)
-    return masks
+        store.add(
+            {
+                keys[place]: png(segmenter.masks(maps).lungs)["bytes"]
+                for place, maps in zip(batch, probabilities, strict=True)
+            }
+        )
+
+
+def _column(keys: list[str], store: OutlineStore | OutlinesOnce) -> datasets.Dataset:
+    """Write the outlines of images to a file of this process, and return them as a data set of one column."""
+    features = datasets.Features({"lungs": datasets.Image(decode=False)})
+    path = str(Path(get_temporary_cache_files_directory(), f"lungs-{uuid.uuid4().hex}.arrow"))
+    with ArrowWriter(path=path, features=features) as writer:
+        for start in range(0, len(keys), MAX_KEYS):
+            masks = store.find(keys[start : start + MAX_KEYS])
+            writer.write_batch({"lungs": [{"bytes": mask, "path": None} for mask in masks]})
+        writer.finalize()
+    return datasets.Dataset.from_file(path)
 
 
 def outlined_splits(splits: datasets.DatasetDict, unet: str | None) -> datasets.DatasetDict:

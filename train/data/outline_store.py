@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import datasets
@@ -12,6 +12,8 @@ from train.data.mask_pictures import source
 
 VARIABLE = "XRAY_LUNGS_CACHE"
 """Environment variable with another folder than the one beside the cache of `datasets`."""
+MAX_KEYS = 500
+"""How many images are asked for at once."""
 WAIT_SECONDS = 120.0
 """How long a process waits for another that writes."""
 
@@ -36,11 +38,17 @@ class OutlineStore:
         with self._open() as opened:
             opened.execute("CREATE TABLE IF NOT EXISTS lungs (image TEXT PRIMARY KEY, png BLOB NOT NULL)")
 
-    def find(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return image key -> PNG file, of those images that are known."""
-        wanted = set(keys)
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Return which of these images are known."""
         with self._open() as opened:
-            return {key: png for key, png in opened.execute("SELECT image, png FROM lungs") if key in wanted}
+            return {key for (key,) in opened.execute("SELECT image FROM lungs")} & set(keys)
+
+    def find(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the PNG file of each of at most `MAX_KEYS` known images, in their order."""
+        places = ", ".join("?" * len(keys))
+        with self._open() as opened:
+            found = dict(opened.execute(f"SELECT image, png FROM lungs WHERE image IN ({places})", list(keys)))
+        return [found[key] for key in keys]
 
     def add(self, masks: dict[str, bytes]) -> None:
         """Keep masks, image key -> PNG file; one that is there already stays."""
@@ -49,6 +57,25 @@ class OutlineStore:
 
     def _open(self) -> "_Connection":
         return _Connection(self.path)
+
+
+class OutlinesOnce:
+    """Masks of lungs that are kept in memory, for a UNet that nobody asks again."""
+
+    def __init__(self) -> None:
+        self.masks: dict[str, bytes] = {}
+
+    def known(self, keys: Iterable[str]) -> set[str]:
+        """Return which of these images are known."""
+        return self.masks.keys() & set(keys)
+
+    def find(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the PNG file of each of these known images, in their order."""
+        return [self.masks[key] for key in keys]
+
+    def add(self, masks: dict[str, bytes]) -> None:
+        """Keep masks, image key -> PNG file."""
+        self.masks |= masks
 
 
 class _Connection:

@@ -148,6 +148,7 @@ def folder_manifest(folder: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         manifest = pd.concat(parts, ignore_index=True)
         _report_strays(folder, manifest)
         return manifest
+    folder = _unwrapped(folder)
     places = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."]
     rows, strays = [], []
     for path in places:
@@ -169,6 +170,15 @@ def folder_manifest(folder: Path, columns: Mapping[str, str]) -> pd.DataFrame:
             "there with the columns file_name, label and lung_mask_file_name."
         )
     return pd.DataFrame(rows)
+
+
+def _unwrapped(folder: Path) -> Path:
+    """Return the folder that holds splits or classes: a folder in which one other lies alone is a wrapping."""
+    inside = [path for path in sorted(folder.iterdir()) if path.name[0] != "."]
+    alone = inside[0] if len(inside) == 1 and inside[0].is_dir() and split_of(inside[0].name) is None else None
+    if alone is not None and any(path.is_dir() for path in alone.iterdir()):
+        return _unwrapped(alone)
+    return folder
 
 
 def _report_strays(folder: Path, manifest: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from hub_models.publish.check import check_folder
 from hub_models.xray.images import read_image
 from tests.support import bad_files, tiny_models
 from train import resnet
+from train.data.__main__ import main as look
 from train.data.arguments import DataArguments
 from train.data.columns import UNLABELLED
 from train.data.dataset import load, load_splits
@@ -161,6 +162,20 @@ def test_a_resnet_is_trained_on_data_of_any_shape(shape, checkpoints, tmp_path):
     card = (tmp_path / "run" / "release" / "README.md").read_text()
     assert ("covid" in card.lower()) == ("COVID-19" in classes)
     assert (facts.data["license"], facts.data["name"]) == (None, "chest X-rays")
+
+
+def test_a_folder_around_splits_or_classes_is_looked_into(tmp_path):
+    class_folders(tmp_path / "archive" / "data", val="Valid")
+    assert {split: len(rows) for split, rows in load(str(tmp_path / "archive")).items()} == SPLITS
+    for split in ("train", "Valid"):
+        shutil.rmtree(tmp_path / "archive" / "data" / split)
+    assert list(load(str(tmp_path / "archive"))) == ["test"]
+
+
+def test_the_command_takes_the_columns_by_their_names(tmp_path):
+    folder = saved(tmp_path / "data", named, TEXT, column="what", image="radiograph")
+    shown = look(["--dataset", str(folder), "--label_column", "what", "--image_column", "radiograph"])
+    assert shown[list(CLASSES)].loc["all"].tolist() == [5, 5]
 
 
 def test_masks_and_patients_of_a_metadata_file_are_taken_by_their_names(tmp_path):

@@ -33,9 +33,6 @@ from hub_models.xray.masks import MASKS, Masks, measure_involvement
 Drawn = Mapping[str, str] | None
 """What the pencil sends: each of `MASKS` as bits in base64, from its first row on; None for the network's own."""
 
-OPEN = (
-    f"import(new URL('.{SCRIPTS}/pencil.js', document.baseURI)).then(open => open.open(element, props, watch, trigger))"
-)
 DIFFERENCE_COLOUR = "#CC79A7"  # Okabe and Ito's reddish purple
 RECORD_ARCHIVE = "correction.zip"
 

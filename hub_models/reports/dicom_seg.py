@@ -59,8 +59,8 @@ def write_segmentation(
         segment_descriptions=_segments(checkpoint, by_hand),
         **_new_identity(series_number=2),
         manufacturer_model_name="UNet",
-        software_versions=weights_digest(checkpoint.folder)[:16],
-        device_serial_number=weights_digest(checkpoint.folder)[:16],
+        software_versions=_version(checkpoint),
+        device_serial_number=_version(checkpoint),
         omit_empty_frames=False,  # a region without a pixel was looked for, too
         content_label="LUNGS",
         content_description="Lungs and infected region. Research only, not for diagnosis.",
@@ -76,7 +76,7 @@ def _segments(checkpoint: Checkpoint, by_hand: bool) -> "list[SegmentDescription
     algorithm = AlgorithmIdentificationSequence(
         name="UNet",
         family=codes.DCM.ArtificialIntelligence,
-        version=weights_digest(checkpoint.folder)[:16],
+        version=_version(checkpoint),
         source=checkpoint.name[:64],
     )
     kinds = SegmentAlgorithmTypeValues
@@ -120,6 +120,11 @@ def _new_identity(series_number: int) -> dict[str, str | int]:
         "instance_number": 1,
         "manufacturer": MAKER,
     }
+
+
+def _version(checkpoint: Checkpoint) -> str:
+    """Which weights drew the masks; their digest is not known where they are in several files."""
+    return (weights_digest(checkpoint.folder) or checkpoint.revision or "unknown")[:16]
 
 
 def _bytes_of(dataset: Dataset) -> bytes:

@@ -37,6 +37,7 @@ EXAMPLE_NAME = "Example: {}"
 PICTURE_NAME = "Picture"
 EMPTY_NAME = "Empty value"
 PLOT_NAME = "Points of the plot"
+FILTER_NAME = "Filter the rows"
 
 # The field for an X-ray, and the offer to turn, invert or mirror it
 XRAY_FIELD = "X-ray"

@@ -84,7 +84,7 @@ VIEWER_TOOLS = {
     "full": "Fill the screen",
 }
 """Tool of the light box -> what it does."""
-WORKED_EXAMPLE = "A drawn example. Drop your own X-ray anywhere on the page."
+WORKED_EXAMPLE = "A drawn example. Drop your own X-ray here."
 VIEWER_GREY = "grey"
 HEAT_LAYER = "Heat map"
 NO_HEAT = "none"

@@ -57,6 +57,37 @@ class LyingPipeline(FakePipeline):
         return None if upright else Suggestion(180, False, False, "The picture seems to be upside down.")
 
 
+SHIFTS = """window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
+  if (!entry.hadRecentInput) window.shift += entry.value;
+})).observe({type: 'layout-shift', buffered: true})"""
+
+
+def test_an_upload_fills_the_tab_and_can_be_kept(page, xray, tmp_path):
+    page.locator(OPEN).set_input_files(xray)
+    expect_answered(page)
+    shares = page.locator("#shares")
+    expect(shares).to_contain_text("12 %patient's right lung")
+    expect(shares).to_contain_text("not foundpatient's left lung")
+    for role, share in (("clip-zero-shot", "62%"), ("clip-finetuned", "88%"), ("resnet", "25%")):
+        expect(share_of(page, role, "Ill")).to_have_text(share)
+    expect(share_of(page, "resnet", "Well")).to_have_class("likely")
+    page.get_by_role("button", name="How each classifier answers").click()
+    expect(page.locator("#set-clip-zero-shot")).to_contain_text("Ill or Well: sets like this one")
+    places = [page.locator(name).bounding_box()["y"] for name in ("#conclusion b", "#conclusion table", "#shares")]
+    assert places == sorted(places)
+    expect(page.locator("#notes")).to_contain_text("A note for the visitor.")
+    page.get_by_label("Heat map").select_option("resnet")
+    expect(page.locator("#viewer canvas.heat")).to_be_visible()
+    expect(page.locator("#viewer .caption")).to_contain_text("75.0 % of the heat lies in the lungs")
+    page.get_by_role("button", name="Keep the result").click()
+    page.get_by_role("button", name="Write a report").click()
+    with page.expect_download() as download:
+        page.locator("#report a[download='report.pdf']").click()
+    download.value.save_as(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert_no_sideways_scrolling(page)
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_picture_and_verdict_are_seen_at_once_and_nothing_moves_when_they_come(browser, url, xray, width):
     page = browser.new_page(viewport={"width": width, "height": 900})

@@ -92,7 +92,7 @@ class Layout:
         gr.on([demo.load], open_tab, None, self.bar, **PRIVATE)
         batch = self.tabs["batch"]
         chosen = gr.on([batch.table.select], batch.open_row, batch.asked, self.visit.xray, **PRIVATE)
-        up = "() => scrollTo({ top: 0 })"
+        up = "() => { scrollTo(0, 0); return []; }"
         chosen.success(lambda: gr.Tabs(selected=TABS[0].name), None, self.bar, js=up, **PRIVATE)
         demo.load(None, None, None, js="() => xrayPage.name()")
         xray, landing = self.visit.xray, json.dumps(self.field.landing)
@@ -143,7 +143,8 @@ def names_html() -> str:
     """Write what `xrayPage.name` in page_head.html calls the parts that gradio leaves without a name."""
     examples = [texts.EXAMPLE_NAME.format(name) for name in texts.EXAMPLES]
     named = {f"example-{number}": name for number, name in enumerate(examples)}
-    named |= {"picture": texts.PICTURE_NAME, "empty": texts.EMPTY_NAME, "plot": texts.PLOT_NAME, "spoken": texts.SPOKEN}
+    named |= {"picture": texts.PICTURE_NAME, "empty": texts.EMPTY_NAME, "plot": texts.PLOT_NAME}
+    named |= {"filter": texts.FILTER_NAME, "spoken": texts.SPOKEN}
     data = " ".join(f"data-{key}='{escape(name)}'" for key, name in named.items())
     return f"<span id='names' {data}></span>"
 

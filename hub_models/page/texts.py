@@ -37,6 +37,7 @@ EXAMPLE_NAME = "Example: {}"
 PICTURE_NAME = "Picture"
 EMPTY_NAME = "Empty value"
 PLOT_NAME = "Points of the plot"
+FILTER_NAME = "Filter the rows"
 
 # The field for an X-ray, and the offer to turn, invert or mirror it
 XRAY_FIELD = "X-ray"
@@ -83,7 +84,7 @@ VIEWER_TOOLS = {
     "full": "Fill the screen",
 }
 """Tool of the light box -> what it does."""
-WORKED_EXAMPLE = "A drawn example. Drop your own X-ray anywhere on the page."
+WORKED_EXAMPLE = "A drawn example. Drop your own X-ray here."
 VIEWER_GREY = "grey"
 HEAT_LAYER = "Heat map"
 NO_HEAT = "none"

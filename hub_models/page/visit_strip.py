@@ -1,4 +1,4 @@
-"""The X-rays of this visit: their pictures, which only the visitor's browser remembers, and two of them side by side."""
+"""The X-rays of this visit: pictures that only the visitor's browser remembers, and two of them side by side."""
 
 from html import escape
 

@@ -14,6 +14,8 @@ from hub_models.page.uploads import FILE, admit, refusal
 from hub_models.xray.phantom import draw_phantom
 
 DRAWN = ((3, 0), (5, 2), (8, 4))  # seed and opacities of each of `texts.EXAMPLES`
+EXAMPLE_SIDE = 512
+"""Of each example, in pixels."""
 LANDING = 1
 """Position of the example that a page shows when it is opened."""
 
@@ -38,7 +40,7 @@ class XrayField:
         with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
             files = [Path(folder, f"{name}.png") for name in texts.EXAMPLES]
             for file, (seed, opacities) in zip(files, DRAWN, strict=True):
-                Image.fromarray(draw_phantom(seed, size=512, opacities=opacities).image).save(file)
+                Image.fromarray(draw_phantom(seed, size=EXAMPLE_SIDE, opacities=opacities).image).save(file)
             label = texts.EXAMPLES_LABEL.format(", ".join(texts.EXAMPLES))
             examples = gr.Dataset(
                 components=[self.image], samples=[[str(file)] for file in files], label=label, type="index"

@@ -42,7 +42,7 @@ def test_an_x_ray_is_opened_again_and_two_are_seen_side_by_side_with_the_change(
     expect(pair).to_contain_text("Change of the infected share: 0 percentage points")
     page.keyboard.press("Escape")
     expect(pair).not_to_be_visible()
-    assert page.locator(".visit input:checked").count() == 0
+    expect(page.locator(".visit input:checked")).to_have_count(0)
 
 
 def test_the_last_ten_are_kept_and_nothing_is_stored(browser, url, tmp_path):

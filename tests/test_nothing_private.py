@@ -65,7 +65,7 @@ def test_trainings_that_publish_their_release_and_a_pushed_data_set_tell_nothing
     pushed = ["--push_to_hub", "True", "--hub_token", WRITE_TOKEN, "--hub_model_id"]
     resnet.main([*said, *TINY, "--depth", "10", "--output_dir", str(tmp_path / "resnet"), *pushed, "someone/resnet"])
     encoder = ["--encoder", "resnet18", "--encoder_weights", "none"]
-    private = ["--hub_private_repo", "True"]
+    private = ["--hub_private_repo", "True", "--hub_space", "someone/page"]
     unet.main([*said, *TINY, *encoder, "--output_dir", str(tmp_path / "unet"), *pushed, "someone/unet", *private])
     data.main(["--dataset", str(clinic), "--push_to_hub", "someone/xrays", "--license", "cc0-1.0", "--public"])
 
@@ -79,6 +79,7 @@ def test_trainings_that_publish_their_release_and_a_pushed_data_set_tell_nothing
         assert "license: cc0-1.0\n" in card
         assert "Trained on Drawn X-rays (" in card
         assert "- A. Body. 2026.\n" in card
+    assert f"({hub.url}/spaces/someone/page)" in card
     assert [hub.repositories[f"someone/{name}"].private for name in ("resnet", "unet")] == [False, True]
     uploaded = everything(hub)
     assert len(uploaded) > 1_000_000
@@ -95,6 +96,8 @@ def test_trainings_that_publish_their_release_and_a_pushed_data_set_tell_nothing
         (["--hub_model_id", "someone/try"], "", "needs a Hub token"),
         (["--hub_model_id", "someone/try"], "hf_wrong", "the token is missing or not valid"),
         (["--hub_model_id", "someone/try", "--hub_private_repo", "True"], READ_TOKEN, "someone/try is public"),
+        (["--hub_model_id", "someone/try", "--hub_project", "lungs"], WRITE_TOKEN, "not the address of a project"),
+        (["--hub_model_id", "try"], WRITE_TOKEN, "'try' is not a Hub id"),
         (["--hub_model_id", "someone/try", "--license", "CC BY 4.0"], WRITE_TOKEN, "write the Hub's id of it"),
     ],
 )

@@ -145,7 +145,7 @@ def open_checkpoints(arguments: argparse.Namespace) -> XrayPipeline:
 def load_split(arguments: argparse.Namespace) -> datasets.Dataset:
     """Load the rows of the split that the command line names."""
     limits = {"max_train_samples": arguments.max_eval_samples, "max_eval_samples": arguments.max_eval_samples}
-    data_args = DataArguments(arguments.dataset, arguments.boxes, strict=arguments.strict, **limits)
+    data_args = DataArguments(arguments.dataset, boxes=arguments.boxes, strict=arguments.strict, **limits)
     return load_splits(data_args, [arguments.split])[arguments.split]
 
 

@@ -34,6 +34,7 @@ def job_command(arguments: argparse.Namespace) -> list[str]:
     module, own = SCRIPTS[arguments.role]
     visible = [] if arguments.public else ["--hub_private_repo=True"]
     release = ["--push_to_hub=True", f"--hub_model_id={repository(arguments.namespace, arguments.role)}", *visible]
+    release.append(f"--hub_project={arguments.project}")
     training = [*own, f"--dataset={arguments.dataset}", "--output_dir=run", *release, *arguments.arguments]
     options = ["--flavor", arguments.flavor, "--timeout", arguments.timeout, "--namespace", arguments.namespace]
     job = ["hf", "jobs", "uv", "run", *options, "--secrets", "HF_TOKEN", "--detach", str(JOB)]

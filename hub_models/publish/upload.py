@@ -77,11 +77,7 @@ def prepare(
     """
     if what == "all" and repo_id:
         raise PublishError("One repository holds one checkpoint: give --namespace USER to publish all of them.")
-    for name in filter(None, (repo_id or f"{namespace}/name", space)):
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-            raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
-    if project and not re.fullmatch(r"https?://[^\s\"'`]+", project):
-        raise PublishError(f"{project!r} is not the address of a project; write https://HOST/USER/NAME.")
+    check_addresses(repo_id or f"{namespace}/name", project, space)
     roles = ROLES if what == "all" else (what,)
     folders = [resolve(role).folder if role in ROLES else Path(role) for role in roles]
     checked = {check_folder(folder).role: folder for folder in folders}
@@ -90,6 +86,19 @@ def prepare(
         Release(folder, role, Links(ids[role], {other: ids[other] for other in ids if other != role}, project, space))
         for role, folder in checked.items()
     ]
+
+
+def check_addresses(repo_id: str, project: str | None, space: str | None) -> None:
+    """Refuse addresses for the Hub and for cards that are not written as such.
+
+    Raises:
+        PublishError: as told.
+    """
+    for name in filter(None, (repo_id, space)):
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+            raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
+    if project and not re.fullmatch(r"https?://[^\s\"'`]+", project):
+        raise PublishError(f"{project!r} is not the address of a project; write https://HOST/USER/NAME.")
 
 
 def describe(release: Release) -> str:

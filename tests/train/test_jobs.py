@@ -31,7 +31,8 @@ def test_a_dry_run_prints_the_command_and_starts_nothing(monkeypatch, capsys):
             "--method=full",
         ),
         *("--dataset=someone/xrays@v1", "--output_dir=run", "--push_to_hub=True"),
-        *("--hub_model_id=someone/chest-xray-clip-finetuned", "--hub_private_repo=True", "--max_steps=5"),
+        *("--hub_model_id=someone/chest-xray-clip-finetuned", "--hub_private_repo=True"),
+        *("--hub_project=https://example.org/someone/lungs", "--max_steps=5"),
     ]
     assert "--hub_private_repo=True" not in jobs.main(["unet", *WORDS, "--dry_run", "--public"])
 

@@ -72,7 +72,9 @@ def main(argv: list[str] | None = None) -> pd.DataFrame:
 
 def _print_leaks(splits: datasets.DatasetDict) -> None:
     patients = patients_on_two_sides(splits)
-    print(f"Patients in more than one split: {len(patients)}")
+    known = [patient is not None for rows in splits.values() for patient in rows["patient"]]
+    unknown = "" if all(known) else f" (the patient of {sum(known)} of {len(known)} images is known)"
+    print(f"Patients in more than one split: {len(patients)}{unknown}")
     pairs = near_copies(splits)
     across = pairs[pairs["split_a"] != pairs["split_b"]]
     print(f"Near-duplicate pairs: {len(pairs) - len(across)} within a split, {len(across)} across splits")

@@ -20,9 +20,6 @@ class DataArguments:
             "Parquet file of paths, or a Hub id (USER/NAME[@REVISION])."
         }
     )
-    config: str | None = field(
-        default=None, metadata={"help": "YAML file of arguments, `name: value`; the command line comes before it."}
-    )
     boxes: str | None = field(
         default=None, metadata={"help": "JSON file of bounding boxes, as COCO or Pascal VOC write them."}
     )
@@ -77,6 +74,9 @@ class DataArguments:
     )
     strict: bool = field(
         default=False, metadata={"help": "Stop at an image that cannot be read instead of skipping it."}
+    )
+    config: str | None = field(
+        default=None, metadata={"help": "YAML file of arguments, `name: value`; the command line comes before it."}
     )
     license: str | None = field(
         default=None,

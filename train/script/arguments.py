@@ -15,7 +15,7 @@ from train.data.arguments import DataArguments
 from train.data.processes import is_first
 from train.script.clock import Clock
 from train.script.config import config_arguments, use_config
-from train.script.hub import check_hub, use_token
+from train.script.hub import check_hub, target, use_token
 
 TRACKERS = {"tensorboard", "trackio", "wandb"}
 """Trackers that come with `requirements-trackers.txt`, each a package of its name."""
@@ -41,6 +41,13 @@ class XrayTrainingArguments(TrainingArguments):
     restore_callback_states_from_checkpoint: bool = True  # the epochs without a better score, of early stopping
     seeds: int | None = field(
         default=None, metadata={"help": "Train this many times, from seed on, and report mean and spread."}
+    )
+    hub_project: str | None = field(
+        default=None, metadata={"help": "With --push_to_hub: the address that the card says to clone the project from."}
+    )
+    hub_space: str | None = field(
+        default=None,
+        metadata={"help": "With --push_to_hub: the Space with the page (USER/NAME) that the card links to."},
     )
     release_id: str | None = field(default=None, init=False)
 
@@ -100,7 +107,7 @@ def parse_arguments(
         raise ValueError(f"There is no argument {unknown[0]}; --help lists those there are.")
     training_args = parsed[-1]
     if training_args.release_id and is_first():
-        check_hub(training_args.release_id, bool(training_args.hub_private_repo))
+        check_hub(target(training_args))
     return tuple(parsed)
 
 

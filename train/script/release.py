@@ -17,7 +17,7 @@ from hub_models.checkpoints.choices import variable
 from train.data.arguments import DataArguments
 from train.data.audit import describe
 from train.script.clock import elapsed
-from train.script.hub import publish_release
+from train.script.hub import publish_release, target
 
 DATA_NAME = "chest X-rays"
 """The name of data that nobody named."""
@@ -146,6 +146,6 @@ def save_card(folder: Path, training: Training, baseline: bool = False, **facts)
         print(f"Saved {folder}; measure it beside another with python -m train.compare --baseline {folder}")
     else:
         print(f"Saved {folder}; see it on the page with {variable(training.role)}={folder} python app.py")
-    args = training.trainer.args
-    if args.release_id and not baseline:
-        publish_release(folder, args.release_id, bool(args.hub_private_repo))
+    wanted = target(training.trainer.args)
+    if wanted is not None and not baseline:
+        publish_release(folder, wanted)

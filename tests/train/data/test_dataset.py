@@ -278,7 +278,8 @@ def test_the_command_prints_the_counts_and_writes_the_manifest_and_the_data_set(
 
 def test_the_command_tells_what_leaks_and_leaves_it_out_when_asked(leaky, capsys):
     assert main(["--dataset", str(leaky)]).loc["train", "Normal"] == 2
-    assert capsys.readouterr().out.splitlines()[-2:] == [
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "Patients in more than one split: 0 (the patient of 0 of 4 images is known)",
         "Near-duplicate pairs: 0 within a split, 1 across splits",
         "  train/a.png ~ test/c.png",
     ]

@@ -13,7 +13,7 @@ measured; 1: a section could not be, the report says why; 2: nothing was measure
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from hub_models.benchmark.install import measure_install
 from hub_models.benchmark.machine import describe_machine
 from hub_models.benchmark.networks import measure_networks
 from hub_models.benchmark.page import APP, PageError, measure_page
+from hub_models.benchmark.peers import measure_peers
 from hub_models.benchmark.quality import Quality
 from hub_models.benchmark.startup import measure_startup
 from hub_models.checkpoints.choices import variable
@@ -116,6 +117,7 @@ def sections_of(
         "startup": lambda: measure_startup(environment, files[0]),
         "batch": lambda: measure_batch(pipeline, files, args.images),
         "against": lambda: measure_against(other, kinds(), environment, args.rounds, args.requests),
+        "peers": beside_pytorch(lambda: measure_peers(kinds(("PNG",), SIZES[:2]), folders, args.rounds)),
         "install": lambda: measure_install({"this": APP.parent} | ({"other": other.folder} if other else {})),
     }
     return {name: every[name] for name in SECTIONS if name in args.sections}
@@ -132,9 +134,9 @@ def beside_pytorch(measure_section: Callable[[], dict]) -> Callable[[], dict]:
     return section
 
 
-def kinds() -> dict[str, bytes]:
-    """Draw an X-ray in every size and format that checkouts are compared with."""
-    return variants(SIZES, {kind: partial(draw_as, kind) for kind in FORMATS})
+def kinds(formats: Sequence[str] = FORMATS, sizes: Sequence[int] = SIZES) -> dict[str, bytes]:
+    """Draw an X-ray in every size and format that checkouts are compared with, or some of them."""
+    return variants(sizes, {kind: partial(draw_as, kind) for kind in formats})
 
 
 def make_folder(path: Path) -> None:

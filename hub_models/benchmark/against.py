@@ -93,14 +93,14 @@ class Worker:
 
 
 @contextmanager
-def working(checkout: Checkout, environment: Mapping[str, str]) -> Iterator[Worker]:
-    """Run a worker in a checkout while this is open.
+def working(checkout: Checkout, environment: Mapping[str, str], program: str = WORKER) -> Iterator[Worker]:
+    """Run a worker in a checkout while this is open; another `program` answers as `WORKER` does.
 
     Raises:
         PageError: it does not start.
     """
     variables = {**os.environ, **environment}
-    command, pipes = [checkout.python, "-c", WORKER], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    command, pipes = [checkout.python, "-c", program], {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen(command, cwd=checkout.folder, env=variables, text=True, **pipes)
     try:
         if process.stdout.readline().strip() != "ready":

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from hub_models.reports.description import one_line
 
-SECTIONS = ("networks", "end-to-end", "page", "startup", "batch", "against", "install")
+SECTIONS = ("networks", "end-to-end", "page", "startup", "batch", "against", "peers", "install")
 """The measurements, in the order of the document."""
 
 NOT_MEASURED = "not measured"
@@ -201,6 +201,17 @@ def _against(facts: Mapping) -> str:
     return "\n\n".join(["## Beside the other checkout", table(head, files), table(["page", "this", "other"], rows)])
 
 
+def _peers(facts: Mapping) -> str:
+    rows = [
+        [row["name"], row["file"], figure(row["p50_ms"]), figure(row["ratio"], 2)] for row in facts["peers"]["rows"]
+    ]
+    note = """From the file to masks and classes, medians of rounds in one run. The libraries run the same checkpoints
+    as a user would write it, without ranges, refusals, mended masks, a joined answer or an outlined picture;
+    torchxrayvision's networks have random weights, and outline and name other things."""
+    head = ["who", "file", "p50 ms", "x this project"]
+    return "\n\n".join(["## Beside others", table(head, rows), one_line(note)])
+
+
 def _install(facts: Mapping) -> str:
     rows = [
         [row["name"], row["lock"], figure(row["seconds"]), figure(row["megabytes"], 0)]
@@ -209,5 +220,5 @@ def _install(facts: Mapping) -> str:
     return "\n\n".join(["## Set-up", table(["checkout", "what is installed", "seconds", "MB"], rows)])
 
 
-_WRITE = (_networks, _end_to_end, _page, _startup, _batch, _against, _install)
+_WRITE = (_networks, _end_to_end, _page, _startup, _batch, _against, _peers, _install)
 WRITERS = dict(zip(SECTIONS, _WRITE, strict=True))

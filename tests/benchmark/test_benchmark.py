@@ -647,4 +647,4 @@ def test_the_command_tells_how_it_is_used(capsys):
     assert end.value.code == 0
     told = capsys.readouterr().out
     assert told.startswith("usage: python -m hub_models.benchmark [-h] [--quality FILE]")
-    assert "{networks,end-to-end,page,startup,batch,against,install}" in told
+    assert "{networks,end-to-end,page,startup,batch,against,peers,install}" in told

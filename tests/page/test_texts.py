@@ -24,10 +24,15 @@ NOT_SHOWN = {"SystemExit", "print", "logger"}
 """Calls, or whose methods, that speak to the owner of the page in a terminal or a log."""
 
 LEFT_OUT = {
+    "batch_tab.py": {"infected_share {}", "{} class"},  # columns of the table that scripts read
     "compare_tab.py": {"False positives", "True positives"},  # columns of the curves; the axes have titles of their own
     "endpoints.py": {"anyway", "files", "rows", "results"},  # names of an endpoint's parts, which scripts read
+    "figures.py": {"--low: {}; --high: {}; --at: {}"},  # places of a line and a dot
     "results.py": {"shown its own view", "shown lungs hidden"},  # keys of the figures that a checkpoint comes with
     "viewer.py": {"import(new URL('.{}/viewer.js', document.baseURI)).then(open => open.open(element, props, watch))"},
+    "visit_strip.py": {
+        "import(new URL('.{}/visit.js', document.baseURI)).then(open => open.open(element, trigger, 'select'))"
+    },
     "visitors.py": {"an event"},  # in logs alone
 }
 """Literals that look like texts for visitors and are not."""

@@ -16,6 +16,7 @@ from hub_models.page.annotation import Annotation
 from hub_models.page.correction import Correction
 from hub_models.page.events import MODELS, PRIVATE, on_gpu
 from hub_models.page.findings import conclusion_html, likely_texts, sets_of, shares_html, trust_texts
+from hub_models.page.languages import SPOKEN, in_spoken
 from hub_models.page.memory import Outlined
 from hub_models.page.results import bullets, control_text, loading_html, refusal_html
 from hub_models.page.state import FileData, PageState
@@ -202,7 +203,7 @@ class AnalyseTab(Tab):
         before = f"{folder_name(label, set())}-" if label else ""
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
             pdf, text, picture = (Path(folder, f"{before}{name}") for name in REPORT)
-            write_pdf(pdf, description, overlay)
+            write_pdf(pdf, description, overlay, SPOKEN.get(), in_spoken)
             text.write_text(json.dumps(description) + "\n", encoding="utf-8")
             picture.write_bytes(encode_png(overlay))
             yield [str(pdf), str(text), str(picture)]

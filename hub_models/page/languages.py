@@ -52,6 +52,12 @@ def spoken_catalogue() -> "Catalogue | None":
     return Catalogue.german() if SPOKEN.get() == "de" else None
 
 
+def in_spoken(text: str) -> str:
+    """Translate a sentence for the visitor who is answered."""
+    catalogue = spoken_catalogue()
+    return (catalogue and catalogue.find(text)) or text
+
+
 class Catalogue:
     """English -> another language.
 
@@ -83,6 +89,19 @@ class Catalogue:
             text: a whole text, or several sentences of the catalogue one after the other.
             inner: whether it stands for a value in another text.
         """
+        if (found := self._find_whole(text, inner)) is not None:
+            return found
+        parts, said = _SENTENCES.split(text), []
+        while len(parts) > 1 or (said and parts):
+            lengths = range(len(parts), 0, -1) if said else range(len(parts) - 1, 0, -1)
+            found = ((length, self._find_whole(" ".join(parts[:length]))) for length in lengths)
+            length, each = next((one for one in found if one[1] is not None), (1, None))
+            said.append((each, " ".join(parts[:length])))
+            parts = parts[length:]
+        return " ".join(each or text for each, text in said) if any(each for each, _ in said) else None
+
+    def _find_whole(self, text: str, inner: bool = False) -> str | None:
+        """`find`, of a text that is one of the catalogue's, or a number."""
         if (found := self.texts.get(text)) is not None:
             return found
         if number := _NUMBER.fullmatch(text):
@@ -91,9 +110,7 @@ class Catalogue:
             if fits := pattern.fullmatch(text):
                 values = [self.find(value, inner=True) or value for value in fits.groups()]
                 return _filled(other, dict(zip(order, values, strict=True)))
-        parts = _SENTENCES.split(text)
-        found = [self.find(part) for part in parts] if len(parts) > 1 else []
-        return " ".join(each or part for each, part in zip(found, parts, strict=True)) if any(found) else None
+        return None
 
     def in_html(self, markup: str) -> str:
         """Translate the texts between the tags of HTML, and those in its tags that visitors read."""

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from hub_models.page import limits, texts
 from hub_models.page.border import AS_WRITTEN, translate_config, translate_props, translate_value
-from hub_models.page.languages import SPOKEN, Catalogue, language_of, spoken_catalogue
+from hub_models.page.languages import SPOKEN, Catalogue, in_spoken, language_of, spoken_catalogue
 from hub_models.page.uploads import admit, named_files, refusal
 
 logger = logging.getLogger(__name__)
@@ -93,12 +93,6 @@ def language_of_event(fn: Any, request: Any) -> str:
     if request is None or fn.api_visibility == "public":
         return "en"
     return language_of(request.query_params, request.cookies, request.headers.get("accept-language"))
-
-
-def in_spoken(text: str) -> str:
-    """Translate a sentence for the visitor who is answered."""
-    catalogue = spoken_catalogue()
-    return (catalogue and catalogue.find(text)) or text
 
 
 class VisitorQueue(queueing.Queue):

@@ -2,6 +2,7 @@
 
 import ast
 import html
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,16 +10,18 @@ from types import SimpleNamespace
 import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
+from pypdf import PdfReader
 
 from hub_models.models import orientation
 from hub_models.models.orientation import CORRECTIONS, Suggestion
 from hub_models.page import texts
 from hub_models.page.border import AS_WRITTEN, translate_props, translate_value
-from hub_models.page.languages import Catalogue, language_of
+from hub_models.page.languages import SPOKEN, Catalogue, in_spoken, language_of
+from hub_models.page.layout import build_demo
 from hub_models.reports import sentences
 from hub_models.xray import dicom_reasons, verdict
 from tests.support.browsing import BROWSER, OPEN
-from tests.support.fake_pipeline import NOTES, FakePipeline, serve
+from tests.support.fake_pipeline import NOTES, FakePipeline, ready, serve, uploaded
 
 GERMAN = Catalogue.german()
 XRAY = Path(dicom_reasons.__file__).parent
@@ -169,8 +172,7 @@ def test_a_german_browser_reads_german_from_end_to_end_and_can_switch(browser: B
 
 
 def test_a_refusal_of_the_queue_is_in_the_visitors_language():
-    from hub_models.page.languages import SPOKEN
-    from hub_models.page.visitors import in_spoken, language_of_event
+    from hub_models.page.visitors import language_of_event
 
     asked = SimpleNamespace(query_params={}, cookies={}, headers={"accept-language": "de"})
     assert language_of_event(SimpleNamespace(api_visibility="private"), asked) == "de"
@@ -182,3 +184,32 @@ def test_a_refusal_of_the_queue_is_in_the_visitors_language():
     )
     SPOKEN.reset(token)
     assert in_spoken(html.escape(texts.BUSY)) == texts.BUSY
+
+
+def test_a_report_is_written_in_the_visitors_language(tmp_path, xray):
+    layout = build_demo(ready(FakePipeline(tmp_path, strangeness=0.9))).layout
+    token = SPOKEN.set("de")
+    kept = layout.tabs["analyse"].keep(uploaded(xray), label="Tag 2")
+    pdf, told, _ = next(kept)
+    SPOKEN.reset(token)
+    written = " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
+    for german in (
+        "Tag 2",
+        "Forschungsdemo, kein Medizinprodukt",
+        "Unentschieden",
+        "rechte Lunge",
+        "Was eine Wahrscheinlich",
+    ):
+        assert german in written
+    for english in (
+        "Research",
+        "infected",
+        "Undecided",
+        "patient",
+        "probability",
+        "classifier",
+        "Image",
+        "checkpoint ",
+    ):
+        assert english not in written
+    assert json.loads(Path(told).read_text())["disclaimer"].startswith("Research demo")  # programs read it

@@ -24,11 +24,17 @@ NOT_SHOWN = {"SystemExit", "print", "logger"}
 """Calls, or whose methods, that speak to the owner of the page in a terminal or a log."""
 
 LEFT_OUT = {
+    "batch_tab.py": {"infected_share {}", "{} class"},  # columns of the table that scripts read
     "compare_tab.py": {"False positives", "True positives"},  # columns of the curves; the axes have titles of their own
     "endpoints.py": {"anyway", "files", "rows", "results"},  # names of an endpoint's parts, which scripts read
+    "figures.py": {"--low: {}; --high: {}; --at: {}"},  # places of a line and a dot
+    "tools.py": {"Image URL: "},  # how gradio's own texts begin
     "results.py": {"shown its own view", "shown lungs hidden"},  # keys of the figures that a checkpoint comes with
     "viewer.py": {
         "import(new URL('.{}/{}', document.baseURI)).then(script => script.open(element, props, watch, trigger))"
+    },
+    "visit_strip.py": {
+        "import(new URL('.{}/visit.js', document.baseURI)).then(open => open.open(element, trigger, 'select'))"
     },
     "visitors.py": {"an event"},  # in logs alone
 }

@@ -1,4 +1,8 @@
 // The light box: what a visitor does with the film by mouse, touch and keys. See film.js for what is shown.
+//
+// Panzoom (10 kB) moves the film as one element, so that a picture of 9 megapixels moves at 60 frames a second without a
+// graphics card. OpenSeadragon (350 kB) stood still for 14 seconds when it first cut such a picture into levels; NiiVue
+// (2.9 MB) and Cornerstone3D draw with WebGL, which a remote desktop in a clinic may lack.
 
 import Panzoom from "./vendor/panzoom.js";
 import { Film, loadHeat, loadLayers } from "./film.js";

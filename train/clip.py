@@ -86,7 +86,7 @@ class ClipArguments(PupilArguments):
     )
 
 
-def start(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
+def starting_classifier(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
     """Return the classifier that training starts from.
 
     Raises:
@@ -185,7 +185,7 @@ def main(argv: list[str] | None = None) -> dict:
         check_captions(splits["train"])
         check_captions(splits["validation"])
     # 2. Model: two towers, and the sentences of each class
-    classifier = start(clip_args, class_names(splits["train"]))
+    classifier = starting_classifier(clip_args, class_names(splits["train"]))
     kept = KeptStart(classifier.model, clip_args.keep_start)
     options = task_options(clip_args, classifier)
     # 3. Train on the X-rays with their lungs outlined: keep the best epoch on the validation split

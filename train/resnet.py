@@ -67,7 +67,7 @@ class ClassificationTask(nn.Module):
         return {"loss": cross_entropy(self, pixel_values, logits, labels, self.label_smoothing), "logits": logits}
 
 
-def start(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
+def starting_classifier(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
     """Return the classifier that training starts from: pretrained with a new head, or all random."""
     if arguments.model_name_or_path is None:
         return ResnetClassifier.new(arguments.depth, labels, arguments.view, arguments.image_size)
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> dict:
     # 1. Data: no patient is on two sides
     splits = load_splits(data_args)
     # 2. Model: the network, and the processor that fixes its pixels
-    classifier = start(resnet_args, class_names(splits["train"]))
+    classifier = starting_classifier(resnet_args, class_names(splits["train"]))
     teacher = make_teacher(resnet_args, classifier, data_args.multi_label)
     if data_args.multi_label:
         classifier.model.config.problem_type = "multi_label_classification"

@@ -18,9 +18,9 @@ STARTS = 3
 HEAVY_MODULES = ("torch", "transformers")
 _IMPORT = f"""
 import json, sys, time
-start = time.perf_counter()
+began = time.perf_counter()
 import {APP.stem}
-print(json.dumps([time.perf_counter() - start, [name for name in {HEAVY_MODULES} if name in sys.modules]]))
+print(json.dumps([time.perf_counter() - began, [name for name in {HEAVY_MODULES} if name in sys.modules]]))
 """
 
 

@@ -163,6 +163,9 @@ NOT_AN_OPINION = "The class is none of those that can be chosen, or the remark i
 GIVEN = "Thank you: the correction was kept for the owner of this page."
 NOT_GIVEN = "The correction cannot be kept just now, and nothing was sent; save it without the tick."
 
+# Tools for assistants
+TOOL_FAILED = "The tool failed; ask again later."
+
 # Zero-shot vs fine-tuned
 PROMPTS = """CLIP compares the X-ray with sentences, so it can be asked about any classes: one `class: sentence` a line,
 as many lines for a class as you like. *Zero-shot* has never been trained to choose among classes; *fine-tuned* has, and

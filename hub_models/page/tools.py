@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradio.components import JSON
 
+from hub_models.page import texts
+
 if TYPE_CHECKING:  # gradio imports it only where the package mcp is installed
     from gradio.blocks import Blocks
     from gradio.mcp import GradioMCPServer
@@ -36,8 +38,8 @@ def answer_in_json(page: "Blocks") -> None:
             if update.type == "output" and update.final:
                 if update.success:
                     return update.outputs["data"]
-                raise RuntimeError(update.outputs.get("error") or "The tool failed; ask again later.")
-        raise job.exception() or RuntimeError("The tool failed; ask again later.")
+                raise RuntimeError(update.outputs.get("error") or texts.TOOL_FAILED)
+        raise job.exception() or RuntimeError(texts.TOOL_FAILED)
 
     async def answer(request: CallToolRequest) -> ServerResult:
         result = await call(request)

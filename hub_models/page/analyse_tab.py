@@ -15,11 +15,12 @@ from hub_models.page import texts
 from hub_models.page.annotation import Annotation
 from hub_models.page.correction import Correction
 from hub_models.page.events import MODELS, PRIVATE, on_gpu
+from hub_models.page.files import FileData
 from hub_models.page.findings import conclusion_html, likely_texts, sets_of, shares_html, trust_texts
 from hub_models.page.languages import SPOKEN, in_spoken
 from hub_models.page.memory import Outlined
 from hub_models.page.results import bullets, control_text, loading_html, refusal_html
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import served_folder
 from hub_models.page.viewer import LightBox, film, heat
@@ -134,7 +135,7 @@ class AnalyseTab(Tab):
             return
         try:
             if not self.state.models.done():
-                self.state.read(xray)  # a file that is refused is refused at once
+                self.state.files.read(xray)  # a file that is refused is refused at once
                 yield empty | {self.shares: loading_html()}
             image, outlined = self.state.outline(xray, key if anyway else None)
         except gr.Error as error:

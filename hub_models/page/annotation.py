@@ -16,11 +16,12 @@ from hub_models.models.labels import LABELS
 from hub_models.page import texts
 from hub_models.page.events import DRAWING, PRIVATE
 from hub_models.page.feedback import Feedback
+from hub_models.page.files import FileData
 from hub_models.page.findings import shares_html
 from hub_models.page.guard import SCRIPTS
 from hub_models.page.memory import Outlined
 from hub_models.page.results import named, plain_html
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import PageState
 from hub_models.page.tab import Visit
 from hub_models.page.uploads import admit, refusal, served_folder
 from hub_models.page.viewer import OPENED, inline
@@ -111,7 +112,7 @@ class Annotation:
         self, xray: FileData | None, key: str | None, drawn: Drawn, label: str | None, remark: str, agreed: bool
     ) -> dict[Component, Any]:
         """Keep the visitor's opinion as a file for them, and for the owner of the page if they agree this time."""
-        outlined, read = self._outlined(xray, key), self.state.read(xray)[1]
+        outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
         if label not in (None, *LABELS) or len(remark or "") > MAX_REMARK_CHARACTERS:
             raise refusal(texts.NOT_AN_OPINION)
         before, sha256 = outlined.masks.unpack(), outlined.source.sha256
@@ -131,9 +132,9 @@ class Annotation:
 
     def write_formats(self, xray: FileData | None, key: str | None, drawn: Drawn) -> Iterator[list[str]]:
         """Write the masks, as they are drawn now, as a DICOM Segmentation and as NIfTI files."""
-        outlined, read = self._outlined(xray, key), self.state.read(xray)[1]
+        outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
         masks, placement = drawn_masks(drawn, outlined), outlined.source.placement
-        file = self.state.own_file(xray).read_bytes()
+        file = self.state.files.own_file(xray).read_bytes()
         files = write_segmentation(file, read.image, masks, placement, outlined.unet, by_hand=drawn is not None)
         files |= write_nifti(file, read.image.shape, masks, placement)
         folder = served_folder()

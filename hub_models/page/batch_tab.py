@@ -116,7 +116,7 @@ class BatchTab(Tab):
             raise refusal(texts.NOT_HERE)
         file = served_folder() / PurePath(item.name.lstrip(".")).name
         file.write_bytes(item.load())
-        return self.state.stand_in(str(file))
+        return self.state.files.stand_in(str(file))
 
     def _answer(self, given: list[NamedPath], anyway: bool, progress: gr.Progress) -> Iterator[Batched]:
         """Answer about files, X-ray by X-ray."""

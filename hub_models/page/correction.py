@@ -10,8 +10,9 @@ from gradio.components import Component
 from hub_models.models.orientation import Suggestion
 from hub_models.page import texts
 from hub_models.page.events import DRAWING, PRIVATE
+from hub_models.page.files import FileData
 from hub_models.page.results import suggestion_html
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import PageState
 from hub_models.page.tab import Visit
 from hub_models.page.uploads import refusal
 from hub_models.reports.description import Source
@@ -82,15 +83,15 @@ class Correction:
 
     def correct(self, xray: FileData | None, offer: Offer | None) -> dict[Component, str]:
         """Make the corrected picture the visitor's X-ray; what its file said against it still holds."""
-        _, read = self.state.read(xray)
+        _, read = self.state.files.read(xray)
         if offer is None or offer.path != xray["path"]:
             raise refusal(texts.FORGOTTEN)
         turned = " ".join(filter(None, (offer.source.turned, offer.suggestion.note)))
         placement = offer.source.placement.then(offer.suggestion.placement)
         source = replace(offer.source, turned=turned, placement=placement)
         return {
-            self.visit.xray: self.state.keep_corrected(
-                offer.suggestion.apply(read.image), source, self.state.own_file(xray)
+            self.visit.xray: self.state.files.keep_corrected(
+                offer.suggestion.apply(read.image), source, self.state.files.own_file(xray)
             )
         }
 

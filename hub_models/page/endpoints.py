@@ -7,8 +7,9 @@ import gradio as gr
 from hub_models.page import texts
 from hub_models.page.batch_tab import BatchTab
 from hub_models.page.events import MANY, MODELS, on_gpu
+from hub_models.page.files import FileData
 from hub_models.page.limits import CLASSES, prompts_problem
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import PageState
 from hub_models.page.uploads import refusal, serve_picture
 from hub_models.reports.mask_files import describe_masks, describe_verdict
 from hub_models.reports.overlay import draw_overlay

@@ -12,9 +12,10 @@ from hub_models.models.labels import QUESTIONS, read_prompts, write_prompts
 from hub_models.models.vocabulary import find_unread
 from hub_models.page import texts
 from hub_models.page.events import MODELS, PRIVATE, clear_on, on_gpu
+from hub_models.page.files import FileData
 from hub_models.page.limits import prompts_problem
 from hub_models.page.results import bullets
-from hub_models.page.state import FileData, PageState
+from hub_models.page.state import PageState
 from hub_models.page.tab import Tab, Visit
 from hub_models.page.uploads import refusal
 

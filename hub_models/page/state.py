@@ -1,32 +1,28 @@
 """The things that all tabs share: the models, whose turn it is at them, and what was outlined for visitors."""
 
 import gc
-import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hub_models.checkpoints.folder import Checkpoint
 from hub_models.models.calibration import fitting_calibrations
-from hub_models.page import texts
 from hub_models.page.exchange import Exchange
 from hub_models.page.feedback import Feedback
+from hub_models.page.files import LARGE_PIXELS, FileData, Files
 from hub_models.page.heap import give_back
 from hub_models.page.memory import Memory, Outlined
 from hub_models.page.turns import Turns
-from hub_models.page.uploads import admit, read_kept, read_upload, refusal, serve_picture, serve_xray
+from hub_models.page.uploads import refusal, serve_picture
 from hub_models.reports.description import Source, describe
 from hub_models.reports.overlay import draw_overlay
 from hub_models.xray.geometry import to_square
-from hub_models.xray.images import Xray
 from hub_models.xray.verdict import MEANINGLESS
 
 if TYPE_CHECKING:  # the page opens while the models are still being loaded
@@ -34,29 +30,8 @@ if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
-FileData = Mapping[str, Any]
-"""Gradio's description of a file that was uploaded. Events leave out the reading of gr.Image (`preprocess=False`): it
-turns 16 bits into 8, and meets a file that is not a picture with a traceback."""
-MAX_STAND_INS = 10_000
 DRAWERS = 2  # threads that draw pictures while models run
-LARGE_PIXELS = 8_000_000  # of a picture after which memory is given back at once
 Prompts = Mapping[str, Sequence[str]]
-
-
-@dataclass(frozen=True)
-class Original:
-    """The file behind a picture that the field for an X-ray holds.
-
-    Attributes:
-        path: the file; the questions about the picture are answered from it.
-        source: None if `path` is the visitor's own file; if the page corrected its picture and wrote that there, the
-            visitor's own file, with what was done.
-        own: the path of the visitor's own file where `path` is another.
-    """
-
-    path: str
-    source: Source | None = None
-    own: Path | None = None
 
 
 class PageState:
@@ -66,6 +41,7 @@ class PageState:
         models: the pipeline, once it is loaded.
         exchange: what visitors may put in place of a checkpoint; None for nothing.
         feedback: the data set that gets corrections; None for none.
+        files: visitors' X-rays.
         turns: at the models; a batch lets others in after each group of images.
         memory: of X-rays that were outlined.
         examples: paths of the examples, which every visitor may ask about.
@@ -84,71 +60,12 @@ class PageState:
         self._worked: dict[tuple[str, str], tuple[tuple[Checkpoint, ...], Any]] = {}
         self._asking = threading.Lock()
         self._beside = ThreadPoolExecutor(DRAWERS, "drawing")
-        self._originals: OrderedDict[str, Original] = OrderedDict()
+        self.files = Files()
 
     @property
     def pipeline(self) -> "XrayPipeline":
         """The models; whoever asks waits until they are loaded."""
         return self.models.result()
-
-    def read(self, xray: FileData | None) -> tuple[Path, Xray]:
-        """Read an X-ray: the file, or the one that it stands in for.
-
-        Raises:
-            gr.Error: there is none, it is not admitted, or it cannot be read.
-        """
-        path, _, read = self._read(xray)
-        return path, read
-
-    def _read(self, xray: FileData | None) -> tuple[Path, Source | None, Xray]:
-        """Read an X-ray as `read` does; between both, the visitor's own file if the page corrected its picture."""
-        path, source = self._find(xray)
-        if source is None:
-            return path, None, read_upload(path)
-        return path, source, Xray(read_kept(path), source.reasons, source.turned, source.placement)
-
-    def own_file(self, xray: FileData | None) -> Path:
-        """Find the visitor's own file of an X-ray, also where the page corrected its picture.
-
-        Raises:
-            gr.Error: there is none, or it is not admitted.
-        """
-        path, _ = self._find(xray)
-        original = self._originals.get(admit(xray).stem)
-        return admit(str(original.own)) if original and original.own else path
-
-    def _find(self, xray: FileData | None) -> tuple[Path, Source | None]:
-        """Find the file of an X-ray, as `Original` tells of it."""
-        if xray is None or not xray.get("path"):
-            raise refusal(texts.CHOOSE_FIRST)
-        path = admit(xray)
-        original = self._originals.get(path.stem)
-        return (admit(original.path), original.source) if original else (path, None)
-
-    def keep_corrected(self, image: np.ndarray, source: Source, own: Path) -> str:
-        """Write a corrected X-ray, float32 (H, W) in 0..1, as an upload; returns what the field holds for it.
-
-        Args:
-            image: the X-ray.
-            source: the visitor's own file, with what was done to its picture.
-            own: its path.
-        """
-        held = self.stand_in(serve_xray(image), source, own)
-        if image.size > LARGE_PIXELS:
-            give_back()
-        return held
-
-    def stand_in(self, path: str, source: Source | None = None, own: Path | None = None) -> str:
-        """Write a picture of one pixel that the field holds in place of a file of any kind; returns its path.
-
-        Args:
-            path, source, own: the file, as `Original` tells of it.
-        """
-        token = secrets.token_hex(16)
-        self._originals[token] = Original(path, source, own)
-        if len(self._originals) > MAX_STAND_INS:
-            self._originals.popitem(last=False)
-        return serve_picture(np.zeros((1, 1), np.uint8), f"{token}.png")
 
     def remembered(self, xray: FileData, key: str | None) -> Outlined | None:
         """Return what is remembered of an X-ray, if the UNet in use outlined the same file; else None."""
@@ -165,7 +82,7 @@ class PageState:
         Raises:
             gr.Error: there is no X-ray, or it cannot be read.
         """
-        path, source, read = self._read(xray)
+        path, source, read = self.files.read_with_source(xray)
         if outlined := self.remembered(xray, key):
             return read.image, outlined
         source = source or Source.of(path.name, path.read_bytes(), read)

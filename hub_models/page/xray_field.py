@@ -69,4 +69,4 @@ class XrayField:
 
     def open_file(self, file: str) -> str:
         """Put any file into the field; it is read, or refused, when it is asked about."""
-        return self.state.stand_in(str(admit(file)))
+        return self.state.files.stand_in(str(admit(file)))

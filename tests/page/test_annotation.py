@@ -68,7 +68,7 @@ def annotation(demo: gr.Blocks) -> Annotation:
 @pytest.fixture
 def asked(annotation: Annotation, xray: Path, tmp_path: Path) -> tuple[dict, str]:
     """An X-ray as the page holds it, and what it is remembered by."""
-    held = {"path": annotation.state.stand_in(str(stored(xray)))}
+    held = {"path": annotation.state.files.stand_in(str(stored(xray)))}
     _, outlined = annotation.state.outline(held)
     return held, annotation.state.memory.keep(outlined)
 

@@ -354,7 +354,7 @@ def test_a_visitor_sees_a_batch_with_pictures_and_shares_as_per_cent_and_opens_a
     assert pixels(picture).shape == (64, 64)
     assert [Path(file).name for file in last[tab.kept]] == ["summary.csv", "results.zip"]
     opened = tab.open_row(files, SimpleNamespace(row_value=["3", "", "second.png"]))
-    assert np.array_equal(layout.state.read(uploaded(opened))[1].image, read_image(xray))
+    assert np.array_equal(layout.state.files.read(uploaded(opened))[1].image, read_image(xray))
     for number in ("4", "1000"):
         with pytest.raises(gr.Error, match="does not have this file"):
             tab.open_row(files, SimpleNamespace(row_value=[number]))

@@ -120,7 +120,7 @@ def test_the_corrected_picture_is_the_visitors_x_ray_with_all_its_bits_and_a_not
     put_right(pipeline)
     *_, shown = tab.show(turned)
     wanted = suggestion.apply(read_image(tmp_path / "anna.tif"))
-    kept_file = tab.state.read(turned)[1].image
+    kept_file = tab.state.files.read(turned)[1].image
     assert kept_file.shape == wanted.shape == ((64, 96) if suggestion is NEGATIVE else (96, 64))
     assert np.abs(kept_file - wanted).max() <= HALF_A_GREY
     assert np.abs(pipeline.images[-1] - to_square(wanted)).max() <= 2 * HALF_A_GREY  # bicubic weights may add up
@@ -216,7 +216,7 @@ def test_a_corrected_file_that_is_gone_is_asked_for_again_and_its_stand_in_is_no
     tab, given = layout.tabs["analyse"], uploaded(xray)
     *_, refused = tab.show(given)
     turned = corrected(tab, given, refused)
-    file, _ = layout.state.read(turned)
+    file, _ = layout.state.files.read(turned)
     for change in (lambda: file.write_bytes(file.read_bytes()[:99]), file.unlink):
         change()
         with pytest.raises(gr.Error, match="does not have this file"):

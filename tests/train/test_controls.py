@@ -63,6 +63,8 @@ def test_without_a_recipe_only_finished_checkpoints_are_shown_something_else(cov
     assert [path.name for path in (tmp_path / "outlined").iterdir() if path.is_dir()] == ["test"]
     again = controls.main([*words, "--quick"])  # outlines the other splits, too
     assert again["shipped"] == alone["shipped"]
+    with pytest.raises(ValueError, match="outlined holds other data, or the lungs of another UNet; name another"):
+        controls.main([*words, "--recipes", "--unet", "elsewhere"])
 
 
 def test_controls_stand_in_the_card_of_the_checkpoint_that_they_are_of(folder):

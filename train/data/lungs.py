@@ -142,13 +142,15 @@ def save_outlined(dataset: datasets.DatasetDict, unet: str | None, folder: Path)
         ValueError: another data set is there.
     """
     saved, known = folder / "outlined", folder / "outlined.json"
-    told = {"data": describe(dataset)["fingerprint"], "unet": unet}
-    if known.is_file() and json.loads(known.read_text(encoding="utf-8")) != told:
+    told = {split: describe(datasets.DatasetDict({split: rows}))["fingerprint"] for split, rows in dataset.items()}
+    told["unet"] = unet
+    before = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
+    if any(before[name] != value for name, value in told.items() if name in before):
         raise ValueError(
             f"{saved} holds other data, or the lungs of another UNet; name another --output_dir, or remove it."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps(told), encoding="utf-8")
+    known.write_text(json.dumps(before | told), encoding="utf-8")
     if not (saved / "dataset_dict.json").is_file() or not all((saved / split).is_dir() for split in dataset):
         outlined_splits(dataset, unet).save_to_disk(saved)
     return saved

@@ -1,10 +1,10 @@
 """The visitor's own opinion of an X-ray: outlines drawn with a pencil, a class, a remark; kept, compared, and given."""
 
 import base64
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,11 +24,12 @@ from hub_models.page.results import named, plain_html
 from hub_models.page.state import PageState
 from hub_models.page.tab import Visit
 from hub_models.page.uploads import admit, refusal, served_folder
-from hub_models.page.viewer import OPENED, inline
+from hub_models.page.viewer import MAX_SIDE, OPENED, inline
 from hub_models.reports.corrections import MAX_REMARK_CHARACTERS, Corrected, record_files
 from hub_models.reports.dicom_seg import write_segmentation
 from hub_models.reports.nifti import write_nifti
 from hub_models.xray.geometry import INSIDE, mask_to_shape
+from hub_models.xray.mask_pictures import read_mask
 from hub_models.xray.masks import MASKS, Masks, measure_involvement
 
 Drawn = Mapping[str, str] | None
@@ -150,7 +151,7 @@ class Annotation:
         if name not in MASKS:
             raise refusal(texts.NO_MASK)
         here = getattr(drawn_masks(drawn, outlined), name)
-        there = mask_to_shape(read_mask(admit(file)), here.shape)
+        there = mask_to_shape(drawn_elsewhere(admit(file)), here.shape)
         found = Agreement.of(here, there)
         sentence = texts.AGREEMENT.format(texts.MASKS[name], found.dice, found.iou)
         layer = {
@@ -202,23 +203,18 @@ def _bits(text: str, shape: tuple[int, int]) -> np.ndarray:
     return np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
-def read_mask(path: Any) -> np.ndarray:
-    """Read a mask of one region from a picture, bool (H, W): inside is the brighter of its two greys.
+def drawn_elsewhere(path: Path) -> np.ndarray:
+    """Read a mask of one region from a picture, bool (H, W).
 
     Raises:
         gr.Error: it is not such a picture.
     """
     try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
-            picture.thumbnail((4096, 4096), Image.Resampling.NEAREST)
-            greys = np.asarray(picture.convert("L"))
+        with Image.open(path, formats=("PNG", "TIFF", "BMP", "GIF")) as picture:
+            picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.NEAREST)
+            return read_mask(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise refusal(texts.NO_MASK) from None
-    values = np.unique(greys)
-    if len(values) > 2:
-        raise refusal(texts.NO_MASK)
-    return greys == values[-1] if values[-1] else np.zeros(greys.shape, bool)
 
 
 def pencil_html() -> str:

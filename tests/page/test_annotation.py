@@ -16,16 +16,16 @@ from pydicom import dcmread
 
 import app
 from hub_models.page import texts
-from hub_models.page.annotation import Agreement, Annotation, drawn_masks, read_mask
+from hub_models.page.annotation import Agreement, Annotation, drawn_elsewhere, drawn_masks
 from hub_models.page.uploads import served_folder
 from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import SIDE
 from hub_models.xray.images import read_image
+from hub_models.xray.mask_pictures import read_mask
 from hub_models.xray.masks import MASKS
 from tests.support.browsing import BROWSER, OPEN, expect_answered
 from tests.support.fake_pipeline import FakePipeline, launch, masks_for, ready
 from train.data.dataset import load
-from train.data.mask_pictures import read_mask as read_as_training
 
 SQUARE = masks_for((SIDE, SIDE))
 UPPER = np.indices((SIDE, SIDE))[0] < SIDE // 2
@@ -115,8 +115,8 @@ def test_a_correction_is_kept_as_files_that_training_reads_bit_for_bit(annotatio
     (line,) = csv.DictReader(io.StringIO((folder / "metadata.csv").read_text()))
     assert line["label"] == "Non-COVID"
     masks = drawn_masks(drawn(SQUARE.lungs, infection), remembered(annotation, asked)).at(image.shape)
-    assert np.array_equal(read_as_training(row["infection_mask"]), masks.infection)
-    assert np.array_equal(read_as_training(row["lung_mask"]), masks.lungs)
+    assert np.array_equal(read_mask(row["infection_mask"]), masks.infection)
+    assert np.array_equal(read_mask(row["lung_mask"]), masks.lungs)
 
 
 def remembered(annotation: Annotation, asked: tuple[dict, str]):
@@ -165,7 +165,7 @@ def test_blank_masks_agree_and_one_of_zeros_is_blank(tmp_path):
     blank = np.zeros((4, 4), bool)
     assert Agreement.of(blank, blank) == Agreement(1.0, 1.0)
     (tmp_path / "blank.png").write_bytes(encode_png(np.zeros((4, 4), np.uint8)))
-    assert not read_mask(tmp_path / "blank.png").any()
+    assert not drawn_elsewhere(tmp_path / "blank.png").any()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium and no google-chrome is installed")

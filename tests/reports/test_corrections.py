@@ -11,10 +11,10 @@ from hub_models.reports.corrections import RECORD_FILE, Corrected, write_record
 from hub_models.reports.mask_files import run_lengths
 from hub_models.xray.geometry import SIDE
 from hub_models.xray.images import read_image
+from hub_models.xray.mask_pictures import read_mask
 from hub_models.xray.masks import Masks
 from hub_models.xray.phantom import draw_phantom
 from train.data.dataset import load
-from train.data.mask_pictures import read_mask
 
 
 def corrected(seed: int = 1, size: int = SIDE, label: str | None = "COVID-19", remark: str = "") -> Corrected:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import datasets
 
-from train.data.mask_pictures import source
+from hub_models.xray.mask_pictures import source
 
 VARIABLE = "XRAY_LUNGS_CACHE"
 """Environment variable with another folder than the one beside the cache of `datasets`."""

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from hub_models.models.labels import HEALTHY
 from hub_models.xray.geometry import keep_detail, to_square
 from hub_models.xray.images import read_image
+from hub_models.xray.mask_pictures import read_mask, source
 from hub_models.xray.masks import MASKS
-from train.data.mask_pictures import read_mask, source
 
 logger = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 import numpy as np
 
+from hub_models.xray.mask_pictures import read_mask
 from tests.support.datasets import dataset, halves
 from train.data.lungs import outline_lungs
-from train.data.mask_pictures import read_mask
 from train.data.outline_store import OutlineStore, image_key
 
 

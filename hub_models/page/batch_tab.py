@@ -111,7 +111,8 @@ class BatchTab(Tab):
     def open_row(self, asked: list[str] | None, event: gr.SelectData) -> str:
         """Put the X-ray of the row that was clicked into the field; its number stands in the first column."""
         number = int(event.row_value[0])
-        item = next(islice(find(given_files(asked)), number - 1, None), None)
+        items = find(given_files(asked))  # held, since an archive is closed with it
+        item = next(islice(items, number - 1, None), None)
         if item is None or item.load is None:
             raise refusal(texts.NOT_HERE)
         file = served_folder() / PurePath(item.name.lstrip(".")).name

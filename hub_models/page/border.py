@@ -6,6 +6,8 @@ Only what is read is translated: no value that the browser sends back, no file, 
 from collections.abc import Mapping
 from typing import Any
 
+from gradio.components import Component
+
 from hub_models.page.languages import Catalogue
 
 AS_WRITTEN = "as-written"
@@ -56,6 +58,15 @@ def translate_value(kind: str, value: Any, catalogue: Catalogue) -> Any:
             cells = [[_said(cell, catalogue) for cell in row] for row in rows]
             return {**value, "headers": [_said(name, catalogue) for name in headers], "data": cells}
     return value
+
+
+def translate_output(part: Component, value: Any, catalogue: Catalogue) -> Any:
+    """Translate what an event gives a component: a value, or an update of some of its properties."""
+    if AS_WRITTEN in (part.elem_classes or ()):
+        return value
+    if isinstance(value, dict) and value.get("__type__") == "update":
+        return translate_props(part.get_block_name(), value, catalogue)
+    return translate_value(part.get_block_name(), value, catalogue)
 
 
 def translate_config(config: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:

@@ -4,27 +4,30 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from hub_models.cards.comparison import classifiers
+from hub_models.cards.comparison import CLASSES, classifiers
 from hub_models.cards.facts import CardFacts
 from hub_models.page import texts
 from hub_models.page.results import plain_html
 
+SCORES = ("accuracy", "recall_macro", "f1_macro", "auroc_macro")
+"""Those of `CLASSES` that are drawn."""
+
 
 def scores_html(facts: Mapping[str, CardFacts]) -> str:
-    """Draw the scores of `texts.FIGURE_SCORES`, each from 0 to 1; a classifier that lacks one is left out there.
+    """Draw the `SCORES`, each from 0 to 1; a classifier that lacks one is left out there.
 
     Args:
         facts: role -> facts of its card.
     """
     figures = []
-    for score, title in texts.FIGURE_SCORES.items():
+    for score in SCORES:
         lines = "".join(
             _line(texts.TITLES.get(role, role), card_facts.results[score], card_facts.results["intervals"][score])
             for role, card_facts in classifiers(facts)
             if score in card_facts.results and score in card_facts.results.get("intervals", {})
         )
         if lines:
-            figures.append(f"<figure><figcaption>{title}</figcaption>{lines}</figure>")
+            figures.append(f"<figure><figcaption>{CLASSES[score]}</figcaption>{lines}</figure>")
     return f"<div class='scores'>{''.join(figures)}</div>" if figures else ""
 
 

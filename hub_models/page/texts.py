@@ -29,8 +29,7 @@ TITLES = {name: ROLES[name].title for name in (*of_family("clip"), *of_family("r
 LOOKING = {name: title for name, title in TITLES.items() if not ROLES[name].parts}
 """The classifiers that look at the X-ray themselves; a fusion combines what two of them saw."""
 
-SPOKEN = "en"
-"""The language's code."""
+SPOKEN = "en"  # the language's code
 
 # Names that only a screen reader says
 EXAMPLE_NAME = "Example: {}"
@@ -208,13 +207,6 @@ FIGURES = """Scores of the checkpoints in use on the test images that their card
 patients in brackets. Nothing is measured here. Each card tells how; *Models* shows them."""
 CONTROLS = """**How much of a score needs the lungs?** The classes of public collections come from different hospitals,
 and a network can name the hospital. A classifier that looks at the lungs falls to chance when they are hidden."""
-FIGURE_SCORES = {
-    "accuracy": "Accuracy",
-    "recall_macro": "Balanced accuracy",
-    "f1_macro": "F1, macro",
-    "auroc_macro": "AUROC, macro",
-}
-"""Score -> title of its figure."""
 SCORES_TABLE = "Classifiers"
 CONTROLS_TABLE = "Controls"
 OUTLINES_TABLE = "Outlines of the UNet"

@@ -20,8 +20,8 @@ from gradio.utils import LRUCache, error_payload
 from pydantic import ValidationError
 
 from hub_models.page import limits, texts
-from hub_models.page.border import AS_WRITTEN, translate_config, translate_props, translate_value
-from hub_models.page.languages import SPOKEN, Catalogue, in_spoken, language_of, spoken_catalogue
+from hub_models.page.border import translate_config, translate_output
+from hub_models.page.languages import SPOKEN, in_spoken, language_of, spoken_catalogue
 from hub_models.page.uploads import admit, named_files, refusal
 
 logger = logging.getLogger(__name__)
@@ -76,16 +76,7 @@ class Page(gr.Blocks):
         data = await super().postprocess_data(block_fn, *args, **options)
         if (catalogue := spoken_catalogue()) is None:
             return data
-        return [
-            value if AS_WRITTEN in (part.elem_classes or ()) else _translated(part, value, catalogue)
-            for part, value in zip(block_fn.outputs, data, strict=True)
-        ]
-
-
-def _translated(part: Any, value: Any, catalogue: Catalogue) -> Any:
-    if isinstance(value, dict) and value.get("__type__") == "update":
-        return translate_props(part.get_block_name(), value, catalogue)
-    return translate_value(part.get_block_name(), value, catalogue)
+        return [translate_output(part, value, catalogue) for part, value in zip(block_fn.outputs, data, strict=True)]
 
 
 def language_of_event(fn: Any, request: Any) -> str:

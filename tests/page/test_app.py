@@ -33,6 +33,7 @@ from hub_models.checkpoints.resolve import EMBEDDED
 from hub_models.checkpoints.roles import ROLES
 from hub_models.page import texts
 from hub_models.page.batch_tab import in_plain_names
+from hub_models.page.figures import SCORES
 from hub_models.page.findings import shares_html
 from hub_models.page.layout import open_tab
 from hub_models.page.results import card_html
@@ -417,7 +418,7 @@ def test_the_figures_of_the_checkpoints_in_use_are_compared(tmp_path):
     curves, sure, confusion = (answer[part] for part in (tab.roc, tab.reliability, tab.confusion))
     titles = [texts.TITLES[role] for role in list(ROLES)[1:]]
     assert classes["Model"].tolist() == titles
-    assert answer[tab.figures].count("<div class='score'>") == 4 * len(texts.FIGURE_SCORES)
+    assert answer[tab.figures].count("<div class='score'>") == 4 * len(SCORES)
     resnet = CardFacts.load(EMBEDDED / "resnet").results
     low, high = resnet["intervals"]["accuracy"]
     drawn = f"--low: {low:.4f}; --high: {high:.4f}; --at: {resnet['accuracy']:.4f}"

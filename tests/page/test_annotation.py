@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -13,16 +14,21 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from pydicom import dcmread
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 import app
+from hub_models.models.orientation import Suggestion
 from hub_models.page import texts
 from hub_models.page.annotation import Agreement, Annotation, drawn_elsewhere, drawn_masks
 from hub_models.page.uploads import served_folder
+from hub_models.reports.description import Source
 from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import SIDE
-from hub_models.xray.images import read_image
+from hub_models.xray.images import read_image, read_xray
 from hub_models.xray.mask_pictures import read_mask
 from hub_models.xray.masks import MASKS
+from hub_models.xray.phantom import draw_phantom
+from tests.support.bad_files import dicom
 from tests.support.browsing import BROWSER, OPEN, expect_answered
 from tests.support.fake_pipeline import FakePipeline, launch, masks_for, ready
 from train.data.dataset import load
@@ -147,6 +153,25 @@ def test_masks_are_taken_away_as_they_are_drawn(annotation, asked):
     assert {segment.SegmentAlgorithmType for segment in found.SegmentSequence} == {"SEMIAUTOMATIC"}
     share = found.pixel_array[1].sum() / found.pixel_array[0].sum()
     assert share == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_film_that_the_visitor_mirrored_is_segmented_at_the_rows_and_columns_of_their_own_file(annotation, tmp_path):
+    files, own = annotation.state.files, tmp_path / "own.dcm"
+    identifiers = dict.fromkeys(("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"), "1.2.3")
+    pixels = np.ascontiguousarray(draw_phantom(1, size=64).image[:, :50])
+    own.write_bytes(dicom(pixels, SOPClassUID=DigitalXRayImageStorageForPresentation, **identifiers))
+    path, mirrored = stored(own), Suggestion(90, False, True, "")
+    xray = read_xray(own)
+    source = replace(Source.of("own.dcm", own.read_bytes(), xray), placement=mirrored.placement)
+    held = {"path": files.keep_corrected(mirrored.apply(xray.image), source, path)}
+    _, outlined = annotation.state.outline(held)
+    (taken,) = annotation.write_formats(held, annotation.state.memory.keep(outlined), None)
+    names = [Path(file).name for file in taken]  # no secondary capture: it refers to the visitor's file
+    assert names == ["segmentation.dcm", "lungs.nii.gz", "infection.nii.gz"]
+    found = dcmread(taken[0])
+    lungs = outlined.masks.unpack().at((50, 64)).lungs
+    assert np.array_equal(found.pixel_array[0].astype(bool), mirrored.placement.undo(lungs))
+    assert found.pixel_array[0].shape == pixels.shape
 
 
 def test_another_mask_is_compared_and_the_difference_is_a_layer(annotation, asked, tmp_path):

@@ -34,7 +34,9 @@ def overrides(checkpoints: dict[str, Path]) -> dict[str, str]:
 
 def outlines(masks: Masks) -> SimpleNamespace:
     """A segmenter that outlines the same on every X-ray."""
-    return SimpleNamespace(segment=lambda images: [masks] * len(images), engine=Engine(), network_names=("network",))
+    return SimpleNamespace(
+        segment=lambda images, views: [masks] * len([*images, *views]), engine=Engine(), network_names=("network",)
+    )
 
 
 drawn = outlines(Masks(PHANTOM.lungs, PHANTOM.infection))

@@ -12,10 +12,12 @@ import pytest
 from hub_models.engines.quiet import VARIABLES, no_telemetry
 
 PROJECT = Path(__file__).parents[2]
+ALONE = PROJECT / "train" / "job.py"
+"""Runs where nothing of the project is installed yet, so it imports nothing that could report."""
 DOORS = [
     path.relative_to(PROJECT)
     for path in (PROJECT / "app.py", *PROJECT.glob("hub_models/**/*.py"), *PROJECT.glob("train/**/*.py"))
-    if "\ndef main(" in path.read_text(encoding="utf-8")
+    if "\ndef main(" in path.read_text(encoding="utf-8") and path != ALONE
 ]
 
 WATCH = '''
@@ -136,6 +138,13 @@ def test_every_command_switches_reports_off_first(path):
         part for part in main.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
     )
     assert ast.unparse(first) == "no_telemetry()"
+
+
+def test_what_runs_alone_imports_nothing_but_python():
+    tree = ast.parse(ALONE.read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names <= sys.stdlib_module_names
 
 
 def test_all_commands_are_found():

@@ -32,8 +32,9 @@ from hub_models.xray.geometry import INSIDE, mask_to_shape
 from hub_models.xray.mask_pictures import read_mask
 from hub_models.xray.masks import MASKS, Masks, measure_involvement
 
-Drawn = Mapping[str, str] | None
-"""What the pencil sends: each of `MASKS` as bits in base64, from its first row on; None for the network's own."""
+Drawn = Mapping[str, str] | str | None
+"""What the pencil sends: each of `MASKS` as bits in base64, from its first row on. For the network's own it is None, or
+the "" that the browser has for a component without a value."""
 
 DIFFERENCE_COLOUR = "#CC79A7"  # Okabe and Ito's reddish purple
 RECORD_ARCHIVE = "correction.zip"
@@ -103,7 +104,7 @@ class Annotation:
     def measure(self, xray: FileData | None, key: str | None, drawn: Drawn) -> str:
         """Measure the infected shares of what is drawn; those of the network where nothing is."""
         outlined = self._outlined(xray, key)
-        if drawn is None:
+        if not drawn:
             return shares_html(outlined.masks.unpack(), outlined.involvement)
         masks = drawn_masks(drawn, outlined)
         shares = shares_html(masks, measure_involvement(masks.lungs, masks.infection))
@@ -136,7 +137,7 @@ class Annotation:
         outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
         masks, placement = drawn_masks(drawn, outlined), outlined.source.placement
         file = self.state.files.own_file(xray).read_bytes()
-        files = write_segmentation(file, read.image, masks, placement, outlined.unet, by_hand=drawn is not None)
+        files = write_segmentation(file, read.image, masks, placement, outlined.unet, by_hand=bool(drawn))
         files |= write_nifti(file, read.image.shape, masks, placement)
         folder = served_folder()
         for name, data in files.items():
@@ -185,7 +186,7 @@ def drawn_masks(drawn: Drawn, outlined: Outlined) -> Masks:
         gr.Error: what was sent is not a mask of each kind.
     """
     masks = outlined.masks.unpack()
-    if drawn is None:
+    if not drawn:
         return masks
     shape = masks.lungs.shape
     try:

@@ -96,10 +96,13 @@ def test_shares_follow_what_is_drawn_and_go_back_to_the_networks(annotation, ask
     shares = annotation.measure(*asked, drawn(SQUARE.lungs, SQUARE.lungs & UPPER))
     assert texts.AS_DRAWN in shares
     assert shares.count("<b>50 %</b>") == 3
-    assert texts.AS_DRAWN not in annotation.measure(*asked, None)
+    for nothing in (None, ""):
+        assert texts.AS_DRAWN not in annotation.measure(*asked, nothing)
 
 
-@pytest.mark.parametrize("sent", [{}, {"lungs": "AAAA", "infection": "AAAA"}, {"lungs": 1, "infection": "?"}, [1]])
+@pytest.mark.parametrize(
+    "sent", [{"lungs": ""}, {"lungs": "AAAA", "infection": "AAAA"}, {"lungs": 1, "infection": "?"}, [1]]
+)
 def test_what_is_no_mask_is_refused_in_a_sentence(annotation, asked, sent):
     with pytest.raises(gr.Error, match="not a mask of one region"):
         annotation.measure(*asked, sent)
@@ -200,6 +203,8 @@ def test_strokes_change_the_shares_undo_takes_them_back_and_the_film_is_drawn_ag
     page.locator("#annotate > button").click()
     shares, path = page.locator("#shares"), page.locator("#viewer path[data-layer=infection]")
     before, outline = shares.inner_text(), path.get_attribute("d")
+    page.locator("#formats").click()
+    expect(page.locator("#taken")).to_contain_text("segmentation")
     page.get_by_role("button", name=texts.PENCIL_TOOLS["draw"], exact=True).click()
     page.locator("#viewer").scroll_into_view_if_needed()
     box = page.locator("#viewer .film").bounding_box()

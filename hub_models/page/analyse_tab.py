@@ -10,11 +10,10 @@ import gradio as gr
 import numpy as np
 from gradio.components import Component
 
-from hub_models.batch.outputs import folder_name
 from hub_models.page import texts
-from hub_models.page.annotation import Annotation
+from hub_models.page.annotation import MAX_LABEL, Annotation, beginning
 from hub_models.page.correction import Correction
-from hub_models.page.events import MODELS, PRIVATE, on_gpu
+from hub_models.page.events import DRAWING, MODELS, PRIVATE, on_gpu
 from hub_models.page.files import FileData
 from hub_models.page.findings import conclusion_html, likely_texts, sets_of, shares_html, trust_texts
 from hub_models.page.languages import SPOKEN, in_spoken
@@ -33,8 +32,6 @@ if TYPE_CHECKING:  # the page opens while the models are still being loaded
     from hub_models.models.report import Report
     from hub_models.pipeline import XrayPipeline
 
-MAX_LABEL = 80
-"""Of a label that a visitor gives a report, in characters."""
 REPORT = ("report.pdf", "report.json", "overlay.png")
 Shown = dict[Component, Any]
 """The changes that an event makes, by component."""
@@ -102,7 +99,9 @@ class AnalyseTab(Tab):
         about = [xray, key, self.visit.insisted]
         gr.on([self.ask_where.click], on_gpu(self.explain), about, self.viewer, **ask)
         self.correction.connect()
-        self.annotation.connect()
+        self.annotation.connect(self.label)
+        free = {**PRIVATE, **DRAWING}
+        gr.on([self.label.blur, self.label.submit], self.name_masks, [xray, key, self.label], self.masks, **free)
         gr.on([self.ask_report.click], on_gpu(self.keep), [*about, self.label], self.report, **PRIVATE, **MODELS)
 
     @property
@@ -182,11 +181,22 @@ class AnalyseTab(Tab):
         return self._classified() | nothing | ({} if anyway else self.correction.hidden())
 
     @staticmethod
-    def _mask_files(outlined: Outlined, masks: Masks, shape: tuple[int, int]) -> list[str] | None:
-        """Write the masks as files to keep, at a shape (h, w); None where there are no lungs."""
+    def _mask_files(
+        outlined: Outlined, masks: Masks, shape: tuple[int, int], label: str | None = None
+    ) -> list[str] | None:
+        """Write the masks as files to keep, at a shape (h, w), called after a label; None where there are no lungs."""
         if not masks.lungs.any():
             return None
-        return list(map(str, write_masks(served_folder(), masks, shape, outlined.involvement, outlined.unet)))
+        paths = write_masks(served_folder(), masks, shape, outlined.involvement, outlined.unet)
+        return [str(path.rename(path.with_name(f"{beginning(label)}{path.name}"))) for path in paths]
+
+    def name_masks(self, xray: FileData | None, key: str | None, label: str | None) -> Any:
+        """Write the masks again under names that begin with a label; nothing changes without an outlined X-ray."""
+        outlined = self.state.remembered(xray, key) if xray and key else None
+        if outlined is None:
+            return gr.skip()
+        _, read = self.state.files.read(xray)
+        return self._mask_files(outlined, outlined.masks.unpack(), read.image.shape, label)
 
     def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""
@@ -201,9 +211,8 @@ class AnalyseTab(Tab):
 
         overlay, description = self.state.answer(xray, key, anyway)
         description["label"] = label = (label or "").strip()[:MAX_LABEL] or None
-        before = f"{folder_name(label, set())}-" if label else ""
         with tempfile.TemporaryDirectory(prefix="xray-report-") as folder:  # until gradio has copied the files
-            pdf, text, picture = (Path(folder, f"{before}{name}") for name in REPORT)
+            pdf, text, picture = (Path(folder, f"{beginning(label)}{name}") for name in REPORT)
             write_pdf(pdf, description, overlay, SPOKEN.get(), in_spoken)
             text.write_text(json.dumps(description) + "\n", encoding="utf-8")
             picture.write_bytes(encode_png(overlay))

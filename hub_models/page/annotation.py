@@ -1,6 +1,7 @@
 """The visitor's own opinion of an X-ray: outlines drawn with a pencil, a class, a remark; kept, compared, and given."""
 
 import base64
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 from gradio.components import Component
 from PIL import Image
 
+from hub_models.batch.outputs import folder_name
 from hub_models.models.labels import LABELS
 from hub_models.page import texts
 from hub_models.page.events import DRAWING, PRIVATE
@@ -38,6 +40,8 @@ the "" that the browser has for a component without a value."""
 
 DIFFERENCE_COLOUR = "#CC79A7"  # Okabe and Ito's reddish purple
 RECORD_ARCHIVE = "correction.zip"
+MAX_LABEL = 80
+"""Of a label that a visitor gives an X-ray, in characters."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,13 @@ class Annotation:
         """The components that another X-ray empties."""
         return [self.label, self.remark, self.agreed, self.files, self.agreement]
 
-    def connect(self) -> None:
-        """Connect the pencil and the buttons; no model runs for any of them."""
+    def connect(self, name: gr.Textbox) -> None:
+        """Connect the pencil and the buttons; no model runs for any of them. Files are called after `name`'s value."""
         about, free = [self.visit.xray, self.visit.key, self.pencil], {**PRIVATE, **DRAWING}
         gr.on([self.pencil.input], self.measure, about, self.shares, **free)
-        opinion = [self.label, self.remark, self.agreed]
+        opinion = [self.label, self.remark, self.agreed, name]
         gr.on([self.save.click], self.keep, [*about, *opinion], [self.files, self.agreed], **free)
-        gr.on([self.formats.click], self.write_formats, about, self.files, **free)
+        gr.on([self.formats.click], self.write_formats, [*about, name], self.files, **free)
         compare = [*about, self.other, self.compared]
         gr.on([self.other.upload], self.compare, compare, [self.agreement, self.pencil], **free)
 
@@ -111,7 +115,14 @@ class Annotation:
         return f"<p class='drawn'>{texts.AS_DRAWN}</p>{shares}"
 
     def keep(
-        self, xray: FileData | None, key: str | None, drawn: Drawn, label: str | None, remark: str, agreed: bool
+        self,
+        xray: FileData | None,
+        key: str | None,
+        drawn: Drawn,
+        label: str | None,
+        remark: str,
+        agreed: bool,
+        name: str | None = None,
     ) -> dict[Component, Any]:
         """Keep the visitor's opinion as a file for them, and for the owner of the page if they agree this time."""
         outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
@@ -126,13 +137,15 @@ class Annotation:
             except OSError:
                 raise refusal(texts.NOT_GIVEN) from None
             gr.Info(texts.GIVEN)
-        archive = served_folder() / RECORD_ARCHIVE
+        archive = served_folder() / f"{beginning(name)}{RECORD_ARCHIVE}"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-            for name, data in record_files(given).items():
-                zipped.writestr(f"correction-{sha256[:12]}/{name}", data)
+            for file, data in record_files(given).items():
+                zipped.writestr(f"correction-{sha256[:12]}/{file}", data)
         return {self.files: [str(archive)], self.agreed: False}
 
-    def write_formats(self, xray: FileData | None, key: str | None, drawn: Drawn) -> Iterator[list[str]]:
+    def write_formats(
+        self, xray: FileData | None, key: str | None, drawn: Drawn, name: str | None = None
+    ) -> Iterator[list[str]]:
         """Write the masks, as they are drawn now, as a DICOM Segmentation and as NIfTI files."""
         outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
         masks, placement = drawn_masks(drawn, outlined), outlined.source.placement
@@ -140,9 +153,10 @@ class Annotation:
         files = write_segmentation(file, read.image, masks, placement, outlined.unet, by_hand=bool(drawn))
         files |= write_nifti(file, read.image.shape, masks, placement)
         folder = served_folder()
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        yield [str(folder / name) for name in files]
+        paths = {folder / f"{beginning(name)}{file}": data for file, data in files.items()}
+        for path, data in paths.items():
+            path.write_bytes(data)
+        yield list(map(str, paths))
 
     def compare(
         self, xray: FileData | None, key: str | None, drawn: Drawn, file: str, name: str
@@ -177,6 +191,12 @@ class Annotation:
         if (outlined := self.state.remembered(xray, key)) is None:
             raise refusal(texts.FORGOTTEN)
         return outlined
+
+
+def beginning(label: str | None) -> str:
+    """Return how the names of files begin that belong to an X-ray with this label; nothing without one."""
+    label = re.sub(r"[/\\]", "_", (label or "").strip()[:MAX_LABEL])
+    return f"{folder_name(label, set())}-" if label else ""
 
 
 def drawn_masks(drawn: Drawn, outlined: Outlined) -> Masks:

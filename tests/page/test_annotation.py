@@ -177,6 +177,20 @@ def test_a_film_that_the_visitor_mirrored_is_segmented_at_the_rows_and_columns_o
     assert found.pixel_array[0].shape == pixels.shape
 
 
+def test_everything_that_is_taken_away_is_called_after_the_label(annotation, demo, asked):
+    tab = demo.layout.tabs["analyse"]
+    taken = [
+        *next(annotation.write_formats(*asked, None, " Bed 7/left ")),
+        *annotation.keep(*asked, None, None, "", False, " Bed 7/left ")[annotation.files],
+        *tab.name_masks(*asked, " Bed 7/left "),
+    ]
+    names = [Path(file).name for file in taken]
+    assert len(names) == 8
+    assert {name.partition("-")[0] for name in names} == {"Bed_7_left"}
+    assert [Path(file).name for file in tab.name_masks(*asked, "")] == ["lungs.png", "infection.png", "masks.json"]
+    assert tab.name_masks(None, None, "x") == gr.skip()
+
+
 def test_another_mask_is_compared_and_the_difference_is_a_layer(annotation, asked, tmp_path):
     file = tmp_path / "other.png"
     file.write_bytes(encode_png((SQUARE.lungs & UPPER).astype(np.uint8) * 255))

@@ -195,7 +195,7 @@ class Annotation:
 
 def beginning(label: str | None) -> str:
     """Return how the names of files begin that belong to an X-ray with this label; nothing without one."""
-    label = re.sub(r"[/\\]", "_", (label or "").strip()[:MAX_LABEL])
+    label = re.sub(r"[/\\]", " ", (label or "").strip()[:MAX_LABEL])
     return f"{folder_name(label, set())}-" if label else ""
 
 

@@ -69,7 +69,7 @@ def test_a_report_carries_the_label_that_a_visitor_types(browser, tmp_path, xray
         page.get_by_label("Label for the report").fill("Study 7 / day 2")
         page.get_by_role("button", name="Write a report").click()
         for name in ("report.pdf", "report.json", "overlay.png"):
-            expect(page.locator(f"#report a[download='day_2-{name}']")).to_be_visible()
+            expect(page.locator(f"#report a[download='Study_7_day_2-{name}']")).to_be_visible()
         page.close()
 
 

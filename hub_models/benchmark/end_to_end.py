@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 
-import numpy as np
-
 from hub_models.benchmark.timing import Stages, interleaved, percentile
 from hub_models.engines.engine import Engine
 from hub_models.models.calibration import fitting_calibrations
@@ -19,6 +17,7 @@ from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import to_square
 from hub_models.xray.images import read_image
+from hub_models.xray.masks import Agreement
 
 NETWORK = ": network"
 """The end of the name of a stage that is a network."""
@@ -173,11 +172,5 @@ def compare(slow: Sequence[Report], quick: Sequence[Report]) -> dict:
         "same_class": sum(max(first, key=first.get) == max(second, key=second.get) for first, second in answers),
         "probability": max(differences, default=None),
         "share": max(abs((first.involvement.both or 0) - (second.involvement.both or 0)) for first, second in pairs),
-        "lungs_dice": min(_dice(first.masks.lungs, second.masks.lungs) for first, second in pairs),
+        "lungs_dice": min(Agreement.of(first.masks.lungs, second.masks.lungs).dice for first, second in pairs),
     }
-
-
-def _dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Overlap of two masks, bool (H, W); 1 where both are blank."""
-    area = int(first.sum()) + int(second.sum())
-    return float(2 * (first & second).sum() / area) if area else 1.0

@@ -1,4 +1,4 @@
-"""What others would write for the same questions, in one run beside this project: from file to masks and classes."""
+"""Programs that others would write for the same questions, in one run beside this project: from file to classes."""
 
 import importlib.util
 import json

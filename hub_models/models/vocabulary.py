@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 
 @dataclass(frozen=True)
 class Unread:
-    """What a text tower does not read as it is written.
+    """The parts of sentences that a text tower does not read as they are written.
 
     Attributes:
         words: words that it has only pieces or no sign for, and that were not in the captions that it learned from.

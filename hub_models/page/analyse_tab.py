@@ -164,7 +164,7 @@ class AnalyseTab(Tab):
         return {
             self.viewer: film(image, masks, self.state.pipeline.segmenter.thresholds, **about),
             self.shares: shares_html(masks, outlined.involvement),
-            self.masks: self._mask_files(outlined, masks, image.shape),
+            self.masks: self._mask_files(outlined, masks),
         }
 
     def _empty(self, anyway: bool) -> Shown:
@@ -181,22 +181,17 @@ class AnalyseTab(Tab):
         return self._classified() | nothing | ({} if anyway else self.correction.hidden())
 
     @staticmethod
-    def _mask_files(
-        outlined: Outlined, masks: Masks, shape: tuple[int, int], label: str | None = None
-    ) -> list[str] | None:
-        """Write the masks as files to keep, at a shape (h, w), called after a label; None where there are no lungs."""
+    def _mask_files(outlined: Outlined, masks: Masks, label: str | None = None) -> list[str] | None:
+        """Write the masks as files to keep, at the picture's own size, called after a label; None without lungs."""
         if not masks.lungs.any():
             return None
-        paths = write_masks(served_folder(), masks, shape, outlined.involvement, outlined.unet)
-        return [str(path.rename(path.with_name(f"{beginning(label)}{path.name}"))) for path in paths]
+        named = served_folder(), beginning(label)
+        return list(map(str, write_masks(*named, masks, outlined.shape, outlined.involvement, outlined.unet)))
 
     def name_masks(self, xray: FileData | None, key: str | None, label: str | None) -> Any:
         """Write the masks again under names that begin with a label; nothing changes without an outlined X-ray."""
         outlined = self.state.remembered(xray, key) if xray and key else None
-        if outlined is None:
-            return gr.skip()
-        _, read = self.state.files.read(xray)
-        return self._mask_files(outlined, outlined.masks.unpack(), read.image.shape, label)
+        return gr.skip() if outlined is None else self._mask_files(outlined, outlined.masks.unpack(), label)
 
     def explain(self, xray: FileData | None, key: str | None = None, anyway: bool = False) -> Shown:
         """Show where each classifier finds what speaks for the class it prefers, and how much of it in the lungs."""

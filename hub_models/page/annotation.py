@@ -3,8 +3,8 @@
 import base64
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,10 @@ from hub_models.reports.dicom_seg import write_segmentation
 from hub_models.reports.nifti import write_nifti
 from hub_models.xray.geometry import INSIDE, mask_to_shape
 from hub_models.xray.mask_pictures import read_mask
-from hub_models.xray.masks import MASKS, Masks, measure_involvement
+from hub_models.xray.masks import MASKS, Agreement, Masks, measure_involvement
 
 Drawn = Mapping[str, str] | str | None
-"""What the pencil sends: each of `MASKS` as bits in base64, from its first row on. For the network's own it is None, or
+"""The pencil's message: each of `MASKS` as bits in base64, from its first row on. For the network's own it is None, or
 the "" that the browser has for a component without a value."""
 
 DIFFERENCE_COLOUR = "#CC79A7"  # Okabe and Ito's reddish purple
@@ -44,25 +44,11 @@ MAX_LABEL = 80
 """Of a label that a visitor gives an X-ray, in characters."""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How far a mask agrees with another one: `dice` and `iou`, 0..1, both 1 if both are blank."""
-
-    dice: float
-    iou: float
-
-    @classmethod
-    def of(cls, one: np.ndarray, other: np.ndarray) -> "Agreement":
-        """Compare two masks, bool (H, W)."""
-        both, either = np.count_nonzero(one & other), np.count_nonzero(one | other)
-        return cls(2 * both / (both + either), both / either) if either else cls(1.0, 1.0)
-
-
 class Annotation:
     """The pencil's tools, the opinion beside them, and the files to take away.
 
     Attributes:
-        parts: the components that `cleared` empties when another X-ray comes.
+        parts: the components that another X-ray empties.
     """
 
     def __init__(self, state: PageState, visit: Visit, shares: gr.HTML, feedback: Feedback | None) -> None:
@@ -143,9 +129,7 @@ class Annotation:
                 zipped.writestr(f"correction-{sha256[:12]}/{file}", data)
         return {self.files: [str(archive)], self.agreed: False}
 
-    def write_formats(
-        self, xray: FileData | None, key: str | None, drawn: Drawn, name: str | None = None
-    ) -> Iterator[list[str]]:
+    def write_formats(self, xray: FileData | None, key: str | None, drawn: Drawn, name: str | None = None) -> list[str]:
         """Write the masks, as they are drawn now, as a DICOM Segmentation and as NIfTI files."""
         outlined, read = self._outlined(xray, key), self.state.files.read(xray)[1]
         masks, placement = drawn_masks(drawn, outlined), outlined.source.placement
@@ -156,7 +140,7 @@ class Annotation:
         paths = {folder / f"{beginning(name)}{file}": data for file, data in files.items()}
         for path, data in paths.items():
             path.write_bytes(data)
-        yield list(map(str, paths))
+        return list(map(str, paths))
 
     def compare(
         self, xray: FileData | None, key: str | None, drawn: Drawn, file: str, name: str

@@ -77,6 +77,7 @@ class Outlined:
         involvement: infected share of each lung.
         grey: uint8 (h, w), the small picture under an overlay.
         square: float32 (SIDE, SIDE) in 0..1, what the models see of it.
+        shape: (H, W) of the picture itself.
     """
 
     path: str
@@ -86,6 +87,7 @@ class Outlined:
     involvement: Involvement
     grey: np.ndarray
     square: np.ndarray
+    shape: tuple[int, int]
     made: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -100,7 +102,7 @@ class Outlined:
         involvement: Involvement,
     ) -> "Outlined":
         """Pack what was found on an X-ray, float32 (H, W) in 0..1, of which the models saw `square`."""
-        return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image), square)
+        return cls(path, source, unet, PackedMasks.pack(masks), involvement, reduced(image), square, image.shape)
 
     @property
     def reasons(self) -> tuple[str, ...]:

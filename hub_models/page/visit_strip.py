@@ -9,16 +9,15 @@ from hub_models.page.events import PRIVATE
 from hub_models.page.guard import SCRIPTS
 from hub_models.page.tab import Visit
 from hub_models.page.uploads import admit
-
-OPEN = f"import(new URL('.{SCRIPTS}/visit.js', document.baseURI)).then(open => open.open(element, trigger, 'select'))"
-"""The component's JavaScript; it triggers 'select' with the path of the field's picture, as `viewer.film` told it."""
+from hub_models.page.viewer import OPENED
 
 
 class VisitStrip:
     """The pictures, each of which opens its X-ray again; `browser/visit.js` fills them."""
 
     def __init__(self) -> None:
-        self.component = gr.HTML(html_template=strip_html(), js_on_load=OPEN, elem_id="visit")
+        opened = OPENED.format(SCRIPTS, "visit.js")
+        self.component = gr.HTML(html_template=strip_html(), js_on_load=opened, elem_id="visit")
 
     def connect(self, visit: Visit) -> None:
         """Connect a click on a picture."""

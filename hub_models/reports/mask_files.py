@@ -58,10 +58,19 @@ def describe_masks(masks: Masks, involvement: Involvement, checkpoint: Checkpoin
 
 
 def write_masks(
-    folder: Path, masks: Masks, shape: tuple[int, int], involvement: Involvement, checkpoint: Checkpoint
+    folder: Path,
+    beginning: str,
+    masks: Masks,
+    shape: tuple[int, int],
+    involvement: Involvement,
+    checkpoint: Checkpoint,
 ) -> list[Path]:
-    """Write lungs.png and infection.png (8 bits: 0 outside, 255 inside) at a shape (h, w), and masks.json."""
-    paths, drawn = [folder / "lungs.png", folder / "infection.png", folder / "masks.json"], masks.at(shape)
+    """Write lungs.png and infection.png (8 bits: 0 outside, 255 inside) at a shape (h, w), and masks.json.
+
+    `beginning` stands before each name.
+    """
+    names, drawn = ("lungs.png", "infection.png", "masks.json"), masks.at(shape)
+    paths = [folder / f"{beginning}{name}" for name in names]
     for path, mask in zip(paths, (drawn.lungs, drawn.infection), strict=False):
         path.write_bytes(encode_png(mask.astype(np.uint8) * 255))
     text = json.dumps(describe_masks(masks, involvement, checkpoint))

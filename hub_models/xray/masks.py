@@ -155,6 +155,20 @@ def _without_small_parts(mask: np.ndarray, smallest: float) -> np.ndarray:
     return mask & np.take(areas >= smallest, parts)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How far a mask agrees with another one: `dice` and `iou`, 0..1, both 1 if both are blank."""
+
+    dice: float
+    iou: float
+
+    @classmethod
+    def of(cls, one: np.ndarray, other: np.ndarray) -> "Agreement":
+        """Compare two masks, bool (H, W)."""
+        both, either = np.count_nonzero(one & other), np.count_nonzero(one | other)
+        return cls(2 * both / (both + either), both / either) if either else cls(1.0, 1.0)
+
+
 def grade_extent(share: float | None) -> int | None:
     """Grade the infected share of one lung, 0..1, from 0 to 4; None for a lung that was not found.
 

@@ -19,14 +19,14 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation
 import app
 from hub_models.models.orientation import Suggestion
 from hub_models.page import texts
-from hub_models.page.annotation import Agreement, Annotation, drawn_elsewhere, drawn_masks
+from hub_models.page.annotation import Annotation, drawn_elsewhere, drawn_masks
 from hub_models.page.uploads import served_folder
 from hub_models.reports.description import Source
 from hub_models.reports.png import encode_png
 from hub_models.xray.geometry import SIDE
 from hub_models.xray.images import read_image, read_xray
 from hub_models.xray.mask_pictures import read_mask
-from hub_models.xray.masks import MASKS
+from hub_models.xray.masks import MASKS, Agreement
 from hub_models.xray.phantom import draw_phantom
 from tests.support.bad_files import dicom
 from tests.support.browsing import BROWSER, OPEN, expect_answered
@@ -149,7 +149,7 @@ def test_an_opinion_that_cannot_be_chosen_is_refused(annotation, asked, label, r
 
 
 def test_masks_are_taken_away_as_they_are_drawn(annotation, asked):
-    (files,) = annotation.write_formats(*asked, drawn(SQUARE.lungs, SQUARE.lungs & UPPER))
+    files = annotation.write_formats(*asked, drawn(SQUARE.lungs, SQUARE.lungs & UPPER))
     names = [Path(file).name for file in files]
     assert names == ["segmentation.dcm", "secondary-capture.dcm", "lungs.nii.gz", "infection.nii.gz"]
     found = dcmread(files[0])
@@ -168,7 +168,7 @@ def test_a_film_that_the_visitor_mirrored_is_segmented_at_the_rows_and_columns_o
     source = replace(Source.of("own.dcm", own.read_bytes(), xray), placement=mirrored.placement)
     held = {"path": files.keep_corrected(mirrored.apply(xray.image), source, path)}
     _, outlined = annotation.state.outline(held)
-    (taken,) = annotation.write_formats(held, annotation.state.memory.keep(outlined), None)
+    taken = annotation.write_formats(held, annotation.state.memory.keep(outlined), None)
     names = [Path(file).name for file in taken]  # no secondary capture: it refers to the visitor's file
     assert names == ["segmentation.dcm", "lungs.nii.gz", "infection.nii.gz"]
     found = dcmread(taken[0])
@@ -180,7 +180,7 @@ def test_a_film_that_the_visitor_mirrored_is_segmented_at_the_rows_and_columns_o
 def test_everything_that_is_taken_away_is_called_after_the_label(annotation, demo, asked):
     tab = demo.layout.tabs["analyse"]
     taken = [
-        *next(annotation.write_formats(*asked, None, " Bed 7/left ")),
+        *annotation.write_formats(*asked, None, " Bed 7/left "),
         *annotation.keep(*asked, None, None, "", False, " Bed 7/left ")[annotation.files],
         *tab.name_masks(*asked, " Bed 7/left "),
     ]

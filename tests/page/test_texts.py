@@ -33,9 +33,6 @@ LEFT_OUT = {
     "viewer.py": {
         "import(new URL('.{}/{}', document.baseURI)).then(script => script.open(element, props, watch, trigger))"
     },
-    "visit_strip.py": {
-        "import(new URL('.{}/visit.js', document.baseURI)).then(open => open.open(element, trigger, 'select'))"
-    },
     "visitors.py": {"an event"},  # in logs alone
 }
 """Literals that look like texts for visitors and are not."""

@@ -56,7 +56,7 @@ def test_the_description_tells_areas_shares_grades_and_the_checkpoint(tmp_path):
 
 
 def test_the_files_are_lossless_and_small_enough_to_keep(tmp_path):
-    paths = write_masks(tmp_path, MASKS, MASKS.lungs.shape, INVOLVEMENT, checkpoint(tmp_path))
+    paths = write_masks(tmp_path, "", MASKS, MASKS.lungs.shape, INVOLVEMENT, checkpoint(tmp_path))
     assert [path.name for path in paths] == ["lungs.png", "infection.png", "masks.json"]
     assert np.array_equal(np.asarray(Image.open(paths[0])), PHANTOM.lungs * np.uint8(255))
     assert np.array_equal(np.asarray(Image.open(paths[1])), PHANTOM.infection * np.uint8(255))

@@ -4,9 +4,9 @@ const MOST = 10;
 const THUMBNAIL_SIDE = 104; // pixels
 const PAIR_SIDE = 900; // pixels, of each of two that are compared
 
-/** Connect the strip to its component; `trigger(name, data)` tells the server which X-ray is opened again. */
-export function open(element, trigger, name) {
-  const strip = new Strip(element.querySelector(".visit"), (path) => trigger(name, { path }));
+/** Connect the strip to its component; it triggers 'select' with the path of an X-ray that is opened again. */
+export function open(element, props, watch, trigger) {
+  const strip = new Strip(element.querySelector(".visit"), (path) => trigger("select", { path }));
   document.addEventListener("film", ({ detail }) => strip.add(detail.found, detail.film));
 }
 

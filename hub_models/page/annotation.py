@@ -84,7 +84,8 @@ class Annotation:
     def connect(self, name: gr.Textbox) -> None:
         """Connect the pencil and the buttons; no model runs for any of them. Files are called after `name`'s value."""
         about, free = [self.visit.xray, self.visit.key, self.pencil], {**PRIVATE, **DRAWING}
-        gr.on([self.pencil.input], self.measure, about, self.shares, **free)
+        last = {**free, "trigger_mode": "always_last"}  # else strokes that come while one is measured would be lost
+        gr.on([self.pencil.input], self.measure, about, self.shares, **last)
         opinion = [self.label, self.remark, self.agreed, name]
         gr.on([self.save.click], self.keep, [*about, *opinion], [self.files, self.agreed], **free)
         gr.on([self.formats.click], self.write_formats, [*about, name], self.files, **free)

@@ -88,6 +88,19 @@ def test_nothing_that_is_done_in_the_light_box_asks_the_server(page, xray):
     assert requested == []
 
 
+def test_a_heat_map_that_was_chosen_stays_when_the_rest_of_the_answer_comes(page, xray):
+    give(page, xray)
+    page.get_by_label("Heat map").select_option("resnet")
+    caption = page.locator("#viewer .caption")
+    expect(caption).to_contain_text("What speaks for")
+    page.evaluate("""async () => { const { viewer } = document.querySelector('.lightbox');
+      await viewer.show(structuredClone(viewer.found)); }""")
+    expect(caption).to_contain_text("What speaks for")
+    assert page.get_by_label("Heat map").input_value() == "resnet"
+    page.get_by_role("button", name="Example: healthy").click()  # another X-ray: nothing is chosen
+    expect(page.get_by_label("Heat map")).to_have_value("")
+
+
 def test_the_outlines_are_those_of_the_masks_and_a_pixel_is_told_with_its_probabilities(page, xray):
     give(page, xray)
     assert page.locator("#viewer .film path").count() == 2

@@ -43,10 +43,12 @@ def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     if arguments.model_name_or_path is not None:
         folder = resolve("unet", arguments.model_name_or_path).folder
         trained = Segmenter.from_pretrained(folder, engine_name="torch")
+        trained.processor.detail = arguments.detail or trained.detail
         return Segmenter(trained.network.float(), trained.processor), started_from(str(folder))
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
+    segmenter.processor.detail = arguments.detail or segmenter.detail
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
 
 

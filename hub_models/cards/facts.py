@@ -26,7 +26,7 @@ class CardFacts:
         parameters: Number of weights.
         labels: Classes in logits order, or the names of the masks for a UNet.
         image_size: Side of the square input, in pixels.
-        view: The part of the X-ray that the classifier sees ("lungs", "crop", "full"); None for a UNet.
+        view: The part of the X-ray that the classifier sees ("soft_lungs", "lungs", "crop", "full"); None for a UNet.
         data: "name", "fingerprint", "license" (a licence id of the Hub; None if nobody stated it), "images" {split:
             {label: n}}, "masks" {split: {"lungs": n, "infection drawn": n, "infection blank": n}} and, where somebody
             stated them, "citations", a list of texts.

@@ -4,19 +4,32 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
+from PIL import Image
+from scipy import ndimage
 
-from hub_models.xray.geometry import area_means, keep_detail, mask_to_square, to_square
+from hub_models.xray.geometry import SIDE, area_means, keep_detail, mask_to_square, to_square
 
-View = Literal["lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
+View = Literal["soft_lungs", "lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail"]
 VIEWS: tuple[str, ...] = get_args(View)
-"""lungs: cropped to the lungs, everything else black; crop: cropped to the lungs; full: the whole image.
+"""soft_lungs: cropped to the lungs, which fade into black at their outline; lungs: cropped to the lungs, everything
+else black; crop: cropped to the lungs; full: the whole image.
+
+A sharp outline changes by pixels when the same X-ray is stored otherwise, and networks see it. `soft_lungs` changes by
+as little as the outline does: it has no edge, and its square follows from areas, not from the outermost pixels.
 
 The others are controls; they measure how much of a score comes from outside the lungs. lungs_hidden: the whole
 image with the lungs black; box_hidden: with the box around the lungs black; shape: the outline of the lungs alone,
 white on black, cropped like `lungs`; thumbnail: the whole image in `THUMBNAIL` x `THUMBNAIL` pixels."""
 
-CROPPED = ("lungs", "crop", "shape")
+CROPPED = ("soft_lungs", "lungs", "crop", "shape")
 """The views that show a square around the lungs."""
+
+FADE = 2.0
+"""Standard deviation of the blur over the outline of `soft_lungs`, in pixels of an X-ray of SIDE x SIDE."""
+
+TAIL, STRETCH = 0.02, 1.12
+"""Share of the lungs' area beyond each side of the box whose size, times `STRETCH`, is that of the box around them (the
+median of 77 outlines)."""
 
 MARGIN = 0.04
 """Room left around the lungs by a crop, as a share of its side."""
@@ -39,8 +52,8 @@ def apply_view(image: np.ndarray, lungs: np.ndarray | None, view: View) -> np.nd
 
     Returns:
         float32 in 0..1: (H, W) for `full` and where something is hidden, a small square for `thumbnail`, and for the
-        others the square of `crop_box`, black where it reaches beyond the image, so that the lungs keep their
-        proportions.
+        others a square around the lungs (of SIDE pixels for `soft_lungs`, else as large as it is in the image), black
+        where it reaches beyond the image, so that the lungs keep their proportions.
 
     Raises:
         NoLungs: if the view needs lungs and the mask is missing or empty.
@@ -81,12 +94,45 @@ def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:
     return (top + bottom - side) // 2, (left + right - side) // 2, side
 
 
-def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+def soft_crop_box(surely: np.ndarray) -> tuple[float, float, float]:
+    """Find the square that `soft_lungs` shows of lungs, float32 (H, W) in 0..1, some of it above 0.
+
+    Returns:
+        Top, left and side in pixels, and parts of pixels.
+    """
+    (top, bottom), (left, right) = (_middle(surely.sum(axis=axis)) for axis in (1, 0))
+    side = (1 + 2 * MARGIN) * STRETCH * max(bottom - top, right - left)
+    return (top + bottom - side) / 2, (left + right - side) / 2, side
+
+
+def _middle(areas: np.ndarray) -> tuple[float, float]:
+    """The two places, in pixels, beyond which `TAIL` of the areas of some rows or columns lies."""
+    shares = np.cumsum(np.concatenate([[0], areas])) / areas.sum()
+    start, end = np.interp([TAIL, 1 - TAIL], shares, np.arange(len(shares)))
+    return float(start), float(end)
+
+
+def view_box(lungs: np.ndarray, view: View, shape: tuple[int, int]) -> tuple[float, float, float, float]:
     """Top, left, bottom and right of a view in an X-ray of a shape (H, W); the box may reach beyond it."""
     if view not in CROPPED:
         return 0, 0, *shape
-    top, left, side = crop_box(lungs)
+    top, left, side = soft_crop_box(_faded(lungs)) if view == "soft_lungs" else crop_box(lungs)
     return top, left, top + side, left + side
+
+
+def _faded(lungs: np.ndarray) -> np.ndarray:
+    """Lungs, bool (H, W), as float32 (H, W) in 0..1 that fade at their outline."""
+    return ndimage.gaussian_filter(lungs.astype(np.float32), FADE)
+
+
+def _soft_lungs(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    surely = _faded(lungs)
+    top, left, side = soft_crop_box(surely)
+    beyond = max(0, -top, -left, top + side - image.shape[0], left + side - image.shape[1])
+    margin = int(np.ceil(beyond))
+    wide = Image.fromarray(np.pad(image * surely, margin))
+    box = left + margin, top + margin, left + side + margin, top + side + margin
+    return np.asarray(wide.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)).clip(0, 1)
 
 
 def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -110,6 +156,7 @@ def _hide_box(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
 
 
 _OF_LUNGS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "soft_lungs": _soft_lungs,
     "lungs": lambda image, lungs: _crop(image * lungs, lungs),
     "crop": _crop,
     "lungs_hidden": lambda image, lungs: image * ~lungs,

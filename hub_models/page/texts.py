@@ -107,6 +107,7 @@ LIKELY = "**{}**: sets like this one held the true class of {:.0%} of X-rays lik
 LIKELY_ELSEWHERE = "**{}**: such sets held the true class of {:.0%} of X-rays from hospitals left out of training."
 LIKELY_OR = " or "
 VIEWS = {
+    "soft_lungs": "Sees only the segmented lungs, which fade into black at their outline.",
     "lungs": "Sees only the segmented lungs; the rest is black.",
     "crop": "Sees the X-ray cropped to the segmented lungs.",
     "full": "Sees the whole X-ray.",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hub_models.models.views import VIEWS, NoLungs, apply_view
+from hub_models.models.views import VIEWS, NoLungs, apply_view, view_box
 
 IMAGE = np.arange(1, 81, dtype=np.float32).reshape(8, 10) / 80  # no pixel is black
 
@@ -12,8 +12,8 @@ def lungs(rows: slice, columns: slice, shape: tuple[int, int] = IMAGE.shape) -> 
     return mask
 
 
-def test_there_are_three_views_that_ship_and_four_controls():
-    assert VIEWS == ("lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail")
+def test_there_are_four_views_that_ship_and_four_controls():
+    assert VIEWS == ("soft_lungs", "lungs", "crop", "full", "lungs_hidden", "box_hidden", "shape", "thumbnail")
 
 
 @pytest.mark.parametrize("mask", [None, np.zeros(IMAGE.shape, bool), lungs(np.s_[2:4], np.s_[4:7])])
@@ -34,6 +34,54 @@ def test_lungs_is_the_same_square_with_all_but_the_lungs_black():
     expected[1:] = IMAGE[2:4, 4:7]
     expected[2, 1] = 0
     assert np.array_equal(apply_view(IMAGE, mask, "lungs"), expected)
+
+
+def two_lungs(side: int = 256) -> np.ndarray:
+    rows, columns = (np.indices((side, side)) + 0.5) / side
+    return sum(((rows - 0.5) / 0.3) ** 2 + ((columns - middle) / 0.12) ** 2 <= 1 for middle in (0.35, 0.65)) > 0
+
+
+def test_soft_lungs_fade_into_black_and_fill_a_square_of_the_models_size():
+    mask = two_lungs()
+    shown = apply_view(np.ones(mask.shape, np.float32), mask, "soft_lungs")
+    top, left, bottom, right = view_box(mask, "soft_lungs", mask.shape)
+    assert shown.shape == (256, 256)
+    assert shown.dtype == np.float32
+    assert (bottom - top, right - left) == (
+        pytest.approx(166, abs=3),
+        pytest.approx(166, abs=3),
+    )  # 154 and margins of 4 %
+    assert ((top + bottom) / 2, (left + right) / 2) == (pytest.approx(128, abs=0.1), pytest.approx(128, abs=0.1))
+    at = round((128 - left) / (right - left) * 256)  # between the lungs
+    assert shown[128, at] < 0.01
+    assert shown.max() == pytest.approx(1, abs=0.02)
+    row = shown[128, : at // 2]  # from the black through the edge into a lung
+    assert row[0] == 0
+    assert np.diff(row).max() < 0.2  # no sharp edge
+
+
+def test_a_few_pixels_more_at_the_outline_hardly_move_a_soft_view():
+    view = "soft_lungs"
+    image = np.random.default_rng(0).random((256, 256), dtype=np.float32)
+    mask = two_lungs()
+    speck = mask.copy()
+    speck[np.flatnonzero(mask.any(axis=1))[0] - 4, 88:91] = True  # a few pixels above the lungs
+    moved = np.subtract(view_box(mask, view, mask.shape), view_box(speck, view, mask.shape))
+    assert np.abs(moved).max() < 0.3
+    sharp = np.subtract(view_box(mask, "lungs", mask.shape), view_box(speck, "lungs", mask.shape))
+    assert np.abs(sharp).max() >= 2
+    assert np.abs(apply_view(image, mask, view) - apply_view(image, speck, view)).mean() < 0.02
+
+
+def test_soft_lungs_at_the_border_of_the_image_are_padded_with_black():
+    mask = np.zeros((256, 256), bool)
+    mask[100:256, 0:120] = True
+    shown = apply_view(np.ones(mask.shape, np.float32), mask, "soft_lungs")
+    _, left, bottom, _ = view_box(mask, "soft_lungs", mask.shape)
+    assert left < 0
+    assert bottom > 256
+    assert not shown[:, 0].any()
+    assert not shown[-1].any()
 
 
 def test_what_lies_beyond_the_image_is_black():
@@ -108,7 +156,8 @@ def test_a_view_of_lungs_without_lungs_is_refused_by_name(view, mask):
 def test_an_unknown_view_and_a_mask_of_another_shape_are_refused_with_what_is_allowed():
     with pytest.raises(
         ValueError,
-        match=r"^'heart' is not a view; choose one of lungs, crop, full, lungs_hidden, box_hidden, shape, thumbnail\.$",
+        match=r"^'heart' is not a view; choose one of soft_lungs, lungs, crop, full, lungs_hidden, box_hidden, shape, "
+        r"thumbnail\.$",
     ):
         apply_view(IMAGE, None, "heart")
     with pytest.raises(ValueError, match=r"^The mask is \(10, 8\) and the image \(8, 10\)"):

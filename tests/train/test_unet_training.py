@@ -123,6 +123,17 @@ def test_with_boxes_no_labelled_image_is_added_once_more_as_one_without_a_label(
     assert times(training_rows(rows, arguments, 0)) == dict.fromkeys(expected, 1)
 
 
+@pytest.mark.parametrize(("detail", "seen"), [(None, 192), (128, 128)])
+def test_a_segmenter_sees_the_detail_that_is_asked_for_else_that_of_its_start(checkpoints, detail, seen):
+    segmenter, _ = new_segmenter(
+        UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64, detail=detail)
+    )
+    assert segmenter.detail == seen
+    start = Segmenter.from_pretrained(checkpoints["unet"]).detail
+    segmenter, _ = new_segmenter(UnetArguments(model_name_or_path=str(checkpoints["unet"]), detail=detail))
+    assert segmenter.detail == (detail or start)
+
+
 def test_a_new_segmenter_is_of_the_encoder_that_is_asked_for(tmp_path):
     arguments = UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64)
     weights = Segmenter.new("resnet18", 64).network.encoder.state_dict()

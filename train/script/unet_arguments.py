@@ -40,6 +40,13 @@ class UnetArguments:
         },
     )
     image_size: int | None = field(default=256, metadata={"help": "Side of the input in pixels, a multiple of 32."})
+    detail: int | None = field(
+        default=None,
+        metadata={
+            "help": "Side of the square whose detail it sees, in pixels; 192, or that of the model to go on from, if "
+            "not given."
+        },
+    )
     loss: str = field(
         default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
     )

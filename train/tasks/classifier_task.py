@@ -11,6 +11,7 @@ from hub_models.models.views import apply_view
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation
+from train.data.outline_changes import outlined_otherwise
 from train.data.rows import read_mask, read_picture, true_classes
 from train.scoring.class_metrics import classification_scores, score_findings
 from train.scoring.evaluation import best_classes
@@ -83,6 +84,8 @@ class ViewRows:
         mask = mask_to_square(read_mask(lungs))
         if self.augmentation is not None:
             grey, mask = changed(grey, mask, self.augmentation)
+            if torch.rand(()) < self.augmentation.storage.strength:
+                mask = outlined_otherwise(mask)
         return apply_view(grey, mask, self.classifier.view)
 
 

@@ -48,6 +48,6 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-ann
 lock: | $(BIN)/python
 	$(PIP) install uv==0.13.9
 	$(LOCK) $(UPGRADE) tests/requirements.txt -o tests/requirements.lock
-	for name in requirements-page requirements train/requirements-towers train/requirements-trackers; do \
+	for name in requirements-page requirements hub_models/requirements-ray train/requirements-towers train/requirements-trackers; do \
 		$(LOCK) $(UPGRADE) -c tests/requirements.lock $$name.txt -o $$name.lock || exit 1; \
 	done

@@ -17,10 +17,14 @@ import pytest
 from PIL import Image
 
 from hub_models import predict
+from hub_models.batch import files
+from hub_models.batch.files import ImageFiles
 from hub_models.batch.folder import reserve
+from hub_models.batch.run import Result
+from hub_models.batch.writer import ImageWriter
 from hub_models.checkpoints.choices import variable
 from hub_models.pipeline import XrayPipeline
-from hub_models.predict import ImageWriter, main
+from hub_models.predict import main
 from hub_models.xray.phantom import draw_phantom
 from tests.support.tiny_models import change_weights
 
@@ -28,8 +32,9 @@ ROOT = Path(__file__).parents[1]
 SLOW_COMMAND = """
 import sys, time
 from hub_models import predict
-draw = predict.pictures
-predict.pictures = lambda report: time.sleep(0.1) or draw(report)
+from hub_models.batch import files
+draw = files.pictures
+files.pictures = lambda report: time.sleep(0.1) or draw(report)
 sys.exit(predict.main())
 """
 pytestmark = pytest.mark.usefixtures("chosen_checkpoints")
@@ -82,13 +87,14 @@ def refused(capsys: pytest.CaptureFixture[str], xrays: Path, out: Path, *options
 def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of each image whose files are written, the number of rows that the table has then."""
     rows: list[int] = []
-    write = ImageWriter._write_files
+    make = ImageWriter._make
 
-    def spy(self: ImageWriter, *arguments: object) -> None:
-        rows.append(len(self.table.read_rows()))
-        write(self, *arguments)
+    def spy(self: ImageWriter, result: Result) -> tuple[str, dict]:
+        if result.report is not None:
+            rows.append(len(self.table.read_rows()))
+        return make(self, result)
 
-    monkeypatch.setattr(ImageWriter, "_write_files", spy)
+    monkeypatch.setattr(ImageWriter, "_make", spy)
     return rows
 
 
@@ -96,12 +102,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, image: int, error: BaseException) -
     """Let the pictures of an image raise an error."""
     drawn = iter(range(100))
 
-    def encode(picture: object, encode_png=predict.encode_png) -> bytes:
+    def encode(picture: object, encode_png=files.encode_png) -> bytes:
         if next(drawn) == 3 * image + 1:  # the second of three pictures
             raise error
         return encode_png(picture)
 
-    monkeypatch.setattr(predict, "encode_png", encode)
+    monkeypatch.setattr(files, "encode_png", encode)
 
 
 @pytest.mark.usefixtures("loaded")
@@ -308,15 +314,15 @@ def test_files_of_others_in_the_folder_of_an_image_stay(xrays, out, capsys):
 
 @pytest.mark.usefixtures("loaded")
 def test_a_signal_in_the_middle_of_an_image_waits_until_it_is_whole(xrays, out, capsys, monkeypatch):
-    answered = ImageWriter._describe
+    describe, answered = ImageFiles.describe, iter(range(100))
 
-    def describe(self: ImageWriter, result: object) -> dict:
-        if self.count.answered == 5:
+    def sixth(self: ImageFiles, result: Result) -> dict:
+        if next(answered) == 5:
             signal.raise_signal(signal.SIGTERM)
-        return answered(self, result)
+        return describe(self, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageWriter, "_describe", describe)
+        patch.setattr(ImageFiles, "describe", sixth)
         assert run(xrays, out) == 130
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == "6 of 10 images answered, 1 refused so far; the same command goes on."

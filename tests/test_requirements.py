@@ -44,7 +44,7 @@ def pin(requirement: Requirement) -> str:
 def test_every_requirements_file_has_its_lock():
     files = [path for folder in FOLDERS for path in sorted(folder.glob("requirements*.txt"))]
     assert [path.relative_to(PROJECT).with_suffix(".lock") for path in files] == LOCKS
-    assert len(LOCKS) == 5
+    assert len(LOCKS) == 6
 
 
 def test_the_page_needs_nothing_that_imports_pytorch_and_everything_that_it_needs_is_in_the_whole():

@@ -37,10 +37,10 @@ from train.script.arguments import XrayTrainingArguments, last_complete_checkpoi
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.script.repeats import is_repeated, repeat
-from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy, one_class_an_image
 from train.tasks.clip_tasks import CaptionCollator, CaptionRows, CaptionTask, LoraTask, ProbeTask, PromptTask
 from train.tasks.distillation import Teacher
+from train.tasks.trainer import XrayTrainer
 from train.tasks.weights import KeptStart
 
 PACKAGED = "lite0+minilm"
@@ -133,7 +133,7 @@ def make_trainer(
         {"params": [p for name, p in learned if ("text_model" not in name) == is_image], "lr": rate}
         for is_image, rate in groups.items()
     ]
-    return BalancedTrainer(
+    return XrayTrainer(
         rows=splits["train"],
         balance=arguments.balance,
         model=task,

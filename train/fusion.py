@@ -37,8 +37,9 @@ from train.data.rows import read_mask, read_picture
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.finish import ClassifierTraining, release
 from train.script.repeats import is_repeated, repeat
-from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
+from train.tasks.together import JointDropout
+from train.tasks.trainer import XrayTrainer
 
 
 @dataclass(kw_only=True)
@@ -60,7 +61,7 @@ class FusionTask(nn.Module):
     def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
         super().__init__()
         _, clip = fusion.encoders
-        self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, nn.Dropout(dropout)
+        self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, JointDropout(dropout)
         self.register_buffer("texts", torch.from_numpy(clip.embed_classes()[1]), persistent=False)
         self.register_buffer("temperature", torch.tensor(clip.scale).log(), persistent=False)
 
@@ -127,7 +128,7 @@ def make_trainer(
     drawn = datasets.concatenate_datasets(
         [splits["train"].select_columns(["label", "source"])] * (1 + arguments.copies)
     )
-    return BalancedTrainer(
+    return XrayTrainer(
         rows=drawn,
         balance=arguments.balance,
         model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout),

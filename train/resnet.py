@@ -30,9 +30,9 @@ from train.script.arguments import XrayTrainingArguments, last_complete_checkpoi
 from train.script.finish import ClassifierTraining, release
 from train.script.release import started_from
 from train.script.repeats import is_repeated, repeat
-from train.tasks.balance import BalancedTrainer
 from train.tasks.classifier_task import PupilArguments, ViewRows, accuracy
 from train.tasks.distillation import Teacher, cross_entropy
+from train.tasks.trainer import XrayTrainer
 from train.tasks.weights import KeptStart, use_channels_last
 
 
@@ -104,7 +104,7 @@ def make_trainer(
 ) -> Trainer:
     """Return the Trainer of a classifier's task, on rows in the classifier's view."""
     changes = Augmentation(flip=0.5, storage=arguments.storage)
-    return BalancedTrainer(
+    return XrayTrainer(
         rows=splits["train"],
         balance=arguments.balance,
         model=task,

@@ -35,6 +35,7 @@ from train.script.arguments import XrayTrainingArguments, last_complete_checkpoi
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
 from train.script.repeats import is_repeated, repeat
 from train.script.unet_arguments import LABELLED, RECIPES, UnetArguments
+from train.tasks.trainer import XrayTrainer
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
 
 
@@ -118,12 +119,14 @@ def make_trainer(
     )
     inputs = Rows(segmenter, augmentation, upright) if arguments.augmentation else Rows(segmenter)
     validation = splits["validation"].select(positions(splits["validation"], has_mask))
-    return Trainer(
+    rows = training_rows(splits["train"], arguments, training_args.seed)
+    return XrayTrainer(
+        rows=rows,
         model=SegmentationTask(
             segmenter.network, losses, arguments.average_decay, infection_teacher(arguments, segmenter)
         ),
         args=training_args,
-        train_dataset=training_rows(splits["train"], arguments, training_args.seed).with_transform(inputs),
+        train_dataset=rows.with_transform(inputs),
         eval_dataset=validation.with_transform(Rows(segmenter)),
         data_collator=collate,
         compute_metrics=validation_dice,

@@ -4,7 +4,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
@@ -26,7 +26,7 @@ NamedPath = tuple[str, Path]
 
 @dataclass(frozen=True)
 class Item:
-    """A file that may hold an X-ray, or a place without one.
+    """A file that may hold an X-ray, or a place without one. It can be pickled, and loaded from its copy at any time.
 
     Attributes:
         name: its name in the results; characters that cannot be printed are escaped.
@@ -39,7 +39,11 @@ class Item:
     problem: str | None = None
 
 
-def find(paths: Iterable[NamedPath], results: Path | None = None) -> Iterator[Item]:
+def find(
+    paths: Iterable[NamedPath],
+    results: Path | None = None,
+    tables: Mapping[str, Callable[[str, Path], Iterator[Item]]] | None = None,
+) -> Iterator[Item]:
     """Find the files in files, folders (with all below them) and zip archives, in order of name inside a folder.
 
     Names that begin with a dot, and what macOS adds to archives, are left out. An archive is refused as a whole if it
@@ -49,6 +53,8 @@ def find(paths: Iterable[NamedPath], results: Path | None = None) -> Iterator[It
     Args:
         paths: files, folders and archives.
         results: a folder of results; where it lies below one of the folders, it is left out.
+        tables: ending of a file that holds many X-rays in a table -> what finds them, from its name and path.
+            None to take such a file for a picture.
     """
     # All folders are listed first: results that are then written into one of them are not read as X-rays.
     files = [file for name, path in paths for file in _list(name, path, results)]
@@ -60,8 +66,10 @@ def find(paths: Iterable[NamedPath], results: Path | None = None) -> Iterator[It
             yield Item(printed, problem="There is no such file or folder; check its name.")
         elif path.suffix.lower() == ".zip":
             yield from _unzip(printed, path)
+        elif table := (tables or {}).get(path.suffix.lower()):
+            yield from table(printed, path)
         else:
-            yield Item(printed, partial(_read_file, path))
+            yield Item(printed, partial(read_file, path.absolute()))
 
 
 def _list(name: str, path: Path, results: Path | None) -> list[NamedPath]:
@@ -78,15 +86,21 @@ def _hidden(names: Sequence[str]) -> bool:
     return any(name == "__MACOSX" or (name.startswith(".") and name.strip(".")) for name in names)
 
 
-def _read_file(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Read a file.
+
+    Raises:
+        ImageRefused: it cannot be opened, or is too large.
+    """
     try:
-        _check_size(path.stat().st_size)
+        check_bytes(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
         raise ImageRefused(f"The file cannot be opened ({error.strerror}); give a readable image file.") from error
 
 
-def _check_size(size: int) -> None:
+def check_bytes(size: int) -> None:
+    """Raise ImageRefused for a file of more than `MAX_FILE_BYTES`."""
     if size > MAX_FILE_BYTES:
         limit = f"at most {MAX_FILE_BYTES / 1e6:.0f} MB are read"
         raise ImageRefused(f"The file has {size / 1e6:.0f} MB; {limit}, so make it smaller.")
@@ -120,11 +134,22 @@ class _ZipStream(io.BufferedReader):
         return super().read(size)
 
 
+class _Archive(ZipFile):
+    """A zip archive whose copy, in another process, is opened from its path."""
+
+    path: Path
+
+    def __reduce__(self) -> tuple:
+        """Return what opens the copy."""
+        return _open_zip, (self.path.absolute(),)
+
+
 def _open_zip(path: Path) -> ZipFile:
     """Open an archive; closing it leaves its stream, `fp`, open."""
     stream = _ZipStream(io.FileIO(path))
     try:
-        archive = ZipFile(stream)
+        archive = _Archive(stream)
+        archive.path = path
     except _BROKEN:
         stream.close()
         raise
@@ -147,7 +172,7 @@ def _problem(members: Sequence[ZipInfo]) -> str | None:
 
 
 def _unpack(archive: ZipFile, member: ZipInfo) -> bytes:
-    _check_size(member.file_size)
+    check_bytes(member.file_size)
     if member.flag_bits & 1:
         raise ImageRefused("The file in the archive is encrypted; pack it without a password.")
     # The standard library unpacks all other kinds without a limit, whatever size they claim.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a page that opens before the models must not wait for them
 
 MAX_FOLDER_NAME_BYTES = 200  # file systems take 255
 CSV_FILE = "summary.csv"
+PARQUET_FILE = "summary.parquet"
 
 _FIRST_COLUMNS = (
     "file",

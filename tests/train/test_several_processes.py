@@ -1,4 +1,4 @@
-"""Two processes of one training, as torchrun and accelerate start them: one release, each lung outlined once."""
+"""Two processes of one training, as torchrun and accelerate start them: one release, and the figures of one process."""
 
 import os
 import sqlite3
@@ -10,6 +10,7 @@ import pytest
 
 from hub_models.publish.check import check_folder
 from train import resnet
+from train.script.repeats import flat
 
 PROJECT = Path(resnet.__file__).parents[1]
 LAUNCHERS = {
@@ -47,3 +48,26 @@ def test_two_processes_train_together_and_one_saves_and_measures(launcher, scrip
         connection = sqlite3.connect(file)
         assert connection.execute("SELECT COUNT(*) FROM lungs").fetchone() == (24,)
         connection.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "own"),
+    [
+        ("train.resnet", ["--depth", "10", "--balance", "0.5"]),
+        ("train.unet", ["--encoder", "resnet18", "--encoder_weights", "none"]),
+    ],
+)
+def test_two_processes_reach_the_figures_of_one_with_the_same_batches(script, own, covid_qu_ex, tmp_path):
+    results = []
+    for name, launcher, batch in (("one", ["-m"], 4), ("two", LAUNCHERS["torchrun"], 2)):
+        command = [sys.executable, *launcher, script, "--dataset", str(covid_qu_ex), "--use_cpu", "True", *own]
+        command += ["--num_train_epochs", "2", "--image_size", "32", "--output_dir", str(tmp_path / name)]
+        command += [f"--per_device_{part}_batch_size={batch}" for part in ("train", "eval")]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results.append(flat(check_folder(tmp_path / name / "release").results))
+    one, two = results
+    assert one.keys() == two.keys()
+    assert len(one) > 15
+    assert two == pytest.approx(one, abs=1e-3, rel=1e-3)  # relative for the temperature, which may be 10

@@ -166,14 +166,14 @@ class Stopped(BaseException):
 def test_a_run_that_was_interrupted_stops_early_where_it_would_have(covid_qu_ex, tmp_path, monkeypatch):
     def trained(folder: str, stop_at: int | None = None) -> int:
         """Train with a learning rate of nearly 0, so that no epoch is better than the first; returns the last step."""
-        save = resnet.BalancedTrainer._save_checkpoint
+        save = resnet.XrayTrainer._save_checkpoint
 
         def save_and_stop(trainer, *args, **kwargs) -> None:
             save(trainer, *args, **kwargs)
             if trainer.state.global_step == stop_at:
                 raise Stopped
 
-        monkeypatch.setattr(resnet.BalancedTrainer, "_save_checkpoint", save_and_stop)
+        monkeypatch.setattr(resnet.XrayTrainer, "_save_checkpoint", save_and_stop)
         command = ["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path / folder), "--depth", "10"]
         command += [
             "--image_size",
@@ -186,7 +186,7 @@ def test_a_run_that_was_interrupted_stops_early_where_it_would_have(covid_qu_ex,
             "3",
         ]
         resnet.main([*command, "--num_train_epochs", "9", "--label_smoothing", "0"])
-        monkeypatch.setattr(resnet.BalancedTrainer, "_save_checkpoint", save)
+        monkeypatch.setattr(resnet.XrayTrainer, "_save_checkpoint", save)
         return CardFacts.load(tmp_path / folder / "release").procedure["steps run"]
 
     whole = trained("whole")

@@ -11,6 +11,7 @@ from hub_models.models.clip import ClipClassifier
 from train.data.captions import CAPTION_COLUMNS, caption
 from train.tasks.classifier_task import ViewRows
 from train.tasks.distillation import Teacher, cross_entropy
+from train.tasks.together import gathered
 from train.tasks.weights import running_average, use_channels_last
 
 
@@ -141,8 +142,9 @@ class CaptionTask(nn.Module):
         self, pixel_values: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, findings: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Return the loss of pixels float32 (N, 3, S, S), tokens int64 (N, L) and positions of findings int64 (N,)."""
-        images = embed_images(self.model, pixel_values)
-        texts = embed_texts(self.model, input_ids, attention_mask)
+        images = gathered(embed_images(self.model, pixel_values))
+        texts = gathered(embed_texts(self.model, input_ids, attention_mask))
+        findings = gathered(findings)
         logits = temperature(self.model) * images @ texts.T
         same_finding = (findings[:, None] == findings[None]).float()
         targets = same_finding / same_finding.sum(dim=1, keepdim=True)

@@ -13,6 +13,7 @@ from train.data.boxes import box_tensor
 from train.data.rows import BOX_COLUMNS, MASK_COLUMNS, image_tensor, mask_tensor, read_picture
 from train.scoring.mask_metrics import segmentation_scores
 from train.tasks.losses import BoxLoss, OutlineLoss, box_masks
+from train.tasks.together import gathered
 from train.tasks.weights import running_average, use_channels_last
 
 UNKNOWN, OUTLINE, BOXED = 0, 1, 2
@@ -127,6 +128,20 @@ class SegmentationTask(nn.Module):
         if self.training and self.average is not None:
             self.average.update_parameters(self.network)
         logits = (self.network if self.training else self.result)(pixel_values).float()
+        predicted, true = logits > 0, masks > 0
+        counts = torch.stack([predicted & true, predicted & ~true, ~predicted & true], dim=-1).sum(dim=(2, 3))
+        inputs = (pixel_values, logits, masks, boxes, kinds)
+        return {"loss": self._loss(*(map(gathered, inputs) if self.training else inputs)), "counts": counts}
+
+    def _loss(
+        self,
+        pixel_values: torch.Tensor,
+        logits: torch.Tensor,
+        masks: torch.Tensor,
+        boxes: torch.Tensor,
+        kinds: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of all images in a step, of which each process may have another share of the labels."""
         loss = logits.sum() * 0
         for i in range(len(MASKS)):
             outlined, boxed = kinds[:, i] == OUTLINE, kinds[:, i] == BOXED
@@ -141,9 +156,7 @@ class SegmentationTask(nn.Module):
             with torch.no_grad():
                 answers = self._teacher[0](pixel_values[taught])[:, 1].float().sigmoid()
             loss = loss + F.binary_cross_entropy_with_logits(logits[taught, 1], answers)
-        predicted, true = logits > 0, masks > 0
-        counts = torch.stack([predicted & true, predicted & ~true, ~predicted & true], dim=-1).sum(dim=(2, 3))
-        return {"loss": loss, "counts": counts}
+        return loss
 
     def _disagreement(
         self, pixel_values: torch.Tensor, logits: torch.Tensor, masks: torch.Tensor, kinds: torch.Tensor

@@ -4,7 +4,8 @@ import datasets
 import numpy as np
 import pytest
 
-from train.tasks.balance import BalancedTrainer, sampling_weights
+from train.tasks.balance import sampling_weights
+from train.tasks.trainer import XrayTrainer
 
 LABELS = np.array([0] * 12 + [1] * 4)
 SOURCES = np.array(["a"] * 8 + ["b"] * 2 + [None] * 2 + ["b"] * 4, object)
@@ -26,7 +27,7 @@ def test_what_cannot_be_balanced_is_refused():
         sampling_weights(LABELS, SOURCES, 2)
     several = datasets.Dataset.from_dict({"label": [0], "source": ["a"], "targets": [[0]]})
     with pytest.raises(ValueError, match=r"leave it out with --multi_label\.$"):
-        BalancedTrainer(rows=several, balance=0.5)
+        XrayTrainer(rows=several, train_dataset=several, args=None, balance=0.5)
 
 
 def test_half_balanced_lies_between():

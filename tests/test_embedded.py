@@ -21,6 +21,7 @@ from hub_models.xray.images import read_image
 from hub_models.xray.masks import MASKS
 from hub_models.xray.phantom import draw_phantom
 from tests.support.fake_pipeline import serve
+from train.scoring.predictions import load_record
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,15 @@ def test_each_card_is_the_one_that_its_recorded_facts_make(role):
     assert facts.role == role
     assert facts.results["split"] == "test"
     assert facts.data["license"] == "cc-by-nc-sa-4.0"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_recorded_answers_number_images_and_patients_and_name_no_file(role):
+    record = load_record(EMBEDDED / role)
+    assert list(record)[:3] == ["image", "patient", "label"]
+    assert record["image"].tolist() == list(range(CardFacts.load(EMBEDDED / role).results["images"]))
+    assert record["patient"].dtype == np.int64
+    assert not re.search(r"\.(png|jpe?g|dcm)|/", (EMBEDDED / role / "predictions.csv").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -9,7 +9,6 @@ token that may write.
 """
 
 import argparse
-import re
 from pathlib import Path
 
 import httpx2
@@ -25,6 +24,7 @@ from huggingface_hub import (
 
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.hub_id import is_hub_id
 from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.engines.quiet import no_telemetry
 from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError, check_private
@@ -83,7 +83,7 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
             is not published, or the Hub refuses or cannot be reached. The Space then has no new commit, unless the
             message says that only its variables are missing.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", space_id):
+    if not is_hub_id(space_id):
         raise PublishError(f"{space_id!r} is not a Hub id; write USER/NAME.")
     if get_token() is None:
         raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")

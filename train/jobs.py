@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from hub_models.checkpoints.hub_id import split_revision
 from hub_models.checkpoints.roles import repository
 from hub_models.engines.quiet import no_telemetry
 from train.script.arguments import run
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> list[str]:
     parser.add_argument("--dry_run", action="store_true", help="print the command, start nothing")
     parser.add_argument("--arguments", nargs=argparse.REMAINDER, default=[], help="more, for the training script; last")
     arguments = parser.parse_args(argv)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?", arguments.dataset) or Path(arguments.dataset).exists():
+    if split_revision(arguments.dataset) is None or Path(arguments.dataset).exists():
         raise ValueError(f"--dataset is {arguments.dataset!r}; a job takes a data set of the Hub, USER/NAME.")
     if not re.fullmatch(r"https://\S+", arguments.project):
         raise ValueError(f"--project is {arguments.project!r}; a job clones the project from https://HOST/USER/NAME.")

@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from hub_models.cards.left_out import columns, left_out_rows
 from hub_models.cards.scores import GROUP_FIGURES, HEADLINE, bootstrap, group_rows, headline, measured, number
+from hub_models.checkpoints.hub_id import is_hub_id
 from hub_models.checkpoints.roles import ROLES
 
 if TYPE_CHECKING:  # the facts are saved with their card
@@ -95,4 +96,4 @@ def duration(seconds: float) -> str:
 
 def _hub_id(name: str | None) -> str | None:
     """Return a name that is written like a Hub id; None for any other."""
-    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name or "") else None
+    return name if is_hub_id(name) else None

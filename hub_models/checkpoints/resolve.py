@@ -1,15 +1,14 @@
 """Role -> checkpoint folder: an explicit choice, an environment variable, or what ships with the project."""
 
-import re
 from pathlib import Path
 
 from hub_models.checkpoints.choices import chosen_checkpoint
 from hub_models.checkpoints.download import Progress, from_hub
 from hub_models.checkpoints.folder import Checkpoint, CheckpointError, complete
+from hub_models.checkpoints.hub_id import split_revision
 from hub_models.checkpoints.roles import ROLES
 
 EMBEDDED = Path(__file__).parents[1] / "embedded"
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+))?")
 
 
 def embedded(role: str, problem: str | None = None) -> Checkpoint:
@@ -58,12 +57,12 @@ def resolve(
     folder = Path(choice).expanduser()
     if folder.is_dir() and not hub_only:
         return Checkpoint(role, complete(folder, f"The folder {choice}"), "folder", choice)
-    match = HUB_ID.fullmatch(choice)
-    if match is None and hub_only:
+    hub_id = split_revision(choice)
+    if hub_id is None and hub_only:
         raise CheckpointError(f"{choice!r} is not a Hub id; write user/repo or user/repo@revision.")
-    if match is None:
+    if hub_id is None:
         raise CheckpointError(
             f"{choice!r} is not a checkpoint for {role}: there is no such folder, and a Hub id is written user/repo or "
             "user/repo@revision."
         )
-    return from_hub(role, match["repo"], match["revision"], progress, max_bytes)
+    return from_hub(role, *hub_id, progress, max_bytes)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shutil
 import threading
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitScheduler, constants
 
 from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.hub_id import is_hub_id
 from hub_models.reports.corrections import Corrected, write_record
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Feedback:
         repo_id = os.environ.get(VARIABLE, "").strip()
         if not repo_id:
             return None
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo_id):
+        if not is_hub_id(repo_id):
             raise SystemExit(f"{VARIABLE} is {repo_id!r}; write the Hub id of a data set, USER/NAME.")
         return cls(repo_id)
 

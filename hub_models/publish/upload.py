@@ -22,6 +22,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from hub_models.cards.facts import CARD_FILE, CardFacts
 from hub_models.cards.links import THUMBNAIL_FILE, Links, with_links
 from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
+from hub_models.checkpoints.hub_id import is_hub_id
 from hub_models.checkpoints.resolve import resolve
 from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.publish.check import check_folder, files_of
@@ -95,7 +96,7 @@ def check_addresses(repo_id: str, project: str | None, space: str | None) -> Non
         PublishError: as told.
     """
     for name in filter(None, (repo_id, space)):
-        if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        if not is_hub_id(name):
             raise PublishError(f"{name!r} is not a Hub id; write USER/NAME.")
     if project and not re.fullmatch(r"https?://[^\s\"'`]+", project):
         raise PublishError(f"{project!r} is not the address of a project; write https://HOST/USER/NAME.")

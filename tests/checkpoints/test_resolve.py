@@ -219,7 +219,7 @@ def test_a_pickle_is_brought_from_a_named_repository_only_and_read_as_tensors_al
         ("someone/else", "someone/else is not on the Hub"),
         (f"{REPO}@v9", f"{REPO} has no revision v9"),
         (f"{REPO}@{'1' * 40}", f"{REPO} has no revision {'1' * 40}"),
-        ("some--one/x..y", "'some--one/x..y' is not a Hub id"),
+        ("some--one/x..y", "'some--one/x..y' is not a checkpoint for unet: there is no such folder, and a Hub id is"),
     ],
 )
 def test_what_the_hub_does_not_have_is_said_in_one_sentence(hub, wish, reason):

@@ -34,6 +34,7 @@ from train.scoring.thresholds import choose_thresholds
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
 from train.script.release import Training, count_parameters, procedure, release_folder, save_card, started_from
 from train.script.repeats import is_repeated, repeat
+from train.script.samples import SampleOutlines
 from train.script.unet_arguments import LABELLED, RECIPES, UnetArguments
 from train.tasks.trainer import XrayTrainer
 from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_dice
@@ -170,6 +171,7 @@ def main(argv: list[str] | None = None) -> dict:
     segmenter, base = new_segmenter(unet_args)
     # 3. Train: keep the weights with the best validation Dice
     trainer = make_trainer(segmenter, splits, unet_args, training_args)
+    trainer.add_callback(SampleOutlines(trainer, segmenter, splits["validation"]))
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     dice = {re.sub("^eval_", "", name): value for name, value in trainer.evaluate().items() if "dice" in name}
     if not is_first():

@@ -290,6 +290,15 @@ def test_a_publication_of_all_that_broke_off_is_completed_by_the_same_command(hu
         assert repository.commits == commits.get(f"someone/chest-xray-{role}", repository.commits)
 
 
+def test_a_role_that_was_published_alone_is_one_of_all(hub, releases, capsys):
+    main(["unet", "--namespace", "someone", "--tag", "v1"])
+    main(["all", "--namespace", "someone", "--tag", "v1"])
+    assert "someone/chest-xray-unet holds this checkpoint as v1 already" in capsys.readouterr().out
+    for role in ROLES:
+        repository = hub.repositories[f"someone/chest-xray-{role}"]
+        assert repository.tags == {"v1": repository.commits[-1].sha}
+
+
 def test_all_are_refused_before_anything_is_sent_when_the_tag_of_one_names_other_files(hub, releases):
     main(["resnet", "--namespace", "someone", "--tag", "v1"])
     tiny_models.change_weights(releases["resnet"])

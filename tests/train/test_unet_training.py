@@ -1,11 +1,15 @@
 """The rows of an epoch of the UNet, and its script with recipes and labels that `test_training` does not try."""
 
 import csv
+import io
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import set_seed
 
 from hub_models.cards.facts import CardFacts
@@ -18,6 +22,7 @@ from train.data.selftraining import repeat_infected
 from train.networks import baseline_unet
 from train.networks.baseline_unet import OriginalUnet
 from train.networks.encoders import load_encoder
+from train.script.samples import TAG
 from train.unet import UnetArguments, architecture, main, new_segmenter, training_rows
 
 HALF, BLANK = rectangle(32, slice(0, 16)), rectangle(32, slice(0, 0))
@@ -205,3 +210,20 @@ def test_a_run_with_boxes_saves_its_average_and_what_it_chose_and_is_measured_wh
     set_seed(5)
     first = Segmenter.new("resnet18", 32).network.encoder.conv1.weight  # from which so slow an average does not move
     torch.testing.assert_close(loaded.network.encoder.conv1.weight, first, atol=1e-3, rtol=0)
+
+
+def test_tensorboard_gets_outlines_of_validation_images_each_time(covid_qu_ex, tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "log"))
+    command = ["--dataset", str(covid_qu_ex), "--output_dir", str(tmp_path / "run"), "--encoder", "resnet18"]
+    command += ["--encoder_weights", "none", "--image_size", "32", "--num_train_epochs", "2", "--max_eval_samples", "2"]
+    main([*command, "--report_to", "tensorboard"])
+    accumulator = EventAccumulator(str(tmp_path / "log"))
+    accumulator.Reload()
+    assert sorted(accumulator.Tags()["images"]) == [f"{TAG}/{number}" for number in range(2)]
+    pictures = accumulator.Images(f"{TAG}/0")
+    steps = [event.step for event in accumulator.Scalars("eval/dice")]
+    assert [picture.step for picture in pictures] == steps
+    assert len(set(steps)) >= 2
+    drawn = np.array(Image.open(io.BytesIO(pictures[-1].encoded_image_string)))
+    assert drawn.shape == (128, 128, 3)
+    assert np.ptp(drawn.astype(int), axis=2).max() > 50  # an outline is coloured, an X-ray is grey

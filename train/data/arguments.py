@@ -78,6 +78,10 @@ class DataArguments:
     config: str | None = field(
         default=None, metadata={"help": "YAML file of arguments, `name: value`; the command line comes before it."}
     )
+    streaming: bool = field(
+        default=False,
+        metadata={"help": "Give memory back as soon as an image was read, so that it does not grow with their number."},
+    )
     license: str | None = field(
         default=None,
         metadata={"help": "Terms of the images, which the weights carry on, as the Hub writes them (cc-by-4.0, ...)."},

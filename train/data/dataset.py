@@ -18,6 +18,7 @@ from train.data.boxes import add_boxes, read_boxes
 from train.data.columns import drop_unlabelled, with_columns
 from train.data.corrections import with_corrections
 from train.data.folder import DATA_FOLDERS, class_names, read_folder
+from train.data.pages import give_back_pages
 from train.data.rows import COLUMNS, FEATURES, drop_unreadable, positions
 from train.data.selection import leave_source_out, with_classes, with_findings, without_doubtful, without_sources
 from train.data.splits import SPLITS, named_splits, with_fold, with_missing_splits
@@ -127,6 +128,8 @@ def load_splits(
         ValueError: a needed split is missing and cannot be made or holds no usable image, no image is of the source to
             be left out, or (`strict`) an image cannot be read.
     """
+    if arguments.streaming:
+        give_back_pages()
     datasets.disable_caching()  # else a copy of the rows is written beside a saved data set each time
     splits = load(arguments.dataset, arguments.boxes, arguments.label_column, arguments.columns())
     if arguments.multi_label:

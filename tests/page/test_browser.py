@@ -28,8 +28,8 @@ from tests.support.browsing import (
     OWN_FILM,
     assert_no_sideways_scrolling,
     expect_answered,
-    in_the_window,
     open_tab,
+    out_of_the_window,
     share_of,
 )
 from tests.support.fake_pipeline import FakePipeline, serve
@@ -97,7 +97,7 @@ def test_picture_and_verdict_are_seen_at_once_and_nothing_moves_when_they_come(b
     expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
     assert page.evaluate("shift") <= 0.05
     seen = ("#viewer .view", "#viewer .tools", "#viewer .looks", "#conclusion b", "#conclusion table")
-    assert in_the_window(page, *seen) == []
+    assert out_of_the_window(page, *seen) == []
     page.wait_for_timeout(1_000)  # what follows a visitor's hand within half a second is not counted
     before = page.evaluate("shift")
     page.evaluate("document.activeElement.blur()")
@@ -105,7 +105,7 @@ def test_picture_and_verdict_are_seen_at_once_and_nothing_moves_when_they_come(b
     expect_answered(page)
     page.wait_for_timeout(500)
     assert page.evaluate("shift") - before <= 0.05
-    assert in_the_window(page, *seen) == []
+    assert out_of_the_window(page, *seen) == []
     page.close()
 
 
@@ -119,7 +119,7 @@ def test_a_refusal_is_seen_without_scrolling_with_the_picture_that_it_is_about(b
         expect(page.locator("#anyway")).to_be_visible()
         expect(page.locator("#viewer .film")).to_be_visible()
         assert page.locator("#viewer .film path").count() == 0
-        assert in_the_window(page, "#viewer .view", "#refusal", "#anyway") == []
+        assert out_of_the_window(page, "#viewer .view", "#refusal", "#anyway") == []
         page.close()
 
 

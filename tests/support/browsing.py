@@ -1,6 +1,7 @@
 """A page in a real browser: the Chromium or Chrome that is installed, and what tests ask of it."""
 
 import shutil
+import time
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -40,8 +41,12 @@ def expect_answered(page: Page) -> None:
     expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
 
 
-def in_the_window(page: Page, *names: str) -> list[str]:
-    """Those of some parts that cannot be seen whole without scrolling."""
-    boxes = {name: page.locator(name).bounding_box() for name in names}
-    height = page.viewport_size["height"]
-    return [name for name, box in boxes.items() if box is None or box["y"] < 0 or box["y"] + box["height"] > height]
+def out_of_the_window(page: Page, *names: str, seconds: float = 5) -> list[str]:
+    """Those of some parts that cannot be seen whole without scrolling, once the page has come to rest."""
+    height, end = page.viewport_size["height"], time.monotonic() + seconds
+    while True:
+        boxes = {name: page.locator(name).bounding_box() for name in names}
+        out = [name for name, box in boxes.items() if box is None or box["y"] < 0 or box["y"] + box["height"] > height]
+        if not out or time.monotonic() > end:
+            return out
+        page.wait_for_timeout(100)

@@ -33,7 +33,10 @@ def test_a_recipe_may_stand_in_the_file(tmp_path):
         ("dataset: XRAYS\ndepht: 10\n", "There is no argument depht for the file of --config"),
         ("- dataset\n", "is not a list of arguments; write a line `name: value`"),
         ("a: [\n", "cannot be read"),
-        ("dataset: XRAYS\nview: sideways\n", "view is 'sideways' in the file of --config; it takes lungs, crop"),
+        (
+            "dataset: XRAYS\nview: sideways\n",
+            "view is 'sideways' in the file of --config; it takes soft_lungs, lungs,",
+        ),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(tmp_path, text, sentence):

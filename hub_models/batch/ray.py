@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ ADDRESS = re.compile(r"here|auto|(ray://)?[\w.-]+:\d+")
 ASIDE = ".aside"
 """Folder, in that of the results, of what workers have written and nobody has taken yet."""
 CHUNK_IMAGES = 2 * MAX_GROUP_IMAGES  # a whole number of groups: each image gets the digits that it gets without Ray
+ANSWER_SECONDS = 10.0
 MOST_STARTS = 2  # of one chunk, before its images are answered one by one
 STORE_BYTES = 200_000_000  # of a Ray of one's own; what passes through it is small
 PRIVATE = {
@@ -70,7 +72,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs: how to load the models, what to write and where, and the variables that it is to see."""
+    """What a worker needs: how to load the models, what to write and where, and the variables that it sees."""
 
     load: "Callable[[], XrayPipeline]"
     files: ImageFiles
@@ -127,7 +129,7 @@ class Worker:
 
 
 def check(address: str) -> None:
-    """Refuse an address that is none, or a Ray that is not installed, before anything starts.
+    """Refuse an address where no Ray is, or a Ray that is not installed, before anything starts.
 
     Raises:
         CannotGoOn: as told.
@@ -139,6 +141,11 @@ def check(address: str) -> None:
         )
     if importlib.util.find_spec("ray") is None:
         raise CannotGoOn("--ray needs the package ray; pip install -r hub_models/requirements-ray.txt.")
+    host, _, port = address.removeprefix("ray://").partition(":")
+    try:  # Ray itself tries for minutes
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close() if port else None
+    except OSError as error:
+        raise CannotGoOn(f"No Ray answers at {address} ({error}); start one there, or see to the address.") from error
 
 
 def answer_on(address: str, workers: int | None, work: Work, items: Iterable[Item]) -> Iterator[Answered]:

@@ -176,6 +176,13 @@ def test_an_address_that_is_none_is_refused_before_anything_starts(address, xray
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cluster_that_does_not_answer_is_said_at_once(xrays, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(xrays), "--output_dir", str(tmp_path / "out"), "--ray", "127.0.0.1:9"])
+    assert "No Ray answers at 127.0.0.1:9 (" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_the_package_it_says_what_to_install(xrays, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ray.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SystemExit):

@@ -24,10 +24,9 @@ from huggingface_hub import (
 
 from hub_models.checkpoints.choices import variable
 from hub_models.checkpoints.download import HUB_ERRORS, hub_failure
-from hub_models.checkpoints.hub_id import is_hub_id
 from hub_models.checkpoints.roles import ROLES, repository
 from hub_models.engines.quiet import no_telemetry
-from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError, check_private
+from hub_models.publish.upload import ANSWER_SECONDS, UPLOAD_SECONDS, PublishError, check_addresses, check_private
 
 PROJECT = Path(__file__).parents[1]
 TOP = ("app.py", "LICENSE", "SECURITY.md")
@@ -83,8 +82,7 @@ def deploy(space_id: str, namespace: str | None = None, private: bool = False) -
             is not published, or the Hub refuses or cannot be reached. The Space then has no new commit, unless the
             message says that only its variables are missing.
     """
-    if not is_hub_id(space_id):
-        raise PublishError(f"{space_id!r} is not a Hub id; write USER/NAME.")
+    check_addresses(space_id)
     if get_token() is None:
         raise PublishError("There is no Hub token; log in with `hf auth login` or set HF_TOKEN.")
     api, repo_id = HfApi(), space_id

@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> list[str]:
     parser.add_argument("--dry_run", action="store_true", help="print the command, start nothing")
     parser.add_argument("--arguments", nargs=argparse.REMAINDER, default=[], help="more, for the training script; last")
     arguments = parser.parse_args(argv)
-    if split_revision(arguments.dataset) is None or Path(arguments.dataset).exists():
+    hub_id = split_revision(arguments.dataset)
+    if hub_id is None or not re.fullmatch(r"[\w.-]+", hub_id[1] or "main") or Path(arguments.dataset).exists():
         raise ValueError(f"--dataset is {arguments.dataset!r}; a job takes a data set of the Hub, USER/NAME.")
     if not re.fullmatch(r"https://\S+", arguments.project):
         raise ValueError(f"--project is {arguments.project!r}; a job clones the project from https://HOST/USER/NAME.")

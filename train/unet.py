@@ -42,15 +42,20 @@ from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_di
 
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     """Make or load a segmenter; returns it and the start in words, None for random weights."""
+    segmenter, start = _starting_segmenter(arguments)
+    if arguments.detail is not None:
+        segmenter.processor.detail = arguments.detail
+    return segmenter, start
+
+
+def _starting_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     if arguments.model_name_or_path is not None:
         folder = resolve("unet", arguments.model_name_or_path).folder
         trained = Segmenter.from_pretrained(folder, engine_name="torch")
-        trained.processor.detail = arguments.detail or trained.detail
         return Segmenter(trained.network.float(), trained.processor), started_from(str(folder))
     if arguments.encoder == baseline_unet.NAME:
         return baseline_unet.new_segmenter(arguments.image_size), None
     segmenter = Segmenter.new(arguments.encoder, arguments.image_size)
-    segmenter.processor.detail = arguments.detail or segmenter.detail
     return segmenter, load_encoder(segmenter.network, arguments.encoder, arguments.encoder_weights)
 
 

@@ -31,7 +31,7 @@ ALSO = {
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """What is written of each answered image, and what its description tells of the models.
+    """The files of each answered image, and the models that its description names.
 
     Attributes:
         origins: role -> its checkpoint.

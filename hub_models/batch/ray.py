@@ -72,7 +72,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs: how to load the models, what to write and where, and the variables that it sees."""
+    """The needs of a worker: how to load the models, what to write and where, and the variables that it sees."""
 
     load: "Callable[[], XrayPipeline]"
     files: ImageFiles
@@ -142,8 +142,10 @@ def check(address: str) -> None:
     if importlib.util.find_spec("ray") is None:
         raise CannotGoOn("--ray needs the package ray; pip install -r hub_models/requirements-ray.txt.")
     host, _, port = address.removeprefix("ray://").partition(":")
+    if not port:
+        return
     try:  # Ray itself tries for minutes
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close() if port else None
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
     except OSError as error:
         raise CannotGoOn(f"No Ray answers at {address} ({error}); start one there, or see to the address.") from error
 

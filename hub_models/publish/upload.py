@@ -89,7 +89,7 @@ def prepare(
     ]
 
 
-def check_addresses(repo_id: str, project: str | None, space: str | None) -> None:
+def check_addresses(repo_id: str, project: str | None = None, space: str | None = None) -> None:
     """Refuse addresses for the Hub and for cards that are not written as such.
 
     Raises:

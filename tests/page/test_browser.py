@@ -119,7 +119,7 @@ def test_a_refusal_is_seen_without_scrolling_with_the_picture_that_it_is_about(b
         expect(page.locator("#anyway")).to_be_visible()
         expect(page.locator("#viewer .film")).to_be_visible()
         assert page.locator("#viewer .film path").count() == 0
-        assert out_of_the_window(page, "#viewer .view", "#refusal", "#anyway") == []
+        assert out_of_the_window(page, "#viewer .view", "#refusal", "#anyway", seconds=5) == []
         page.close()
 
 

@@ -41,8 +41,8 @@ def expect_answered(page: Page) -> None:
     expect(page.locator("#conclusion")).to_contain_text("Undecided: Ill or Well")
 
 
-def out_of_the_window(page: Page, *names: str, seconds: float = 5) -> list[str]:
-    """Those of some parts that cannot be seen whole without scrolling, once the page has come to rest."""
+def out_of_the_window(page: Page, *names: str, seconds: float = 0) -> list[str]:
+    """Those of some parts that cannot be seen whole without scrolling, of a page that comes to rest within a time."""
     height, end = page.viewport_size["height"], time.monotonic() + seconds
     while True:
         boxes = {name: page.locator(name).bounding_box() for name in names}

@@ -74,6 +74,7 @@ def test_a_job_fetches_the_project_installs_what_is_locked_and_trains():
     ("words", "sentence"),
     [
         ([*WORDS[2:], "--dataset", "COVID-QU-Ex"], "a job takes a data set of the Hub, USER/NAME"),
+        ([*WORDS[2:], "--dataset", "someone/xrays@v1;x"], "a job takes a data set of the Hub, USER/NAME"),
         ([*WORDS[:4], "--project", "."], "a job clones the project from https://HOST/USER/NAME"),
     ],
 )

@@ -134,6 +134,8 @@ def test_a_segmenter_sees_the_detail_that_is_asked_for_else_that_of_its_start(ch
         UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64, detail=detail)
     )
     assert segmenter.detail == seen
+    segmenter, _ = new_segmenter(UnetArguments(encoder=baseline_unet.NAME, image_size=64, detail=detail))
+    assert segmenter.detail == seen
     start = Segmenter.from_pretrained(checkpoints["unet"]).detail
     segmenter, _ = new_segmenter(UnetArguments(model_name_or_path=str(checkpoints["unet"]), detail=detail))
     assert segmenter.detail == (detail or start)

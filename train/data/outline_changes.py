@@ -14,7 +14,7 @@ SHIFT = 0.25
 WAVE = 0.2
 """Standard deviation of what moves its parts, each some `CELL` pixels long, on that slope: 1.2 pixels."""
 
-CELL = 24
+CELL = 24  # pixels
 
 MOST = 4
 """How far any part of it moves at most, in pixels."""

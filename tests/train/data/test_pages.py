@@ -1,4 +1,4 @@
-"""What was read of a data set's mapped files does not stay in the process's memory."""
+"""Memory of a process that reads mapped data: what was read does not stay in it."""
 
 import sys
 import time

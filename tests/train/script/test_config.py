@@ -35,7 +35,7 @@ def test_a_recipe_may_stand_in_the_file(tmp_path):
         ("a: [\n", "cannot be read"),
         (
             "dataset: XRAYS\nview: sideways\n",
-            "view is 'sideways' in the file of --config; it takes soft_lungs, lungs,",
+            "view is 'sideways' in the file of --config; it takes soft_lungs, lungs, crop,",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from hub_models.engines.engine import Engine
 from hub_models.models.gradcam import Explanation
-from tests.support.browsing import OPEN
+from tests.support.browsing import OPEN, OWN_FILM
 from tests.support.fake_pipeline import FakePipeline, serve
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -158,6 +158,7 @@ def test_what_a_checkpoint_is_called_and_what_is_wrong_with_it_is_text(page):
 def test_names_of_classes_and_notes_are_text(page, xray):
     open_tab(page, "analyse")
     page.locator(OPEN).set_input_files(xray)
+    page.wait_for_function(OWN_FILM)  # the example that the page opens with is answered in the same words
     page.get_by_role("button", name="How each classifier answers").click()
     answer = page.locator("#set-resnet")
     expect(answer).to_contain_text(f"{SHOWN} or Well # a head: sets like this one")

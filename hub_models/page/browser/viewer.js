@@ -46,17 +46,12 @@ export class Viewer {
     new ResizeObserver(() => this.layOut()).observe(this.view);
   }
 
-  /**
-   * Show what the server found: a picture, its masks, and later its heat maps. Nothing empties the box. An answer comes
-   * in parts, each with the film: the same film again changes nothing, so that a heat map chosen meanwhile stays.
-   */
+  /** Show what the server found: a picture, its masks, and later its heat maps. Nothing empties the box. */
   async show(found) {
-    const described = JSON.stringify(found ?? null);
-    if (described === this.described) return;
-    this.described = described;
     const asked = ++this.asked;
     this.heats = null;
     this.select("heat").value = "";
+    this.chooseHeat(); // none, and nothing said of the last one
     if (!found?.picture) {
       this.film.clear();
       this.box.classList.add("empty");

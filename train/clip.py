@@ -123,10 +123,13 @@ def make_trainer(
         training_args.metric_for_best_model, training_args.greater_is_better = "loss", False
         training_args.label_names = ["findings"]
         findings = sorted({finding for split in ("train", "validation") for finding in splits[split]["finding"]})
-        rows, flip = CaptionRows, 0.0  # captions that somebody wrote may name sides
+        changes = Augmentation(flip=0.0, storage=arguments.storage)  # captions that somebody wrote may name sides
+        shown, rows = CaptionRows(classifier, changes), CaptionRows(classifier)
         extra = {"data_collator": CaptionCollator(classifier, findings)}
     else:
-        rows, flip, extra = ViewRows, 0.5, {"compute_metrics": accuracy}
+        changes = Augmentation(flip=0.5, storage=arguments.storage)
+        shown, rows = ViewRows(classifier, changes, task.teacher), ViewRows(classifier)
+        extra = {"compute_metrics": accuracy}
     learned = [(name, parameter) for name, parameter in task.named_parameters() if parameter.requires_grad]
     groups = {True: training_args.learning_rate, False: arguments.text_learning_rate}
     parameters = [
@@ -138,8 +141,8 @@ def make_trainer(
         balance=arguments.balance,
         model=task,
         args=training_args,
-        train_dataset=splits["train"].with_transform(rows(classifier, Augmentation(flip, storage=arguments.storage))),
-        eval_dataset=splits["validation"].with_transform(rows(classifier)),
+        train_dataset=splits["train"].with_transform(shown),
+        eval_dataset=splits["validation"].with_transform(rows),
         optimizers=(torch.optim.AdamW(parameters, weight_decay=training_args.weight_decay), None),
         callbacks=training_args.callbacks(),
         **extra,
@@ -158,7 +161,7 @@ def task_options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[s
             methods = " or ".join(METHODS_OF_ARGUMENT[name])
             raise ValueError(f"--{name} is for --method {methods}, and the method is {arguments.method}; leave it out.")
     if arguments.teacher:
-        options["teacher"] = Teacher(arguments.teacher, classifier.labels, classifier.view)
+        options["teacher"] = Teacher(arguments.teacher, classifier.labels)
     return {name: value for name, value in options.items() if value}
 
 

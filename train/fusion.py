@@ -17,7 +17,6 @@ from pathlib import Path
 import datasets
 import torch
 from torch import nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import Trainer, set_seed
 
@@ -38,6 +37,7 @@ from train.script.arguments import XrayTrainingArguments, last_complete_checkpoi
 from train.script.finish import ClassifierTraining, release
 from train.script.repeats import is_repeated, repeat
 from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
+from train.tasks.distillation import taught
 from train.tasks.together import JointDropout
 from train.tasks.trainer import XrayTrainer
 
@@ -50,28 +50,41 @@ class FusionArguments(ChangesArguments):
     clip: str | None = field(default=None, metadata={"help": "Fine-tuned CLIP checkpoint: a folder or Hub id."})
     label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
     dropout: float = field(default=0.5, metadata={"help": "Share of the ResNet's features left out in each step."})
+    mean_teaches: bool = field(
+        default=False, metadata={"help": "Learn the mean of both classifiers' answers, too, where it is right."}
+    )
     copies: int = field(
         default=0, metadata={"help": "How many copies of each training image, changed at random, to learn from, too."}
     )
 
 
 class FusionTask(nn.Module):
-    """Cross-entropy over the prompts' embeddings; only the network between the two parts learns."""
+    """Cross-entropy over the prompts' embeddings; only the network between the two parts learns.
 
-    def __init__(self, fusion: FusionClassifier, label_smoothing: float, dropout: float) -> None:
+    With `mean_teaches` it learns the mean of the answers of both parts, too, as `train.tasks.distillation.taught` says.
+    """
+
+    def __init__(
+        self, fusion: FusionClassifier, label_smoothing: float, dropout: float, mean_teaches: bool = False
+    ) -> None:
         super().__init__()
+        self.mean_teaches = mean_teaches
         _, clip = fusion.encoders
         self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, JointDropout(dropout)
         self.register_buffer("texts", torch.from_numpy(clip.embed_classes()[1]), persistent=False)
         self.register_buffer("temperature", torch.tensor(clip.scale).log(), persistent=False)
 
     def forward(
-        self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor
+        self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor, answers: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Return loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D), classes int64 (N,)."""
+        """Return loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D), classes int64 (N,).
+
+        `answers` are the mean probabilities of both parts, float32 (N, C).
+        """
         images = self.model(self.dropout(features), embeddings)
         logits = (self.temperature + self.model.logit_scale).exp() * images @ self.texts.T
-        return {"loss": F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing), "logits": logits}
+        teacher = answers if self.mean_teaches and self.training else None
+        return {"loss": taught(logits, labels, teacher, self.label_smoothing), "logits": logits}
 
 
 def new_fusion(arguments: FusionArguments) -> FusionClassifier:
@@ -96,7 +109,10 @@ def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
 def embedded(
     rows: datasets.Dataset, fusion: FusionClassifier, augmentation: Augmentation | None = None, copies: int = 0
 ) -> datasets.Dataset:
-    """Turn rows with lungs into the fusion's inputs: the ResNet's `features`, CLIP's `embeddings`, and `labels`.
+    """Turn rows with lungs into the fusion's inputs.
+
+    They are the ResNet's `features`, CLIP's `embeddings`, the `labels`, and `answers`: the mean of the probabilities
+    that both give to the image itself, also beside its copies.
 
     Args:
         rows: the rows.
@@ -104,7 +120,7 @@ def embedded(
         augmentation: changes the copies.
         copies: number of changed copies of each row; they follow all the rows, in the same order.
     """
-    vectors = []
+    vectors, answers = [], []
     for copy in range(copies + 1):
         for row in tqdm(rows, desc=f"Embedding {rows.split}{f', copy {copy}' if copy else ''}"):
             image, lungs = to_square(read_picture(row["image"])), mask_to_square(read_mask(row["lungs"]))
@@ -112,9 +128,18 @@ def embedded(
                 *([one] for one in (changed(image, lungs, augmentation) if copy else (image, lungs)))
             )
             vectors.append([shared.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
+            if not copy:
+                answers.append(_mean_answer(fusion, shared))
     features, embeddings = zip(*vectors, strict=True)
-    columns = {"features": features, "embeddings": embeddings, "labels": rows["label"][:] * (copies + 1)}
+    columns = {"features": features, "embeddings": embeddings}
+    columns |= {"labels": rows["label"][:] * (copies + 1), "answers": answers * (copies + 1)}
     return datasets.Dataset.from_dict(columns).with_format("torch")
+
+
+def _mean_answer(fusion: FusionClassifier, shared: SharedFeatures) -> list[float]:
+    """The mean of what both classifiers say of one X-ray, a probability for each class of the fusion's."""
+    answers = [encoder.answer_features(shared)[0][0] for encoder in fusion.encoders]
+    return [sum(answer[label] for answer in answers) / len(answers) for label in fusion.labels]
 
 
 def make_trainer(
@@ -131,7 +156,7 @@ def make_trainer(
     return XrayTrainer(
         rows=drawn,
         balance=arguments.balance,
-        model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout),
+        model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout, arguments.mean_teaches),
         args=training_args,
         train_dataset=embedded(splits["train"], fusion, augmentation, arguments.copies),
         eval_dataset=embedded(splits["validation"], fusion),

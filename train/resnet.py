@@ -59,12 +59,20 @@ class ClassificationTask(nn.Module):
         self.model, self.label_smoothing, self.teacher = classifier.model, label_smoothing, teacher
         use_channels_last(self)
 
-    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and `true_classes`, (N,) or (N, C)."""
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, teacher_pixel_values: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and `true_classes`, (N,) or (N, C).
+
+        `teacher_pixel_values` are as in `cross_entropy`.
+        """
         logits = self.model(pixel_values).logits
         if labels.ndim == 2:
             return {"loss": F.binary_cross_entropy_with_logits(logits, labels), "logits": logits}
-        return {"loss": cross_entropy(self, pixel_values, logits, labels, self.label_smoothing), "logits": logits}
+        return {
+            "loss": cross_entropy(self, logits, labels, teacher_pixel_values, self.label_smoothing),
+            "logits": logits,
+        }
 
 
 def starting_classifier(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
@@ -92,7 +100,7 @@ def make_teacher(arguments: ResnetArguments, classifier: ResnetClassifier, multi
         return None
     if multi_label:
         raise ValueError("--teacher gives one class an image; it cannot teach with --multi_label.")
-    return Teacher(arguments.teacher, classifier.labels, classifier.view)
+    return Teacher(arguments.teacher, classifier.labels)
 
 
 def make_trainer(
@@ -109,7 +117,7 @@ def make_trainer(
         balance=arguments.balance,
         model=task,
         args=training_args,
-        train_dataset=splits["train"].with_transform(ViewRows(classifier, changes)),
+        train_dataset=splits["train"].with_transform(ViewRows(classifier, changes, task.teacher)),
         eval_dataset=splits["validation"].with_transform(ViewRows(classifier)),
         compute_metrics=accuracy,
         callbacks=training_args.callbacks(),

@@ -43,8 +43,9 @@ from train.tasks.unet_task import Rows, SegmentationTask, collate, validation_di
 def new_segmenter(arguments: UnetArguments) -> tuple[Segmenter, str | None]:
     """Make or load a segmenter; returns it and the start in words, None for random weights."""
     segmenter, start = _starting_segmenter(arguments)
-    if arguments.detail is not None:
-        segmenter.processor.detail = arguments.detail
+    for name in ("detail", "lungs_detail"):
+        if getattr(arguments, name) is not None:
+            setattr(segmenter.processor, name, getattr(arguments, name))
     return segmenter, start
 
 

@@ -20,6 +20,8 @@ from hub_models.xray.masks import MASKS, Masks
 THRESHOLDS = dict.fromkeys(MASKS, 0.5)
 """Thresholds of a UNet for which none were chosen."""
 
+LUNGS = MASKS.index("lungs")
+
 
 def new_processor(image_size: int, detail: int | None = DETAIL) -> Any:
     """Make the processor of a network of `image_size` x `image_size` pixels with one channel; this needs transformers.
@@ -119,6 +121,15 @@ class Segmenter(NetworkModel):
         return keep_detail(to_square(image), self.detail)
 
     @property
+    def lungs_detail(self) -> int | None:
+        """Side of the square whose detail the lungs are outlined from, in pixels; None for that of `detail`.
+
+        Finer detail is the first to change when the same X-ray is stored otherwise. Lungs do not need it; a faint
+        infection may.
+        """
+        return getattr(self.processor, "lungs_detail", None)
+
+    @property
     def thresholds(self) -> dict[str, float]:
         """Probability from which a pixel belongs to a mask, for each of `MASKS`."""
         return self.processor.thresholds
@@ -147,8 +158,23 @@ class Segmenter(NetworkModel):
         maps, means = self._maps_and_means(images)
         return maps, np.concatenate([means, np.stack([mask_features(pair) for pair in maps])], axis=1)
 
-    def _maps_and_means(self, images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        pixels = self.pixel_values([self.square(image) for image in images])
+    def _maps_and_means(self, images: Sequence[np.ndarray], judged: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities, float32 (N, 2, S, S), and the means of the encoder's last maps, float32 (N, E).
+
+        With a `lungs_detail` the network takes a second look at the first `judged` images, for their lungs; at all if
+        None.
+        """
+        squares = [to_square(image) for image in images]
+        looks = [keep_detail(square, self.detail) for square in squares]
+        if self.lungs_detail is not None:
+            looks += [keep_detail(square, self.lungs_detail) for square in squares[:judged]]
+        maps, means = self._look(looks)
+        maps, coarse = maps[: len(squares)], maps[len(squares) :]
+        maps[: len(coarse), LUNGS] = coarse[:, LUNGS]
+        return maps, means[: len(squares)]
+
+    def _look(self, squares: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        pixels = self.pixel_values(squares)
         logits, means = self.run("network", pixels)
         maps = expit(logits)
         if getattr(self.processor, "mirror", False):
@@ -173,12 +199,13 @@ class Segmenter(NetworkModel):
 
         Args:
             images: X-rays, float32 (H, W) in 0..1 each.
-            views: other views of them, to measure: they are not judged, and their outlines are not drawn.
+            views: other views of them, to measure: they are not judged, their outlines are not drawn, and no second
+                look is taken at their lungs.
 
         Returns:
             Masks (SIDE, SIDE) of the X-rays, and then of the views, which have no strangeness and no smooth outlines.
         """
-        all_maps, means = self._maps_and_means([*images, *views])
+        all_maps, means = self._maps_and_means([*images, *views], judged=len(images))
         outlines = []
         for position, maps in enumerate(all_maps):
             masks = self.masks(_resize(maps), smooth=position < len(images))

@@ -14,7 +14,9 @@ from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from tests.support.datasets import dataset, rectangle
 from train import fusion as script
+from train.data.augment import Augmentation
 from train.data.lungs import png
+from train.data.rows import read_picture
 from train.fusion import FusionTask
 
 PHANTOM = draw_phantom(1, size=128)
@@ -114,15 +116,30 @@ def test_only_what_stands_between_the_parts_learns(fusion):
     task = FusionTask(fusion, label_smoothing=0.0, dropout=0.0)
     assert {name.split(".")[1] for name, _ in task.named_parameters()} == {"normalise", "scale", "shift", "logit_scale"}
     features, embeddings = torch.randn(4, 512), torch.nn.functional.normalize(torch.randn(4, 8), dim=-1)
-    labels = torch.tensor([0, 1, 2, 0])
-    first = task(features, embeddings, labels)["loss"]
+    labels, answers = torch.tensor([0, 1, 2, 0]), torch.full((4, 3), 1 / 3)
+    first = task(features, embeddings, labels, answers)["loss"]
     optimizer = torch.optim.Adam(task.parameters(), lr=0.05)
     for _ in range(30):
         optimizer.zero_grad()
-        loss = task(features, embeddings, labels)["loss"]
+        loss = task(features, embeddings, labels, answers)["loss"]
         loss.backward()
         optimizer.step()
     assert loss.item() < first.item() - 0.1
+
+
+def test_it_learns_the_mean_answer_of_both_parts_where_that_is_right(fusion):
+    features, embeddings = torch.randn(2, 512), torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
+    answers = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]])
+    labels = torch.tensor([0, 2])  # of the second image the mean answer is wrong
+    task = FusionTask(fusion, label_smoothing=0.0, dropout=0.0, mean_teaches=True)
+    output = task.train()(features, embeddings, labels, answers)
+    hard, soft = (
+        torch.nn.functional.cross_entropy(output["logits"], target, reduction="none") for target in (labels, answers)
+    )
+    expected = (0.3 * hard[0] + 0.7 * soft[0] + hard[1]) / 2
+    assert output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    output = task.eval()(features, embeddings, labels, answers)
+    assert output["loss"].item() == pytest.approx(hard.mean().item(), rel=1e-5)
 
 
 def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints, tmp_path):
@@ -139,12 +156,19 @@ def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints,
 
 
 def test_changed_copies_follow_the_rows_with_the_same_classes(fusion):
-    lungs = [png(rectangle(128, slice(20, 110)))] * 2
+    outline = rectangle(128, slice(20, 110))
+    lungs = [png(outline)] * 2
     rows = dataset({"side": 128, "label": "Normal"}, {"side": 128, "label": "COVID-19"})
     rows = rows.add_column("lungs", lungs, feature=datasets.Image())
-    inputs = script.embedded(rows, fusion, lambda image, lungs: (image.flip(-1), lungs.flip(-1)), copies=1)
+    flipped = Augmentation(flip=1.0)
+    flipped.move = lambda image, lungs: (image.flip(-1), lungs.flip(-1))
+    inputs = script.embedded(rows, fusion, flipped, copies=1)
     assert inputs["labels"][:].tolist() == [2, 0, 2, 0]
     features = inputs["features"][:]
     assert torch.equal(features[:2], script.embedded(rows, fusion)["features"][:])
     assert not torch.allclose(features[0], features[2], atol=1e-4)
     assert not torch.allclose(features[1], features[3], atol=1e-4)
+    parts = [part(read_picture(rows[0]["image"]), outline) for part in fusion.encoders]
+    mean = [np.mean([part[label] for part in parts]) for label in fusion.labels]
+    assert inputs["answers"][0].tolist() == pytest.approx(mean, abs=1e-5)
+    assert torch.equal(inputs["answers"][:2], inputs["answers"][2:])

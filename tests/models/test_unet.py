@@ -4,7 +4,8 @@ import segmentation_models_pytorch as smp
 import torch
 from transformers import AutoImageProcessor
 
-from hub_models.models.unet import Segmenter
+from hub_models.models.plausibility import MAP_FEATURES
+from hub_models.models.unet import Segmenter, new_processor
 from hub_models.xray.geometry import SIDE
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -25,11 +26,27 @@ def test_masks_lie_where_the_probabilities_do_in_an_image_of_odd_size():
     probabilities = np.zeros((2, 64, 64), np.float32)
     probabilities[0, :, :32], probabilities[1, :16] = 1, 1  # the left half, the upper quarter
     segmenter = tiny_models.unet()
-    segmenter._maps_and_means = lambda images: (probabilities[None], np.zeros((1, 0), np.float32))
+    segmenter._maps_and_means = lambda images, judged: (probabilities[None], np.zeros((1, 0), np.float32))
     masks = segmenter(np.zeros((101, 67), np.float32)).at((101, 67))
     rows, columns = np.indices((101, 67)) + 0.5  # the middles of the pixels
     assert np.array_equal(masks.lungs, columns <= 67 / 2)
     assert np.array_equal(masks.infection, rows <= 101 / 4)
+
+
+def test_a_second_look_at_less_detail_gives_the_lungs_of_the_images_and_of_no_views():
+    torch.manual_seed(0)
+    network = Segmenter.new("resnet18", 64).network.eval()
+    fine, coarse, both = (Segmenter(network, new_processor(64, detail)) for detail in (None, 32, None))
+    both.processor.lungs_detail = 32
+    images = [np.random.default_rng(seed).random((SIDE, SIDE), np.float32) for seed in range(2)]
+    seen, seen_coarsely = (one.probabilities(images) for one in (fine, coarse))
+    assert (np.abs(seen - seen_coarsely).max(axis=(0, 2, 3)) > 1e-3).all()  # lungs and infection, both
+    found, features = both.probabilities_and_features(images)
+    assert np.allclose(found, np.stack([seen_coarsely[:, 0], seen[:, 1]], axis=1), atol=1e-6)
+    means = slice(None, -MAP_FEATURES)
+    assert np.allclose(features[:, means], fine.probabilities_and_features(images)[1][:, means], atol=1e-6)
+    with_a_view, _ = both._maps_and_means(images, judged=1)
+    assert np.allclose(with_a_view[:, 0], [seen_coarsely[0, 0], seen[1, 0]], atol=1e-6)
 
 
 def test_a_pixel_belongs_to_a_mask_from_the_masks_saved_threshold_on(tmp_path):

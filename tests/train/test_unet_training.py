@@ -141,6 +141,16 @@ def test_a_segmenter_sees_the_detail_that_is_asked_for_else_that_of_its_start(ch
     assert segmenter.detail == (detail or start)
 
 
+def test_lungs_are_outlined_from_the_detail_that_is_asked_for_else_that_of_the_start(checkpoints, tmp_path):
+    segmenter, _ = new_segmenter(UnetArguments(model_name_or_path=str(checkpoints["unet"])))
+    assert segmenter.lungs_detail is None
+    segmenter, _ = new_segmenter(UnetArguments(model_name_or_path=str(checkpoints["unet"]), lungs_detail=128))
+    assert segmenter.lungs_detail == 128
+    segmenter.save_pretrained(tmp_path)
+    segmenter, _ = new_segmenter(UnetArguments(model_name_or_path=str(tmp_path)))
+    assert segmenter.lungs_detail == 128
+
+
 def test_a_new_segmenter_is_of_the_encoder_that_is_asked_for(tmp_path):
     arguments = UnetArguments(encoder="resnet18", encoder_weights="none", image_size=64)
     weights = Segmenter.new("resnet18", 64).network.encoder.state_dict()

@@ -19,7 +19,7 @@ class Augmentation:
 
     def __init__(self, flip: float, strength: float = 1.0, upright: bool = False, storage: float = 0.0) -> None:
         self.storage = StorageChanges(storage)
-        self.move = v2.Compose(
+        self.geometry = v2.Compose(
             [
                 v2.RandomHorizontalFlip(flip),
                 v2.RandomAffine(
@@ -51,6 +51,11 @@ class Augmentation:
         Returns:
             All of them, of the same shapes, dtypes and ranges.
         """
+        exposed, *regions = self.move(image, *regions)
+        return self.storage(exposed), *regions
+
+    def move(self, image: torch.Tensor, *regions: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Make all changes but those that hide how an image was stored; takes and returns what a call does."""
         height, width = image.shape[1:]
         wrapped = [
             tv_tensors.Mask(region)
@@ -58,7 +63,6 @@ class Augmentation:
             else tv_tensors.BoundingBoxes(region, format="XYXY", canvas_size=(height, width))
             for region in regions
         ]
-        moved, *regions = self.move(tv_tensors.Image(image), *wrapped)
+        moved, *regions = self.geometry(tv_tensors.Image(image), *wrapped)
         regions = [region.as_subclass(torch.Tensor) for region in v2.ClampBoundingBoxes()(regions)]
-        exposed = self.expose(moved).clamp(0, 1).as_subclass(torch.Tensor)
-        return self.storage(exposed), *regions
+        return self.expose(moved).clamp(0, 1).as_subclass(torch.Tensor), *regions

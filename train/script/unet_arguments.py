@@ -47,6 +47,13 @@ class UnetArguments:
             "not given."
         },
     )
+    lungs_detail: int | None = field(
+        default=None,
+        metadata={
+            "help": "The same for the lungs, which then take a second look; that of the model to go on from, or of "
+            "--detail, if not given."
+        },
+    )
     loss: str = field(
         default="dice_bce", metadata={"help": "What is minimised where a mask was drawn.", "choices": list(LOSSES)}
     )

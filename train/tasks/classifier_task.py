@@ -13,9 +13,11 @@ from train.data.arguments import ClassifierArguments, DataArguments
 from train.data.augment import Augmentation
 from train.data.outline_changes import outlined_otherwise
 from train.data.rows import read_mask, read_picture, true_classes
+from train.data.storage import StorageChanges
 from train.scoring.class_metrics import classification_scores, score_findings
 from train.scoring.evaluation import best_classes
 from train.tasks.balance import check_balance
+from train.tasks.distillation import Teacher
 
 
 @dataclass(kw_only=True)
@@ -66,34 +68,58 @@ def one_class_an_image(data_args: DataArguments) -> None:
 
 
 class ViewRows:
-    """A transform of rows of `segment_splits` into `pixel_values` and `labels`, in the classifier's view."""
+    """A transform of rows of `segment_splits` into `pixel_values` and `labels`, in the classifier's view.
 
-    def __init__(self, classifier: Classifier, augmentation: Augmentation | None = None) -> None:
-        self.classifier, self.augmentation = classifier, augmentation
+    Args:
+        classifier: the classifier.
+        augmentation: changes the images at random; None for none.
+        teacher: also gets `teacher_pixel_values`: its own view of the same image, moved alike and not stored otherwise.
+    """
+
+    def __init__(
+        self, classifier: Classifier, augmentation: Augmentation | None = None, teacher: Teacher | None = None
+    ) -> None:
+        self.classifier, self.augmentation, self.teacher = classifier, augmentation, teacher
 
     def __call__(self, batch: dict[str, list]) -> dict[str, list]:
         """Return one item a row: pixels float32 (3, S, S), and the row's `true_classes`."""
-        views = [self._view(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
-        return {
-            "pixel_values": list(torch.from_numpy(self.classifier.pixel_values(views))),
+        views = [self._views(image, lungs) for image, lungs in zip(batch["image"], batch["lungs"], strict=True)]
+        items = {
+            "pixel_values": list(torch.from_numpy(self.classifier.pixel_values([own for own, _ in views]))),
             "labels": list(true_classes(batch, len(self.classifier.labels))),
         }
+        if self.teacher is not None:
+            items["teacher_pixel_values"] = list(torch.from_numpy(self.teacher.pixel_values([its for _, its in views])))
+        return items
 
-    def _view(self, image, lungs) -> np.ndarray:
-        grey = keep_detail(to_square(read_picture(image)), self.classifier.detail)
-        mask = mask_to_square(read_mask(lungs))
+    def _views(self, image: dict, lungs: dict) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the classifier's view of an image, and the teacher's."""
+        shown = keep_detail(to_square(read_picture(image)), self.classifier.detail), mask_to_square(read_mask(lungs))
         if self.augmentation is not None:
-            grey, mask = changed(grey, mask, self.augmentation)
-            if torch.rand(()) < self.augmentation.storage.strength:
-                mask = outlined_otherwise(mask)
-        return apply_view(grey, mask, self.classifier.view)
+            shown = moved(*shown, self.augmentation)
+        taught = None if self.teacher is None else apply_view(*shown, self.teacher.view)
+        if self.augmentation is not None:
+            shown = stored_otherwise(*shown, self.augmentation.storage)
+        return apply_view(*shown, self.classifier.view), taught
+
+
+def moved(image: np.ndarray, lungs: np.ndarray, augmentation: Augmentation) -> tuple[np.ndarray, np.ndarray]:
+    """Move and expose an image, float32 (H, W) in 0..1, and its lungs, bool (H, W), alike at random; they stay as they
+    are where small lungs would be moved out of the image."""
+    pixels, region = augmentation.move(torch.from_numpy(image)[None], torch.from_numpy(lungs)[None].to(torch.int8))
+    return (pixels[0].numpy(), region[0].numpy() > 0) if region.any() else (image, lungs)
+
+
+def stored_otherwise(image: np.ndarray, lungs: np.ndarray, storage: StorageChanges) -> tuple[np.ndarray, np.ndarray]:
+    """Change an image, float32 (H, W) in 0..1, at random as if it were stored otherwise, and the outline of its lungs,
+    bool (H, W), as a UNet then does."""
+    pixels = storage(torch.from_numpy(image)[None])[0].numpy()
+    return pixels, outlined_otherwise(lungs) if torch.rand(()) < storage.strength else lungs
 
 
 def changed(image: np.ndarray, lungs: np.ndarray, augmentation: Augmentation) -> tuple[np.ndarray, np.ndarray]:
-    """Change an image, float32 (H, W) in 0..1, and its lungs, bool (H, W), alike at random; they stay as they are where
-    small lungs would be moved out of the image."""
-    pixels, moved = augmentation(torch.from_numpy(image)[None], torch.from_numpy(lungs)[None].to(torch.int8))
-    return (pixels[0].numpy(), moved[0].numpy() > 0) if moved.any() else (image, lungs)
+    """Change an image, float32 (H, W) in 0..1, and its lungs, bool (H, W), in both ways."""
+    return stored_otherwise(*moved(image, lungs, augmentation), augmentation.storage)
 
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:

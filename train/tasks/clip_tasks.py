@@ -34,8 +34,13 @@ class PromptTask(nn.Module):
         self.average = running_average(self.model, average_decay)
         self.answering = ClipClassifier(self.average.module, classifier.processor) if self.average else classifier
 
-    def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,)."""
+    def forward(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, teacher_pixel_values: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return loss and logits (N, C) of pixels float32 (N, 3, S, S) and class positions int64 (N,).
+
+        `teacher_pixel_values` are as in `cross_entropy`.
+        """
         if self.training and self.average is not None:
             self.average.update_parameters(self.model)
         classifier = self.classifier if self.training else self.answering
@@ -47,7 +52,7 @@ class PromptTask(nn.Module):
         means = [rows.mean(dim=0) for rows in embeddings.split([len(texts) for texts in prompts])]
         images = embed_images(classifier.model, pixel_values)
         logits = temperature(classifier.model) * images @ F.normalize(torch.stack(means), dim=-1).T
-        return {"loss": cross_entropy(self, pixel_values, logits, labels), "logits": logits}
+        return {"loss": cross_entropy(self, logits, labels, teacher_pixel_values), "logits": logits}
 
     def finish(self) -> None:
         """Give the classifier the weights that answered in evaluation."""
@@ -59,6 +64,8 @@ class ProbeTask(nn.Module):
 
     A linear probe of the joint embedding: the temperature times the cosine similarity with each vector.
     """
+
+    teacher = None
 
     def __init__(self, classifier: ClipClassifier) -> None:
         super().__init__()

@@ -13,36 +13,39 @@ from hub_models.engines.pytorch.networks import embed_images
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.views import View
 
+SHARE = 0.7
+"""Share of a teacher in the loss of an image on which it is right, 0..1."""
+
 
 class Teacher:
-    """Fine-tuned CLIPs that teach the mean of their probabilities.
+    """Fine-tuned CLIPs that teach the mean of their probabilities, from the view that they know themselves.
 
     Args:
         checkpoints: folders or Hub ids of the CLIPs.
         labels: the pupil's classes in logits order.
-        view: the view that the pupil is shown.
 
     Raises:
-        ValueError: a CLIP scores other classes or is shown another view.
+        ValueError: a CLIP scores other classes, or they are not all shown the same view.
     """
 
-    SHARE = 0.7
-    """Share of the teacher in the loss, 0..1."""
-
-    def __init__(self, checkpoints: Sequence[str], labels: list[str], view: View) -> None:
+    def __init__(self, checkpoints: Sequence[str], labels: list[str]) -> None:
         folders = [resolve("clip-finetuned", checkpoint).folder for checkpoint in checkpoints]
         self.classifiers = [ClipClassifier.from_pretrained(folder, engine_name="torch") for folder in folders]
+        self.view: View = self.classifiers[0].view
         for classifier in self.classifiers:
-            if sorted(classifier.labels) != sorted(labels) or classifier.view != view:
-                raise ValueError(
-                    f"The teacher scores {', '.join(classifier.labels)} in the view {classifier.view}; its pupil "
-                    f"{', '.join(labels)} in the view {view}."
-                )
+            if sorted(classifier.labels) != sorted(labels):
+                raise ValueError(f"The teacher scores {', '.join(classifier.labels)}; its pupil {', '.join(labels)}.")
+            if classifier.view != self.view:
+                raise ValueError(f"Teachers are shown {self.view} and {classifier.view}; name those of one view.")
         self.labels = labels
+
+    def pixel_values(self, views: list[np.ndarray]) -> np.ndarray:
+        """Return what the teachers see, float32 (N, 3, S, S), of images in their view, float32 (H, W) in 0..1 each."""
+        return self.classifiers[0].pixel_values(views)
 
     @torch.no_grad()
     def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return the mean probabilities, float32 (N, C), for a batch normalised like the teachers' own pixels."""
+        """Return the mean probabilities, float32 (N, C), for a batch of `pixel_values`."""
         return torch.stack([self._probabilities(classifier, pixel_values) for classifier in self.classifiers]).mean(
             dim=0
         )
@@ -59,19 +62,42 @@ class Teacher:
 
 
 def cross_entropy(
-    task: nn.Module, pixel_values: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0
+    task: nn.Module,
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    teacher_pixel_values: torch.Tensor | None,
+    smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Return the loss of logits (N, C) against class positions (N,), in training also against a teacher's answers.
 
+    The teacher is shown each image as it was before the changes that hide how it was stored, so that its pupil learns
+    to answer alike however an X-ray is stored. It is heard where it names the true class.
+
     Args:
         task: the task that learns; its `teacher` is a `Teacher` or None.
-        pixel_values: pixels of the batch, float32 (N, 3, S, S).
         logits: the task's answers.
         labels: the true classes.
+        teacher_pixel_values: what the teacher sees of the batch; None without a teacher, or in evaluation.
         smoothing: share of the target spread over all classes.
     """
-    loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-    if task.teacher is None or not task.training:
-        return loss
-    teacher_loss = F.cross_entropy(logits, task.teacher(pixel_values))
-    return (1 - Teacher.SHARE) * loss + Teacher.SHARE * teacher_loss
+    heard = task.teacher is not None and task.training
+    return taught(logits, labels, task.teacher(teacher_pixel_values) if heard else None, smoothing)
+
+
+def taught(
+    logits: torch.Tensor, labels: torch.Tensor, answers: torch.Tensor | None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Return the cross-entropy of logits (N, C) with class positions (N,), and with a teacher's answers.
+
+    Args:
+        logits: the pupil's answers.
+        labels: the true classes.
+        answers: the teacher's probabilities, float32 (N, C), which count by `SHARE` where the true class is the most
+            probable one; None without a teacher.
+        smoothing: share of the target spread over all classes.
+    """
+    losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    if answers is None:
+        return losses.mean()
+    share = SHARE * (answers.argmax(dim=-1) == labels).float()
+    return ((1 - share) * losses + share * F.cross_entropy(logits, answers, reduction="none")).mean()

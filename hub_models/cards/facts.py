@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hub_models.cards.card import render_card
+from hub_models.checkpoints.folder import FACTS_FILE
 from hub_models.checkpoints.roles import ROLES
 
 LICENSE = r"[a-z0-9][a-z0-9.-]*"
 """How the Hub writes the id of a licence."""
-FACTS_FILE, RECORD_FILE, CARD_FILE = "metrics.json", "predictions.csv", "README.md"
+RECORD_FILE, CARD_FILE = "predictions.csv", "README.md"
 
 
 @dataclass

@@ -13,6 +13,8 @@ PICKLED = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
 
 ANSWER_FILES = (".safetensors", ".bin", ".onnx", ".json", ".txt")
 """Endings of files with weights, exported networks, settings and tokenizers."""
+FACTS_FILE = "metrics.json"
+"""File with what the card tells, which decides no answer."""
 
 
 def weights_digest(folder: Path) -> str | None:
@@ -34,10 +36,10 @@ def _digest(weights: Path, changed: int, size: int) -> str:
 
 
 def answers_digest(folder: Path) -> str:
-    """SHA-256, in hexadecimal, of all files in a checkpoint's folder that may decide its answers, `ANSWER_FILES`."""
+    """SHA-256, in hexadecimal, of all files in a checkpoint's folder that may decide its answers: `ANSWER_FILES`."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
-        if file.suffix in ANSWER_FILES:
+        if file.suffix in ANSWER_FILES and file.name != FACTS_FILE:
             status = file.stat()
             digest.update(f"{file.name} {_digest(file, status.st_mtime_ns, status.st_size)}\n".encode())
     return digest.hexdigest()

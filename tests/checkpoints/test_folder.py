@@ -33,5 +33,6 @@ def test_any_file_that_may_decide_answers_changes_the_digest_of_answers(tmp_path
     digests.add(answers_digest(tmp_path))
     assert len(digests) == 7
     (tmp_path / "README.md").write_bytes(b"card")
+    (tmp_path / "metrics.json").write_bytes(b"figures of the card")
     (tmp_path / "more").mkdir()
     assert answers_digest(tmp_path) in digests

@@ -42,7 +42,6 @@ CHUNK_IMAGES = 2 * MAX_GROUP_IMAGES  # a whole number of groups: each image gets
 ANSWER_SECONDS = 10.0
 MOST_STARTS = 2  # of one chunk, before its images are answered one by one
 STORE_BYTES = 200_000_000  # of a Ray of one's own; what passes through it is small
-BLOCK_BYTES = 1_000_000  # Ray reserves two of these for each chunk at work: with its own 128 MB, one at a time fits
 CHUNKS_OF_A_WORKER = 2  # at work or waiting for it; the others go to whichever worker is free first
 PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on every system: listen on 127.0.0.1 alone, and not on all networks
@@ -208,7 +207,6 @@ def _ray(address: str, workers: int | None) -> Iterator[Any]:
         try:
             context = ray.data.DataContext.get_current()
             context.execution_options.preserve_order, context.enable_progress_bars = True, False
-            context.target_max_block_size = BLOCK_BYTES
             yield ray
         finally:
             ray.shutdown()

@@ -56,13 +56,18 @@ class OnnxRuntimeNetwork:
 
 
 class OpenVinoNetwork:
-    """An ONNX file in OpenVINO; calls may overlap."""
+    """An ONNX file in OpenVINO; calls may overlap.
+
+    Its threads are not bound to cores: those of several processes with one thread each would all be bound to the first
+    core (OpenVINO 2026.4).
+    """
 
     def __init__(self, file: Path) -> None:
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads(),
+            "ENABLE_CPU_PINNING": False,
         }
         with without_links(file) as real:
             self.compiled = _core().compile_model(real, "CPU", settings)

@@ -169,6 +169,11 @@ def test_networks_run_on_the_threads_that_they_are_given(exported, monkeypatch):
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
 
 
+def test_openvino_binds_no_thread_to_a_core_on_which_another_process_may_run(exported):
+    compiled = open_engine(exported("resnet"), PARTS, "openvino").networks["network"].compiled
+    assert compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
 def test_the_fastest_engine_that_is_installed_is_used(exported, installed):
     assert ENGINES == ("openvino", "onnxruntime", "torch")
     assert str(load(exported("resnet")).engine) == "openvino, float32"

@@ -104,6 +104,7 @@ def starting_classifier(arguments: ClipArguments, labels: list[str]) -> ClipClas
     if arguments.tower_weights:
         load_tower(_timm_tower(model, "--tower_weights"), resolve("unet", arguments.tower_weights).folder)
     model.config.calibration = None  # that of a model to go on from does not hold any more
+    model.config.widened_by = arguments.widened_by
     return ClipClassifier.new(model, processor, labels, arguments.view)
 
 

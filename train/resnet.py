@@ -77,6 +77,12 @@ class ClassificationTask(nn.Module):
 
 def starting_classifier(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
     """Return the classifier that training starts from: pretrained with a new head, or all random."""
+    classifier = _starting_classifier(arguments, labels)
+    classifier.model.config.widened_by = arguments.widened_by
+    return classifier
+
+
+def _starting_classifier(arguments: ResnetArguments, labels: list[str]) -> ResnetClassifier:
     if arguments.model_name_or_path is None:
         return ResnetClassifier.new(arguments.depth, labels, arguments.view, arguments.image_size)
     model = AutoModelForImageClassification.from_pretrained(

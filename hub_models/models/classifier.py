@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hub_models.models.calibration import Calibration
-from hub_models.models.features import Encoder, SharedFeatures
+from hub_models.models.features import Encoder, SharedFeatures, mean_of_looks
 from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.labels import Prompts
 from hub_models.models.network_model import NetworkModel
-from hub_models.models.views import View, make_view
+from hub_models.models.views import View, make_views
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
@@ -57,6 +57,14 @@ class Classifier(ABC):
     def detail(self) -> int | None:
         """Side of the square whose detail the model sees, in pixels; None for all."""
         return getattr(self.model.config, "detail", None)
+
+    @property
+    def widened_by(self) -> tuple[int, ...]:
+        """Pixels, of an X-ray of SIDE x SIDE, by which the lungs' outline is widened in each of its looks.
+
+        Its vector of an X-ray, and so the logits of its answer, are the means over the looks.
+        """
+        return tuple(getattr(self.model.config, "widened_by", None) or (0,))
 
     @property
     def calibration(self) -> Calibration:
@@ -139,9 +147,12 @@ class Classifier(ABC):
         """
         vectors = []
         for encoder in self.encoders:
-            shown = encoder.view, encoder.detail
-            views = [make_view(image, outline, *shown) for image, outline in zip(images, lungs, strict=True)]
-            vectors.append(encoder.embed(encoder.pixel_values(views)))
+            views = [
+                view
+                for image, outline in zip(images, lungs, strict=True)
+                for view in make_views(image, outline, encoder.view, encoder.detail, encoder.widened_by)
+            ]
+            vectors.append(mean_of_looks(encoder.embed(encoder.pixel_values(views)), encoder.widened_by))
         return self.answer(*vectors, prompts=prompts)
 
     def __call__(
@@ -210,14 +221,20 @@ class NetworkClassifier(NetworkModel, Classifier):
         return self.preprocessing(images, channels=3)
 
     def network_input(self, image: np.ndarray, lungs: np.ndarray | None) -> np.ndarray:
-        """Network input, float32 (1, 3, S, S), of one X-ray, float32 (H, W) in 0..1, and its lungs, bool (H, W)."""
-        return self.pixel_values([make_view(image, lungs, self.view, self.detail)])
+        """Network input, float32 (K, 3, S, S), of one X-ray, float32 (H, W) in 0..1, and its lungs, bool (H, W).
+
+        K is the number of looks.
+        """
+        return self.pixel_values(make_views(image, lungs, self.view, self.detail, self.widened_by))
 
     def explain(
         self, image: np.ndarray, lungs: np.ndarray, label: str | None = None, prompts: Prompts | None = None
     ) -> Explanation:
         """Explain the score of a class on one X-ray of any size, as `hub_models.models.gradcam.explain` does.
 
-        The heat is float32 (SIDE, SIDE): it lies over the X-ray as the model sees it.
+        The heat is float32 (SIDE, SIDE): it lies over the X-ray as the model sees it, with the outline as it is.
         """
+        if label is None and len(self.widened_by) > 1:
+            answer = self(image, lungs, prompts)
+            label = max(answer, key=answer.__getitem__)
         return explain(self, keep_detail(to_square(image), self.detail), mask_to_square(lungs), label, prompts)

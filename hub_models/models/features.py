@@ -1,12 +1,13 @@
 """The feature vectors of some X-rays, shared by classifiers: each view is made once, and each network is run once."""
 
 from collections.abc import Hashable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 
 from hub_models.models.pixels import Preprocessing
-from hub_models.models.views import NoLungs, View, apply_view
+from hub_models.models.views import NoLungs, View, look
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
@@ -15,6 +16,7 @@ class Encoder(Protocol):
 
     view: View
     detail: int | None
+    widened_by: tuple[int, ...]
     preprocessing: Preprocessing
 
     def pixel_values(self, images: list[np.ndarray]) -> np.ndarray:
@@ -22,6 +24,11 @@ class Encoder(Protocol):
 
     def embed(self, pixel_values: np.ndarray) -> np.ndarray:
         """Vectors, float32 (N, D), of network input."""
+
+
+def mean_of_looks(vectors: np.ndarray, widened_by: Sequence[int]) -> np.ndarray:
+    """Average the vectors, float32 (N * K, D), of the K views that `look` makes of each of N X-rays: float32 (N, D)."""
+    return vectors.reshape(-1, len(widened_by), vectors.shape[-1]).mean(axis=1)
 
 
 class SharedFeatures:
@@ -36,8 +43,8 @@ class SharedFeatures:
         """Take N X-rays, float32 (H, W) in 0..1, and their lungs, bool, each of any size."""
         self.images = [to_square(image) for image in images]
         self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
-        self._views: dict[tuple[View, int | None], dict[int, np.ndarray]] = {}
-        self._refusals: dict[tuple[View, int | None], dict[int, str]] = {}
+        self._views: dict[Hashable, dict[int, list[np.ndarray]]] = {}
+        self._refusals: dict[Hashable, dict[int, str]] = {}
         self._pixels: dict[Hashable, np.ndarray] = {}
         self._vectors: dict[int, dict[int, np.ndarray]] = {}
 
@@ -45,7 +52,7 @@ class SharedFeatures:
         """Position of an X-ray -> its vector, float32 (D,); those that `refusals` names are missing."""
         if id(encoder) not in self._vectors:
             views = self._views_of(encoder)
-            vectors = encoder.embed(self._pixel_values(encoder)) if views else []
+            vectors = mean_of_looks(encoder.embed(self._pixel_values(encoder)), encoder.widened_by) if views else []
             self._vectors[id(encoder)] = dict(zip(views, vectors, strict=True))
         return self._vectors[id(encoder)]
 
@@ -57,21 +64,26 @@ class SharedFeatures:
     def refusals(self, encoder: Encoder) -> dict[int, str]:
         """Position of an X-ray that the encoder's view cannot be made of -> the reason in one sentence."""
         self._views_of(encoder)
-        return self._refusals[encoder.view, encoder.detail]
+        return self._refusals[_shown(encoder)]
 
-    def _views_of(self, encoder: Encoder) -> dict[int, np.ndarray]:
-        shown = encoder.view, encoder.detail
+    def _views_of(self, encoder: Encoder) -> dict[int, list[np.ndarray]]:
+        shown = _shown(encoder)
         if shown not in self._views:
             views, refusals = self._views.setdefault(shown, {}), self._refusals.setdefault(shown, {})
             for position, (image, lungs) in enumerate(zip(self.images, self.lungs, strict=True)):
                 try:
-                    views[position] = apply_view(keep_detail(image, encoder.detail), lungs, encoder.view)
+                    views[position] = look(keep_detail(image, encoder.detail), lungs, encoder.view, encoder.widened_by)
                 except NoLungs as error:
                     refusals[position] = str(error)
         return self._views[shown]
 
     def _pixel_values(self, encoder: Encoder) -> np.ndarray:
-        key = encoder.view, encoder.detail, encoder.preprocessing
+        key = _shown(encoder), encoder.preprocessing
         if key not in self._pixels:
-            self._pixels[key] = encoder.pixel_values(list(self._views_of(encoder).values()))
+            self._pixels[key] = encoder.pixel_values(list(chain.from_iterable(self._views_of(encoder).values())))
         return self._pixels[key]
+
+
+def _shown(encoder: Encoder) -> Hashable:
+    """What two encoders must have in common to be shown the same views."""
+    return encoder.view, encoder.detail, encoder.widened_by

@@ -10,7 +10,7 @@ from hub_models.models.classifier import Classifier, Refused
 from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier, NotJoined
 from hub_models.models.gradcam import explain
-from hub_models.models.views import NoLungs, make_view
+from hub_models.models.views import NoLungs, make_views
 from hub_models.xray.geometry import DETAIL, keep_detail, mask_to_square, to_square
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -56,6 +56,19 @@ class TestSurface:
         with pytest.raises(NoLungs, match="No lungs were outlined"):
             classifier.classify(IMAGES, [LUNGS[0], BLANK])
 
+    def test_the_logits_are_the_means_over_its_looks(self, build: Callable[[], Classifier]):
+        classifier, alone = build(), []
+        for widened_by in ([0], [2], [0, 2]):
+            for encoder in classifier.encoders:
+                encoder.model.config.widened_by = widened_by
+            vectors = [SharedFeatures(IMAGES, LUNGS).stacked(encoder, [0, 1]) for encoder in classifier.encoders]
+            alone.append(vectors)
+        for first, second, both in zip(*alone, strict=True):
+            assert np.abs(first - second).max() > 1e-3
+            assert np.allclose((first + second) / 2, both, atol=1e-6)
+        shared, one = SharedFeatures(IMAGES, LUNGS), classifier.classify(IMAGES, LUNGS)
+        assert one == [pytest.approx(answer, abs=1e-6) for answer in classifier.answer_features(shared)[0].values()]
+
     def test_a_list_of_lungs_of_another_length_is_refused(self, build: Callable[[], Classifier]):
         with pytest.raises(ValueError, match="shorter"):
             build().classify(IMAGES, LUNGS[:1])
@@ -99,8 +112,8 @@ def test_a_classifier_explains_itself_and_a_fusion_has_nothing_to_look_into():
 
 def test_the_network_input_of_one_xray_is_that_of_its_view():
     resnet, unet = tiny_models.resnet(), tiny_models.unet()
-    view = make_view(IMAGES[0], LUNGS[0], "lungs", DETAIL)
-    assert np.array_equal(resnet.network_input(IMAGES[0], LUNGS[0]), resnet.pixel_values([view]))
+    views = make_views(IMAGES[0], LUNGS[0], "lungs", DETAIL)
+    assert np.array_equal(resnet.network_input(IMAGES[0], LUNGS[0]), resnet.pixel_values(views))
     assert np.array_equal(unet.network_input(IMAGES[0]), unet.pixel_values([unet.square(IMAGES[0])]))
 
 
@@ -119,3 +132,11 @@ def test_every_view_and_network_is_run_once_however_many_classifiers_share_it(mo
     assert list(features.vectors(resnet)) == [0]
     assert np.array_equal(features.stacked(resnet, [0])[0], features.vectors(resnet)[0])
     assert runs == [1]
+
+
+def test_a_heat_map_explains_the_class_of_the_mean_over_the_looks(monkeypatch):
+    resnet = tiny_models.resnet()
+    resnet.model.config.widened_by = [0, 2]
+    monkeypatch.setattr(type(resnet), "answer", lambda *_, **__: [{"COVID-19": 0.2, "Non-COVID": 0.3, "Normal": 0.5}])
+    assert resnet.explain(IMAGES[0], LUNGS[0]).label == "Normal"
+    assert resnet.explain(IMAGES[0], LUNGS[0], "COVID-19").label == "COVID-19"

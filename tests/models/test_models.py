@@ -16,7 +16,7 @@ from hub_models.models.clip import ClipClassifier
 from hub_models.models.labels import LABELS
 from hub_models.models.resnet import ResnetClassifier
 from hub_models.models.unet import Segmenter
-from hub_models.models.views import NoLungs, make_view
+from hub_models.models.views import NoLungs, make_views
 from hub_models.xray.geometry import DETAIL
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
@@ -126,7 +126,7 @@ class TestClassifiers:
         answered = model(IMAGE, PHANTOM.lungs)
         assert sum(answered.values()) == pytest.approx(1)
         model.model.config.view = "full"
-        (expected,) = model.answer(model.embed(model.pixel_values([make_view(IMAGE, PHANTOM.lungs, "lungs", DETAIL)])))
+        (expected,) = model.answer(model.embed(model.pixel_values(make_views(IMAGE, PHANTOM.lungs, "lungs", DETAIL))))
         assert answered == expected
         assert model(IMAGE) != answered
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hub_models.models.views import VIEWS, NoLungs, apply_view, view_box
+from hub_models.models.views import VIEWS, NoLungs, apply_view, look, view_box
 
 IMAGE = np.arange(1, 81, dtype=np.float32).reshape(8, 10) / 80  # no pixel is black
 
@@ -25,6 +25,15 @@ def test_crop_is_the_smallest_square_around_the_lungs():
     shown = apply_view(IMAGE, lungs(np.s_[2:4], np.s_[4:7]), "crop")  # 2 x 3 pixels
     assert np.array_equal(shown, IMAGE[1:4, 4:7])
     assert shown.dtype == np.float32
+
+
+def test_each_look_shows_lungs_that_are_wider_by_so_many_pixels():
+    mask = lungs(np.s_[3:5], np.s_[4:6])
+    as_it_is, wider = look(IMAGE, mask, "lungs", (0, 1))
+    assert np.array_equal(as_it_is, apply_view(IMAGE, mask, "lungs"))
+    cross = lungs(np.s_[2:6], np.s_[4:6]) | lungs(np.s_[3:5], np.s_[3:7])
+    assert np.array_equal(wider, apply_view(IMAGE, cross, "lungs"))
+    assert [np.array_equal(view, IMAGE) for view in look(IMAGE, None, "full", (0, 1))] == [True, True]
 
 
 def test_lungs_is_the_same_square_with_all_but_the_lungs_black():

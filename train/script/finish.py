@@ -90,16 +90,17 @@ def finish(
 def calibrate(classifier: Classifier, rows: datasets.Dataset) -> dict:
     """Fit a classifier's temperature and prediction sets to the validation rows; returns its scores there.
 
-    A classifier that was calibrated before records the product of both temperatures. Where an image may show several
-    classes, nothing is fitted.
+    A classifier that was calibrated before records the product of both temperatures, and keeps the bound that holds
+    elsewhere. Where an image may show several classes, nothing is fitted.
     """
     answers = class_probabilities(classifier, rows, "Calibrating", class_names(rows))
     if "targets" in rows.column_names:
         return score_findings(answers, true_classes(rows))
     calibration = fit_calibration(answers, rows["label"])
     classifier.divide_logits(calibration.temperature)
-    product = calibration.temperature * classifier.calibration.temperature
-    replace(calibration, temperature=product).write(classifier.model.config)
+    before = classifier.calibration
+    product = calibration.temperature * before.temperature
+    replace(calibration, temperature=product, least_elsewhere=before.least_elsewhere).write(classifier.model.config)
     return classification_results(with_temperature(answers, calibration.temperature), rows["label"])
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hub_models.models.labels import LABELS
-from hub_models.models.views import make_view
+from hub_models.models.views import make_views
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from train.data.augment import Augmentation
@@ -42,16 +42,16 @@ def still(storage: float) -> Augmentation:
 def test_a_teacher_sees_its_own_view_of_an_image_that_its_pupil_sees_stored_otherwise(pupil, teacher):
     torch.manual_seed(1)
     items = ViewRows(pupil, still(1.0), teacher)(BATCH)
-    own = teacher.pixel_values([make_view(IMAGE, PHANTOM.lungs, "lungs", pupil.detail)])[0]
+    own = teacher.pixel_values(make_views(IMAGE, PHANTOM.lungs, "lungs", pupil.detail))[0]
     assert np.allclose(items["teacher_pixel_values"][0], own, atol=1e-5)
-    as_stored = pupil.pixel_values([make_view(IMAGE, PHANTOM.lungs, "soft_lungs", pupil.detail)])[0]
+    as_stored = pupil.pixel_values(make_views(IMAGE, PHANTOM.lungs, "soft_lungs", pupil.detail))[0]
     assert np.abs(items["pixel_values"][0].numpy() - as_stored).max() > 0.05
     assert items["labels"] == [1]
 
 
 def test_without_a_teacher_and_changes_rows_give_the_pixels_that_the_page_would(pupil):
     items = ViewRows(pupil)(BATCH)
-    as_stored = pupil.pixel_values([make_view(IMAGE, PHANTOM.lungs, "soft_lungs", pupil.detail)])[0]
+    as_stored = pupil.pixel_values(make_views(IMAGE, PHANTOM.lungs, "soft_lungs", pupil.detail))[0]
     assert np.allclose(items["pixel_values"][0], as_stored, atol=1e-5)
     assert set(items) == {"pixel_values", "labels"}
 

@@ -43,8 +43,8 @@ class SharedFeatures:
         """Take N X-rays, float32 (H, W) in 0..1, and their lungs, bool, each of any size."""
         self.images = [to_square(image) for image in images]
         self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
-        self._views: dict[Hashable, dict[int, list[np.ndarray]]] = {}
-        self._refusals: dict[Hashable, dict[int, str]] = {}
+        self._views: dict[tuple[View, int | None, int], dict[int, np.ndarray]] = {}
+        self._refusals: dict[tuple[View, int | None], dict[int, str]] = {}
         self._pixels: dict[Hashable, np.ndarray] = {}
         self._vectors: dict[int, dict[int, np.ndarray]] = {}
 
@@ -64,26 +64,26 @@ class SharedFeatures:
     def refusals(self, encoder: Encoder) -> dict[int, str]:
         """Position of an X-ray that the encoder's view cannot be made of -> the reason in one sentence."""
         self._views_of(encoder)
-        return self._refusals[_shown(encoder)]
+        return self._refusals[encoder.view, encoder.detail]
 
     def _views_of(self, encoder: Encoder) -> dict[int, list[np.ndarray]]:
-        shown = _shown(encoder)
+        """Position of an X-ray -> the views of all looks."""
+        looks = [self._look(encoder, pixels) for pixels in encoder.widened_by]
+        return {position: [views[position] for views in looks] for position in looks[0]}
+
+    def _look(self, encoder: Encoder, widened_by: int) -> dict[int, np.ndarray]:
+        shown = encoder.view, encoder.detail, widened_by
         if shown not in self._views:
-            views, refusals = self._views.setdefault(shown, {}), self._refusals.setdefault(shown, {})
+            views, refusals = self._views.setdefault(shown, {}), self._refusals.setdefault(shown[:2], {})
             for position, (image, lungs) in enumerate(zip(self.images, self.lungs, strict=True)):
                 try:
-                    views[position] = look(keep_detail(image, encoder.detail), lungs, encoder.view, encoder.widened_by)
+                    (views[position],) = look(keep_detail(image, encoder.detail), lungs, encoder.view, (widened_by,))
                 except NoLungs as error:
                     refusals[position] = str(error)
         return self._views[shown]
 
     def _pixel_values(self, encoder: Encoder) -> np.ndarray:
-        key = _shown(encoder), encoder.preprocessing
+        key = encoder.view, encoder.detail, encoder.widened_by, encoder.preprocessing
         if key not in self._pixels:
             self._pixels[key] = encoder.pixel_values(list(chain.from_iterable(self._views_of(encoder).values())))
         return self._pixels[key]
-
-
-def _shown(encoder: Encoder) -> Hashable:
-    """What two encoders must have in common to be shown the same views."""
-    return encoder.view, encoder.detail, encoder.widened_by

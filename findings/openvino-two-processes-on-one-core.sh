@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Two processes that each ask OpenVINO for one thread share one core, and the other cores stay idle.
 #
-# With INFERENCE_NUM_THREADS=1, as frameworks that run a worker a core set it (Ray, pytest-xdist, gunicorn), OpenVINO binds
-# the thread of each process to a core, and it is the same core in all of them, because no process knows of the others.
-# OpenVINO's documentation tells of ENABLE_CPU_PINNING, and that the CPU plugin turns it on for Linux; not that a second
-# process then gains next to nothing. What helps: "ENABLE_CPU_PINNING": False. It needs two cores or more, idle ones.
+# With INFERENCE_NUM_THREADS=1, as a program that runs a worker a core sets it, OpenVINO on Linux binds the thread of each
+# process to a core, and it is the same core in all of them, because no process knows of the others. Intel's support
+# article 000058227 tells of it for OpenVINO 2021.2, under a setting that is gone (CPU_BIND_THREAD); it is still so. What
+# helps: "ENABLE_CPU_PINNING": False. It needs two cores or more, idle ones.
 #
 # Output seen:
 #   openvino 2026.4.1, 2 cores

@@ -36,7 +36,7 @@ def _digest(weights: Path, changed: int, size: int) -> str:
 
 
 def answers_digest(folder: Path) -> str:
-    """SHA-256, in hexadecimal, of all files in a checkpoint's folder that may decide its answers: `ANSWER_FILES`."""
+    """SHA-256, in hexadecimal, of all `ANSWER_FILES` in a checkpoint's folder but `FACTS_FILE`."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if file.suffix in ANSWER_FILES and file.name != FACTS_FILE:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hub_models.models.calibration import Calibration
-from hub_models.models.features import Encoder, SharedFeatures, mean_of_looks
+from hub_models.models.features import Encoder, SharedFeatures
 from hub_models.models.gradcam import Explanation, explain
 from hub_models.models.labels import Prompts
 from hub_models.models.network_model import NetworkModel
-from hub_models.models.views import View, make_views
+from hub_models.models.views import NoLungs, View, make_views
 from hub_models.xray.geometry import keep_detail, mask_to_square, to_square
 
 
@@ -145,14 +145,10 @@ class Classifier(ABC):
             NoLungs: if a view needs lungs and there are none.
             ValueError: if a class has no prompt, the classifier takes none, or it has a `problem`.
         """
-        vectors = []
-        for encoder in self.encoders:
-            views = [
-                view
-                for image, outline in zip(images, lungs, strict=True)
-                for view in make_views(image, outline, encoder.view, encoder.detail, encoder.widened_by)
-            ]
-            vectors.append(mean_of_looks(encoder.embed(encoder.pixel_values(views)), encoder.widened_by))
+        features = SharedFeatures(images, lungs)
+        if reasons := [reason for encoder in self.encoders for reason in features.refusals(encoder).values()]:
+            raise NoLungs(reasons[0])
+        vectors = [features.stacked(encoder, range(len(images))) for encoder in self.encoders]
         return self.answer(*vectors, prompts=prompts)
 
     def __call__(

@@ -26,11 +26,6 @@ class Encoder(Protocol):
         """Vectors, float32 (N, D), of network input."""
 
 
-def mean_of_looks(vectors: np.ndarray, widened_by: Sequence[int]) -> np.ndarray:
-    """Average the vectors, float32 (N * K, D), of the K views that `look` makes of each of N X-rays: float32 (N, D)."""
-    return vectors.reshape(-1, len(widened_by), vectors.shape[-1]).mean(axis=1)
-
-
 class SharedFeatures:
     """Some X-rays with their lungs, and the vectors that encoders have made of them so far.
 
@@ -43,6 +38,7 @@ class SharedFeatures:
         """Take N X-rays, float32 (H, W) in 0..1, and their lungs, bool, each of any size."""
         self.images = [to_square(image) for image in images]
         self.lungs = [None if outline is None else mask_to_square(outline) for outline in lungs]
+        self._detailed: dict[int | None, list[np.ndarray]] = {}
         self._views: dict[tuple[View, int | None, int], dict[int, np.ndarray]] = {}
         self._refusals: dict[tuple[View, int | None], dict[int, str]] = {}
         self._pixels: dict[Hashable, np.ndarray] = {}
@@ -52,9 +48,14 @@ class SharedFeatures:
         """Position of an X-ray -> its vector, float32 (D,); those that `refusals` names are missing."""
         if id(encoder) not in self._vectors:
             views = self._views_of(encoder)
-            vectors = mean_of_looks(encoder.embed(self._pixel_values(encoder)), encoder.widened_by) if views else []
+            vectors = self._means_of_looks(encoder, len(views)) if views else []
             self._vectors[id(encoder)] = dict(zip(views, vectors, strict=True))
         return self._vectors[id(encoder)]
+
+    def _means_of_looks(self, encoder: Encoder, count: int) -> np.ndarray:
+        """Vectors, float32 (count, D), of the X-rays that have views: the means over their looks."""
+        vectors = encoder.embed(self._pixel_values(encoder))
+        return vectors.reshape(count, len(encoder.widened_by), -1).mean(axis=1)
 
     def stacked(self, encoder: Encoder, positions: Sequence[int]) -> np.ndarray:
         """Vectors, float32 (N, D), of the X-rays at N positions, none of which `refusals` names."""
@@ -75,12 +76,18 @@ class SharedFeatures:
         shown = encoder.view, encoder.detail, widened_by
         if shown not in self._views:
             views, refusals = self._views.setdefault(shown, {}), self._refusals.setdefault(shown[:2], {})
-            for position, (image, lungs) in enumerate(zip(self.images, self.lungs, strict=True)):
+            squares = self._squares(encoder.detail)
+            for position, (square, lungs) in enumerate(zip(squares, self.lungs, strict=True)):
                 try:
-                    (views[position],) = look(keep_detail(image, encoder.detail), lungs, encoder.view, (widened_by,))
+                    views[position] = look(square, lungs, encoder.view, widened_by)
                 except NoLungs as error:
                     refusals[position] = str(error)
         return self._views[shown]
+
+    def _squares(self, detail: int | None) -> list[np.ndarray]:
+        if detail not in self._detailed:
+            self._detailed[detail] = [keep_detail(image, detail) for image in self.images]
+        return self._detailed[detail]
 
     def _pixel_values(self, encoder: Encoder) -> np.ndarray:
         key = encoder.view, encoder.detail, encoder.widened_by, encoder.preprocessing

@@ -79,39 +79,34 @@ def make_views(
     detail: int | None = None,
     widened_by: Sequence[int] = (0,),
 ) -> list[np.ndarray]:
-    """Make the views that `look` makes, of an X-ray of any size: at the size that all models see.
+    """Make the views of an X-ray of any size whose answers a classifier averages, each as `look` makes it.
 
     Args:
         image: float32 (H, W) in 0..1.
         lungs: their outline, bool of any size, too; None for a view that needs none.
-        view, widened_by: as in `look`.
+        view: one of `VIEWS`.
         detail: as in `keep_detail`.
+        widened_by: pixels by which the outline is widened in each view.
     """
     square = keep_detail(to_square(image), detail)
-    return look(square, None if lungs is None else mask_to_square(lungs), view, widened_by)
+    outline = None if lungs is None else mask_to_square(lungs)
+    return [look(square, outline, view, pixels) for pixels in widened_by]
 
 
-def look(
-    square: np.ndarray, lungs: np.ndarray | None, view: View, widened_by: Sequence[int] = (0,)
-) -> list[np.ndarray]:
-    """Make the views of an X-ray whose answers a classifier averages: one an outline of the lungs, each a bit wider.
+def look(square: np.ndarray, lungs: np.ndarray | None, view: View, widened_by: int) -> np.ndarray:
+    """Make a view of an X-ray, the outline of its lungs a bit wider; returns and raises what `apply_view` does.
 
-    Where an outline runs differs by a pixel or two when the same X-ray is stored otherwise; the mean differs less.
+    Where an outline runs differs by a pixel or two when the same X-ray is stored otherwise; the mean of the answers to
+    several such views differs less.
 
     Args:
         square: float32 (SIDE, SIDE) in 0..1.
         lungs: bool (SIDE, SIDE), or None for a view that needs none.
         view: one of `VIEWS`.
-        widened_by: pixels by which the outline is widened in each view.
-
-    Returns:
-        As many arrays as `widened_by` has numbers, each of which is what `apply_view` returns; raises what it does.
+        widened_by: pixels by which the outline is widened.
     """
-    return [apply_view(square, _widened(lungs, pixels), view) for pixels in widened_by]
-
-
-def _widened(lungs: np.ndarray | None, pixels: int) -> np.ndarray | None:
-    return lungs if lungs is None or not pixels else ndimage.binary_dilation(lungs, iterations=pixels)
+    wider = lungs if lungs is None or not widened_by else ndimage.binary_dilation(lungs, iterations=widened_by)
+    return apply_view(square, wider, view)
 
 
 def crop_box(lungs: np.ndarray) -> tuple[int, int, int]:

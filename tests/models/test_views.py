@@ -29,11 +29,11 @@ def test_crop_is_the_smallest_square_around_the_lungs():
 
 def test_each_look_shows_lungs_that_are_wider_by_so_many_pixels():
     mask = lungs(np.s_[3:5], np.s_[4:6])
-    as_it_is, wider = look(IMAGE, mask, "lungs", (0, 1))
+    as_it_is, wider = (look(IMAGE, mask, "lungs", pixels) for pixels in (0, 1))
     assert np.array_equal(as_it_is, apply_view(IMAGE, mask, "lungs"))
     cross = lungs(np.s_[2:6], np.s_[4:6]) | lungs(np.s_[3:5], np.s_[3:7])
     assert np.array_equal(wider, apply_view(IMAGE, cross, "lungs"))
-    assert [np.array_equal(view, IMAGE) for view in look(IMAGE, None, "full", (0, 1))] == [True, True]
+    assert [np.array_equal(look(IMAGE, None, "full", pixels), IMAGE) for pixels in (0, 1)] == [True, True]
 
 
 def test_lungs_is_the_same_square_with_all_but_the_lungs_black():

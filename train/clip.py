@@ -25,6 +25,7 @@ from transformers import AutoModel, AutoProcessor, PreTrainedModel, Trainer, set
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
+from hub_models.models.sentence_pooling import check_sharpness
 from train.data.augment import Augmentation
 from train.data.captions import check_captions, with_findings_of_classes
 from train.data.dataset import load_splits
@@ -47,7 +48,7 @@ PACKAGED = "lite0+minilm"
 PACKAGED_SIZE = 224
 """Side of its input in pixels, if no other is wanted."""
 TASKS = {"captions": CaptionTask, "full": PromptTask, "lora": LoraTask, "probe": ProbeTask}
-METHODS_OF_ARGUMENT = {"average_decay": ["full"], "teacher": ["full", "lora"]}
+METHODS_OF_ARGUMENT = {"average_decay": ["full"], "teacher": ["full", "lora"], "sentence_sharpness": ["captions"]}
 """Argument -> the methods that take it."""
 ROLE_OF_METHOD = dict.fromkeys(TASKS, "clip-finetuned") | {"captions": "clip-zero-shot"}
 
@@ -84,6 +85,12 @@ class ClipArguments(PupilArguments):
         default=0.0,
         metadata={"help": "Decay a step of the running average of the weights that is saved; 0 for none (full only)."},
     )
+    sentence_sharpness: float | None = field(
+        default=None,
+        metadata={
+            "help": "How much the nearer of a class's sentences count more; not given, all alike (captions only)."
+        },
+    )
 
 
 def starting_classifier(arguments: ClipArguments, labels: list[str]) -> ClipClassifier:
@@ -105,7 +112,9 @@ def starting_classifier(arguments: ClipArguments, labels: list[str]) -> ClipClas
         load_tower(_timm_tower(model, "--tower_weights"), resolve("unet", arguments.tower_weights).folder)
     model.config.calibration = None  # that of a model to go on from does not hold any more
     model.config.widened_by = arguments.widened_by
-    return ClipClassifier.new(model, processor, labels, arguments.view)
+    classifier = ClipClassifier.new(model, processor, labels, arguments.view)
+    classifier.model.config.sentence_sharpness = arguments.sentence_sharpness
+    return classifier
 
 
 def _timm_tower(model: PreTrainedModel, argument: str) -> nn.Module:
@@ -157,10 +166,12 @@ def task_options(arguments: ClipArguments, classifier: ClipClassifier) -> dict[s
         ValueError: an argument is for other methods.
     """
     options = {"average_decay": arguments.average_decay, "teacher": arguments.teacher}
-    for name, value in options.items():
-        if value and arguments.method not in METHODS_OF_ARGUMENT[name]:
+    for name in METHODS_OF_ARGUMENT:
+        if getattr(arguments, name) and arguments.method not in METHODS_OF_ARGUMENT[name]:
             methods = " or ".join(METHODS_OF_ARGUMENT[name])
             raise ValueError(f"--{name} is for --method {methods}, and the method is {arguments.method}; leave it out.")
+    if arguments.sentence_sharpness is not None:
+        check_sharpness(arguments.sentence_sharpness)
     if arguments.teacher:
         options["teacher"] = Teacher(arguments.teacher, classifier.labels)
     return {name: value for name, value in options.items() if value}

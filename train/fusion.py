@@ -1,12 +1,11 @@
-"""Train a fusion of ResNet and CLIP: the ResNet's features scale and shift CLIP's image embedding.
+"""Train a fusion of ResNet and CLIP: how much the answer of each counts where both look at the same X-ray.
 
-    python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
-        --max_train_samples 16 --max_eval_samples 8 --max_steps 4 --output_dir runs/fusion-try
     python -m train.fusion --dataset COVID-QU-Ex --resnet runs/resnet/release --clip runs/clip-finetuned/release \
         --output_dir runs/fusion
 
-Both parts are finished checkpoints and stay as they are; the small network between them learns from their features and
-embeddings of every training image, which are computed once. The result is in OUTPUT_DIR/release.
+Both parts are finished checkpoints and stay as they are. Of the images that they learned from they are surer than of
+others, each in its own measure, so that the two weights of the fusion are learned from the validation images. The
+result is in OUTPUT_DIR/release.
 """
 
 import sys
@@ -15,8 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import datasets
+import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import Trainer, set_seed
 
@@ -27,76 +28,61 @@ from hub_models.models.clip import ClipClassifier
 from hub_models.models.features import SharedFeatures
 from hub_models.models.fusion import FusionClassifier
 from hub_models.models.resnet import ResnetClassifier
-from hub_models.xray.geometry import mask_to_square, to_square
-from train.data.augment import Augmentation
+from train.data.arguments import ClassifierArguments
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.processes import is_first
-from train.data.rows import read_mask, read_picture
+from train.data.rows import class_names, read_mask, read_picture
+from train.scoring.evaluation import check_same_classes
 from train.script.arguments import XrayTrainingArguments, last_complete_checkpoint, parse_arguments, run
-from train.script.finish import ClassifierTraining, release
+from train.script.finish import SCORED, ClassifierTraining, release
 from train.script.repeats import is_repeated, repeat
-from train.tasks.classifier_task import ChangesArguments, accuracy, changed, one_class_an_image
-from train.tasks.distillation import taught
-from train.tasks.together import JointDropout
+from train.tasks.classifier_task import one_class_an_image
 from train.tasks.trainer import XrayTrainer
+
+FITTED = "Both weights were learned from the {} validation images, from which neither the ResNet nor the CLIP learned."
+"""Note of a fusion's card, with the number of images."""
 
 
 @dataclass(kw_only=True)
-class FusionArguments(ChangesArguments):
-    """The two checkpoints that are joined; each is shown its own view."""
+class FusionArguments:
+    """The two checkpoints that are joined, each of which is shown its own view, and the UNet for both."""
 
     resnet: str | None = field(default=None, metadata={"help": "ResNet checkpoint: a folder or Hub id."})
     clip: str | None = field(default=None, metadata={"help": "Fine-tuned CLIP checkpoint: a folder or Hub id."})
-    label_smoothing: float = field(default=0.1, metadata={"help": "Share of the target spread over all classes."})
-    dropout: float = field(default=0.5, metadata={"help": "Share of the ResNet's features left out in each step."})
-    mean_teaches: bool = field(
-        default=False, metadata={"help": "Learn the mean of both classifiers' answers, too, where it is right."}
-    )
-    copies: int = field(
-        default=0, metadata={"help": "How many copies of each training image, changed at random, to learn from, too."}
-    )
+    unet: str | None = field(default=None, metadata={"help": "UNet that outlines the lungs: a folder or Hub id."})
 
 
 class FusionTask(nn.Module):
-    """Cross-entropy over the prompts' embeddings; only the network between the two parts learns.
+    """Cross-entropy of the logits of both parts, added with a weight each; only the two weights learn."""
 
-    With `mean_teaches` it learns the mean of the answers of both parts, too, as `train.tasks.distillation.taught` says.
-    """
-
-    def __init__(
-        self, fusion: FusionClassifier, label_smoothing: float, dropout: float, mean_teaches: bool = False
-    ) -> None:
+    def __init__(self, fusion: FusionClassifier) -> None:
         super().__init__()
-        self.mean_teaches = mean_teaches
-        _, clip = fusion.encoders
-        self.model, self.label_smoothing, self.dropout = fusion.model, label_smoothing, JointDropout(dropout)
-        self.register_buffer("texts", torch.from_numpy(clip.embed_classes()[1]), persistent=False)
-        self.register_buffer("temperature", torch.tensor(clip.scale).log(), persistent=False)
+        self.model = fusion.model
 
     def forward(
-        self, features: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor, answers: torch.Tensor
+        self, resnet_logits: torch.Tensor, clip_logits: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Return loss and logits (N, C) of features float32 (N, F), embeddings float32 (N, D), classes int64 (N,).
-
-        `answers` are the mean probabilities of both parts, float32 (N, C).
-        """
-        images = self.model(self.dropout(features), embeddings)
-        logits = (self.temperature + self.model.logit_scale).exp() * images @ self.texts.T
-        teacher = answers if self.mean_teaches and self.training else None
-        return {"loss": taught(logits, labels, teacher, self.label_smoothing), "logits": logits}
+        """Return loss and logits, float32 (N, C), of the parts' logits (N, C) and classes, int64 (N,)."""
+        logits = self.model(resnet_logits, clip_logits)
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
 
 
 def new_fusion(arguments: FusionArguments) -> FusionClassifier:
-    """Load the two finished checkpoints, and put an untrained fusion between them."""
+    """Load the two finished checkpoints, and put an untrained fusion between them.
+
+    Raises:
+        ValueError: they answer about different classes.
+    """
     folders = {
         "resnet": resolve("resnet", arguments.resnet).folder,
         "clip-finetuned": resolve("clip-finetuned", arguments.clip).folder,
     }
-    resnet = ResnetClassifier.from_pretrained(folders["resnet"])
-    clip = ClipClassifier.from_pretrained(folders["clip-finetuned"])
-    digests = {role: weights_digest(folder) for role, folder in folders.items()}
-    return FusionClassifier.new(resnet, clip, digests, resnet.model.config.hidden_sizes[-1])
+    parts = (
+        ResnetClassifier.from_pretrained(folders["resnet"]),
+        ClipClassifier.from_pretrained(folders["clip-finetuned"]),
+    )
+    return FusionClassifier.new(*parts, {role: weights_digest(folder) for role, folder in folders.items()})
 
 
 def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
@@ -106,61 +92,25 @@ def load_joined(folder: Path, fusion: FusionClassifier) -> FusionClassifier:
     return loaded
 
 
-def embedded(
-    rows: datasets.Dataset, fusion: FusionClassifier, augmentation: Augmentation | None = None, copies: int = 0
-) -> datasets.Dataset:
-    """Turn rows with lungs into the fusion's inputs.
-
-    They are the ResNet's `features`, CLIP's `embeddings`, the `labels`, and `answers`: the mean of the probabilities
-    that both give to the image itself, also beside its copies.
-
-    Args:
-        rows: the rows.
-        fusion: its two classifiers compute the inputs.
-        augmentation: changes the copies.
-        copies: number of changed copies of each row; they follow all the rows, in the same order.
-    """
-    vectors, answers = [], []
-    for copy in range(copies + 1):
-        for row in tqdm(rows, desc=f"Embedding {rows.split}{f', copy {copy}' if copy else ''}"):
-            image, lungs = to_square(read_picture(row["image"])), mask_to_square(read_mask(row["lungs"]))
-            shared = SharedFeatures(
-                *([one] for one in (changed(image, lungs, augmentation) if copy else (image, lungs)))
-            )
-            vectors.append([shared.vectors(encoder)[0].tolist() for encoder in fusion.encoders])
-            if not copy:
-                answers.append(_mean_answer(fusion, shared))
-    features, embeddings = zip(*vectors, strict=True)
-    columns = {"features": features, "embeddings": embeddings}
-    columns |= {"labels": rows["label"][:] * (copies + 1), "answers": answers * (copies + 1)}
+def part_answers(rows: datasets.Dataset, fusion: FusionClassifier) -> datasets.Dataset:
+    """Turn rows with lungs into the fusion's inputs: `resnet_logits`, `clip_logits`, and `labels`."""
+    logits = []
+    for row in tqdm(rows, desc=f"Answering {rows.split}"):
+        shared = SharedFeatures([read_picture(row["image"])], [read_mask(row["lungs"])])
+        logits.append(fusion.part_logits(*(shared.stacked(encoder, [0]) for encoder in fusion.encoders))[1:])
+    resnet, clip = (np.float32([pair[part][0] for pair in logits]) for part in (0, 1))
+    order = [fusion.labels.index(label) for label in class_names(rows)]
+    columns = {"resnet_logits": resnet[:, order], "clip_logits": clip[:, order], "labels": rows["label"][:]}
     return datasets.Dataset.from_dict(columns).with_format("torch")
 
 
-def _mean_answer(fusion: FusionClassifier, shared: SharedFeatures) -> list[float]:
-    """The mean of what both classifiers say of one X-ray, a probability for each class of the fusion's."""
-    answers = [encoder.answer_features(shared)[0][0] for encoder in fusion.encoders]
-    return [sum(answer[label] for answer in answers) / len(answers) for label in fusion.labels]
-
-
-def make_trainer(
-    fusion: FusionClassifier,
-    splits: datasets.DatasetDict,
-    arguments: FusionArguments,
-    training_args: XrayTrainingArguments,
-) -> Trainer:
-    """Return the Trainer of the network between the two classifiers, on their features and embeddings of each row."""
-    augmentation = Augmentation(flip=0.5, storage=arguments.storage)
-    drawn = datasets.concatenate_datasets(
-        [splits["train"].select_columns(["label", "source"])] * (1 + arguments.copies)
-    )
+def make_trainer(fusion: FusionClassifier, rows: datasets.Dataset, training_args: XrayTrainingArguments) -> Trainer:
+    """Return the Trainer of the weights of both parts, on what these answer to each row."""
     return XrayTrainer(
-        rows=drawn,
-        balance=arguments.balance,
-        model=FusionTask(fusion, arguments.label_smoothing, arguments.dropout, arguments.mean_teaches),
+        rows=rows,
+        model=FusionTask(fusion),
         args=training_args,
-        train_dataset=embedded(splits["train"], fusion, augmentation, arguments.copies),
-        eval_dataset=embedded(splits["validation"], fusion),
-        compute_metrics=accuracy,
+        train_dataset=part_answers(rows, fusion),
         callbacks=training_args.callbacks(),
     )
 
@@ -171,23 +121,25 @@ def main(argv: list[str] | None = None) -> dict:
     data_args, fusion_args, training_args = parse_arguments(
         FusionArguments,
         argv,
-        metric_for_best_model="accuracy",
-        learning_rate=1e-3,
+        eval_strategy="no",
+        learning_rate=0.05,
+        weight_decay=0.0,
         num_train_epochs=20,
         per_device_train_batch_size=64,
-        per_device_eval_batch_size=256,
     )
     if is_repeated(data_args, training_args):
         return repeat("train.fusion", argv or sys.argv[1:], data_args, training_args)
     one_class_an_image(data_args)
     set_seed(training_args.seed)
-    # 1. Data: no patient is on two sides
+    # 1. Data: no patient is on two sides; the parts have learned from the training images
     splits = load_splits(data_args)
-    # 2. Model: two finished checkpoints, and the network between them
+    # 2. Model: two finished checkpoints, and a weight for each
     fusion = new_fusion(fusion_args)
-    # 3. Train on the X-rays with their lungs outlined: keep the epoch with the best validation accuracy
-    splits = segment_splits(splits, fusion_args, training_args.seed)
-    trainer = make_trainer(fusion, splits, fusion_args, training_args)
+    check_same_classes("The CLIP", fusion, class_names(splits["test"]))
+    # 3. Train the weights on what both answer to the validation images
+    outlined = datasets.DatasetDict({name: splits[name] for name in SCORED})
+    outlined = segment_splits(outlined, ClassifierArguments(unet=fusion_args.unet), training_args.seed)
+    trainer = make_trainer(fusion, outlined["validation"], training_args)
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(training_args.output_dir))
     if not is_first():
         return {}
@@ -196,12 +148,13 @@ def main(argv: list[str] | None = None) -> dict:
         ClassifierTraining(
             role="fusion",
             classifier=fusion,
-            splits=splits,
+            splits=datasets.DatasetDict(splits | outlined),
             trainer=trainer,
             data_args=data_args,
             model_args=fusion_args,
             base_model="the ResNet and the fine-tuned CLIP checkpoint of this project, which stay as they are",
             load=partial(load_joined, fusion=fusion),
+            notes=[FITTED.format(len(outlined["validation"]))],
         )
     )
 

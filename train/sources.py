@@ -8,6 +8,7 @@ A recipe is trained once for each source, without any image of that source, and 
 alone. The lungs are outlined once; a finished training is not run again, so an interrupted run goes on where it was.
 A recipe that goes on from a finished checkpoint has to name one that did not learn from the sources either, as in
 `--sources hannover --arguments --model_name_or_path runs/clip-first/release` (the last argument takes all that follow).
+A fusion joins the ResNet and the CLIP that earlier commands trained without the source in the same OUTPUT_DIR.
 Without --final the images of the test split take no part, so that recipes can be chosen by the result. OUTPUT_DIR gets
 sources.json and sources.md; --cards writes the figures into the cards of the checkpoints in use that the recipes made,
 and widens their prediction sets so far that they hold the true class in other hospitals, too.
@@ -30,7 +31,7 @@ from train.scoring.calibration import SET_LEVEL
 from train.scoring.left_out import fit_elsewhere, left_out_scores, means, sources_report
 from train.scoring.predictions import load_record
 from train.script.arguments import recipes_parser, run
-from train.script.recipes import RECIPES, shortened
+from train.script.recipes import JOINED, RECIPES, shortened
 from train.script.subprocesses import train_once
 
 
@@ -52,7 +53,8 @@ def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Pa
     Args:
         recipe: the training script's module, and the recipe's arguments.
         sources: the sources to leave out.
-        shared: the arguments of every training.
+        shared: the arguments of every training. In all arguments {source} stands for the source, and {folder} for the
+            folder that holds those of all recipes.
         folder: gets a folder for each training.
 
     Returns:
@@ -63,7 +65,8 @@ def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Pa
     scores, records = {}, {}
     for source in sources:
         output = folder / source
-        facts = train_once(module, [*settings, *shared, f"--leave_source_out={source}"], output)
+        words = [word.replace("{source}", source).replace("{folder}", str(folder.parent)) for word in settings + shared]
+        facts = train_once(module, [*words, f"--leave_source_out={source}"], output)
         records[source] = load_record(output / "release")
         scores[source] = left_out_scores(records[source], facts)
     bound = None
@@ -71,6 +74,12 @@ def measure(recipe: list[str], sources: list[str], shared: list[str], folder: Pa
         bound, tested = fit_elsewhere(records, facts.labels, SET_LEVEL)
         scores = {source: scores[source] | tested[source] for source in scores}
     return {"sources": scores, "means": means(scores), "set_least": bound}
+
+
+def earlier(path: Path, final: bool) -> dict[str, dict]:
+    """Read from sources.json what earlier commands measured of other recipes on these images; {} without the file."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: measured for name, measured in found.items() if measured.get("final") == final}
 
 
 def add_to_checkpoint(role: str, measured: dict) -> None:
@@ -87,9 +96,16 @@ def add_to_checkpoint(role: str, measured: dict) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = recipes_parser(__doc__.split("\n")[0])
-    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), help="which to train")
+    parser.add_argument(
+        "--recipes", nargs="+", choices=[*RECIPES, *JOINED], default=list(RECIPES), help="which to train, in this order"
+    )
     parser.add_argument("--sources", nargs="+", help="which to leave out; all if not given")
-    parser.add_argument("--arguments", nargs=argparse.REMAINDER, default=[], help="more arguments of every training")
+    parser.add_argument(
+        "--arguments",
+        nargs=argparse.REMAINDER,
+        default=[],
+        help="more arguments of every training, where {source} is the source; not of a fusion's",
+    )
     parser.add_argument("--max_steps", type=int, help="shorter trainings, which take the last weights")
     parser.add_argument("--final", action="store_true", help="test on the images of the test split, too")
     return parser.parse_args(argv)
@@ -104,19 +120,19 @@ def main(argv: list[str] | None = None) -> dict:
     splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
     names = arguments.sources or sources_of(splits)
     shared = [f"--dataset={save_outlined(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
-    if arguments.max_steps is not None:
-        shared += shortened(arguments.max_steps)
-    shared += arguments.arguments
+    chosen = [*shortened(arguments.max_steps), *arguments.arguments] if arguments.max_steps else arguments.arguments
     # 2. Train every recipe without every source
-    measured: dict[str, dict] = {}
+    measured = earlier(folder / "sources.json", arguments.final)
     for name in arguments.recipes:
-        measured[name] = measure(RECIPES[name], names, shared, folder / name) | {"steps": arguments.max_steps}
+        recipe = JOINED[name] if name in JOINED else RECIPES[name]
+        found = measure(recipe, names, shared if name in JOINED else [*shared, *chosen], folder / name)
+        measured[name] = found | {"steps": arguments.max_steps, "final": arguments.final}
         # 3. Write it down
         text = sources_report({name: row["sources"] for name, row in measured.items()}, arguments.final)
         (folder / "sources.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
         (folder / "sources.md").write_text(text, encoding="utf-8")
     if arguments.cards:
-        for role in measured:
+        for role in arguments.recipes:
             add_to_checkpoint(role, measured[role])
     print(text)
     return measured

@@ -205,8 +205,15 @@ class NetworkClassifier(NetworkModel, Classifier):
         """
 
     @abstractmethod
-    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], np.ndarray | None]:
-        """The classes, and the unit vectors, float32 (C, D), that they are compared by; None of a plain classifier."""
+    def embed_classes(
+        self, prompts: Prompts | None = None, near: np.ndarray | None = None
+    ) -> tuple[list[str], np.ndarray | None]:
+        """The classes, and the vectors, float32 (C, D), that they are compared by; None of a plain classifier.
+
+        Args:
+            prompts: as in `classify`.
+            near: the vector, float32 (D,), of an image to which they may be fitted.
+        """
 
     def embed(self, pixel_values: np.ndarray) -> np.ndarray:
         """Vectors, float32 (N, D), of network input, float32 (N, 3, S, S), by the engine."""

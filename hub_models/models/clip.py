@@ -14,6 +14,7 @@ from hub_models.models.gradcam import position_of
 from hub_models.models.labels import LABELS, Prompts, prompts_for
 from hub_models.models.report import Sentences
 from hub_models.models.saved import SavedModel
+from hub_models.models.sentence_pooling import pool, vector_near
 from hub_models.models.tokens import SavedTokenizer
 from hub_models.models.views import View
 from hub_models.xray.geometry import DETAIL
@@ -21,7 +22,7 @@ from hub_models.xray.geometry import DETAIL
 if TYPE_CHECKING:  # the page runs without transformers
     from transformers import PreTrainedModel, ProcessorMixin
 
-MAX_KNOWN_PROMPTS = 256  # classes whose vectors are remembered
+MAX_KNOWN_PROMPTS = 256  # classes whose sentences' vectors are remembered
 
 SCALE, PROJECTION = "logit_scale", "visual_projection.weight"
 """Names of a dual encoder's learned temperature and of its image tower's last layer."""
@@ -32,9 +33,10 @@ class ClipClassifier(NetworkClassifier):
 
     The probability of a class is the softmax over the classes of its cosine similarity times the learned temperature
     (Radford et al. 2021, section 3.1); a class's text embedding is the mean over its prompts, or, for the classes of a
-    linear probe, a vector that was learned in its place. Classes, prompts, vectors and view stand in the config as
-    `label2id`, `prompts`, `class_vectors` and `view`; a checkpoint without them gets the default classes and the whole
-    image.
+    linear probe, a vector that was learned in its place. With a `sentence_sharpness` there is no such mean: the
+    similarity to a class is that to its sentences, and the nearer ones count more. Classes, prompts, vectors, sharpness
+    and view stand in the config as `label2id`, `prompts`, `class_vectors`, `sentence_sharpness` and `view`; a
+    checkpoint without them gets the default classes and the whole image.
     """
 
     family = "clip"
@@ -43,7 +45,7 @@ class ClipClassifier(NetworkClassifier):
     def __init__(self, model: Any, processor: Any, engine: Engine | None = None) -> None:
         super().__init__(model, processor, engine)
         self._tokenizer: SavedTokenizer | None = None
-        self._known_prompts: dict[tuple[Engine, tuple[str, ...]], np.ndarray] = {}
+        self._known_sentences: dict[tuple[Engine, tuple[str, ...]], np.ndarray] = {}
 
     @classmethod
     def new(
@@ -53,7 +55,7 @@ class ClipClassifier(NetworkClassifier):
         model.config.label2id = {label: i for i, label in enumerate(labels)}
         model.config.id2label = dict(enumerate(labels))
         model.config.prompts = prompts_for(labels)
-        model.config.class_vectors = None
+        model.config.class_vectors = model.config.sentence_sharpness = None
         model.config.view, model.config.detail = view, DETAIL
         return cls(model, processor)
 
@@ -125,31 +127,64 @@ class ClipClassifier(NetworkClassifier):
         """Unit vectors, float32 (N, D), and the maps of an image tower that ends in some, by the engine."""
         return self.run("image", pixel_values)
 
+    @property
+    def sentence_sharpness(self) -> float | None:
+        """How much the nearer of a class's sentences count more (see `sentence_pooling`); None for all alike."""
+        return getattr(self.model.config, "sentence_sharpness", None)
+
     def embed_prompts(self, prompts: Prompts) -> np.ndarray:
         """Unit vectors, float32 (C, D), one a class: the mean of its prompts' vectors, normalised.
 
         Raises:
             ValueError: if there is no class, or a class has no prompt.
         """
-        if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
-            raise ValueError("Every class needs at least one prompt; write a sentence for each.")
-        return np.stack(
-            [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
-        )
+        means = np.stack([sentences.mean(axis=0) for sentences in self._embed_sentences(prompts)])
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
 
-    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], np.ndarray]:
-        """The classes to compare an image with, and their unit vectors, float32 (C, D).
+    def embed_classes(
+        self, prompts: Prompts | None = None, near: np.ndarray | None = None
+    ) -> tuple[list[str], np.ndarray]:
+        """The classes to compare an image with, and their vectors, float32 (C, D).
 
         Without prompts these are its own classes, with learned vectors if it has them, else with those of its prompts.
+
+        Args:
+            prompts: sentences of each class; its own if not given.
+            near: an image's unit vector, float32 (D,). With a `sentence_sharpness` it decides how much each sentence
+                counts in the vectors: those returned have the similarities of this image, and their gradients.
 
         Raises:
             ValueError: if there is no class, or a class has no prompt.
         """
-        vectors = getattr(self.model.config, "class_vectors", None)
-        if prompts is not None or vectors is None:
-            prompts = self.prompts if prompts is None else prompts
+        own = None if prompts is not None else getattr(self.model.config, "class_vectors", None)
+        if own is not None:
+            return self.labels, np.float32([own[label] for label in self.labels])
+        prompts = self.prompts if prompts is None else prompts
+        if near is None or self.sentence_sharpness is None:
             return list(prompts), self.embed_prompts(prompts)
-        return self.labels, np.float32([vectors[label] for label in self.labels])
+        sharpness = self.sentence_sharpness
+        vectors = [vector_near(near, sentences, sharpness) for sentences in self._embed_sentences(prompts)]
+        return list(prompts), np.stack(vectors)
+
+    def class_similarities(
+        self, embeddings: np.ndarray, prompts: Prompts | None = None
+    ) -> tuple[list[str], np.ndarray]:
+        """Compare N images with classes; prompts and errors as in `embed_classes`.
+
+        Args:
+            embeddings: unit vectors, float32 (N, D).
+            prompts: sentences of each class; its own if not given.
+
+        Returns:
+            The C classes; float64 (N, C), -1 to 1.
+        """
+        classes, texts = self.embed_classes(prompts)
+        if self.sentence_sharpness is None or (prompts is None and getattr(self.model.config, "class_vectors", None)):
+            return classes, np.float64(embeddings @ texts.T)
+        sentences = self._embed_sentences(self.prompts if prompts is None else prompts)
+        return classes, np.stack(
+            [pool(embeddings @ vectors.T, self.sentence_sharpness) for vectors in sentences], axis=1
+        )
 
     def similarities(self, embeddings: np.ndarray, texts: Sequence[str]) -> list[list[float]]:
         """Cosine similarities, -1 to 1, of N unit vectors, float32 (N, D), with sentences, none of them blank."""
@@ -162,7 +197,7 @@ class ClipClassifier(NetworkClassifier):
 
         It is None where the vectors are not the maps' means times that layer.
         """
-        labels, texts = self.embed_classes(prompts)
+        labels, texts = self.embed_classes(prompts, near=vectors[0])
         position = int((texts @ vectors[0]).argmax()) if label is None else position_of(label, labels)
         if PROJECTION not in self.model.shapes or self.model.shapes[PROJECTION][1] != maps.shape[1]:
             return labels[position], None
@@ -181,19 +216,23 @@ class ClipClassifier(NetworkClassifier):
 
     def answer(self, embeddings: np.ndarray, prompts: Prompts | None = None) -> list[dict[str, float]]:
         """Probability of each class, of each of N unit vectors, float32 (N, D); prompts and errors as in `classify`."""
-        classes, texts = self.embed_classes(prompts)
-        logits = np.float64(self.scale * embeddings @ texts.T)
-        return [dict(zip(classes, row, strict=True)) for row in softmax(logits, axis=1).tolist()]
+        classes, similarities = self.class_similarities(embeddings, prompts)
+        return [dict(zip(classes, row, strict=True)) for row in softmax(self.scale * similarities, axis=1).tolist()]
+
+    def _embed_sentences(self, prompts: Prompts) -> list[np.ndarray]:
+        """Unit vectors, float32 (n, D), of the sentences of each class; errors as in `embed_prompts`."""
+        if not prompts or not all(any(text.strip() for text in texts) for texts in prompts.values()):
+            raise ValueError("Every class needs at least one prompt; write a sentence for each.")
+        return [self._embed_class(tuple(text for text in texts if text.strip())) for texts in prompts.values()]
 
     def _embed_class(self, texts: tuple[str, ...]) -> np.ndarray:
         key = self.engine, texts
-        vector = self._known_prompts.get(key)
-        if vector is None:
-            if len(self._known_prompts) >= MAX_KNOWN_PROMPTS:
-                self._known_prompts.clear()
-            mean = self._read(texts).mean(axis=0)
-            vector = self._known_prompts[key] = mean / np.linalg.norm(mean)
-        return vector
+        vectors = self._known_sentences.get(key)
+        if vectors is None:
+            if len(self._known_sentences) >= MAX_KNOWN_PROMPTS:
+                self._known_sentences.clear()
+            vectors = self._known_sentences[key] = self._read(texts)
+        return vectors
 
     def _read(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors, float32 (N, D), of sentences, by the engine."""

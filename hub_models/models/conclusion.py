@@ -53,12 +53,12 @@ def conclude(
     """Conclude from the answers of all classifiers about one X-ray.
 
     The answering classifier is the first of `ANSWERING` that answered, and its prediction set is the start: the classes
-    that it does not tell apart. A set has one class where none was fitted to the answer. The most probable class of
-    each other classifier that was trained on these classes is added, or the whole set of one whose sets were widened
-    for hospitals that were not learned from. So the X-ray is undecided if the set has several classes, if a trained
-    classifier adds a class outside it, or if the picture is unlike those that the models learned from. A zero-shot
-    classifier's answer is counted, and adds no class. Classifiers of other classes take no part, nor do those that may
-    give an X-ray several labels at once.
+    that it does not tell apart, in hospitals that were not learned from where that was fitted. A set has one class
+    where none was fitted to the answer. The most probable class of each other classifier that was trained on these
+    classes is added. So the X-ray is undecided if the set has several classes, if a trained classifier adds a class
+    outside it, or if the picture is unlike those that the models learned from. A zero-shot classifier's answer is
+    counted, and adds no class. Classifiers of other classes take no part, nor do those that may give an X-ray several
+    labels at once.
 
     Args:
         answers: role -> class -> probability, of the classifiers that answered.
@@ -78,13 +78,7 @@ def conclude(
     likely = calibrations.get(answering, Calibration()).likely(answer)
     alike = {role: other for role, other in exclusive.items() if other.keys() == answer.keys()}
     preferred = {role: max(other, key=other.get) for role, other in alike.items()}
-    widened = {role: one for role, one in calibrations.items() if one.least_elsewhere is not None}
-    trained = [
-        label
-        for role, other in alike.items()
-        if role not in ZERO_SHOT
-        for label in widened.get(role, Calibration()).likely(other)  # without sets, the most probable class
-    ]
+    trained = [label for role, label in preferred.items() if role not in ZERO_SHOT]
     agree = sum(label == likely[0] for label in preferred.values())
     unlike = strangeness is not None and strangeness >= UNLIKE_FROM
     return Conclusion(tuple(dict.fromkeys([*likely, *trained])), agree, len(preferred), unlike)

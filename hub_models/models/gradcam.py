@@ -97,6 +97,8 @@ def _class_map_by_gradients(
     from hub_models.engines.pytorch.gradcam import class_map
 
     labels, texts = classifier.embed_classes(prompts)
+    if texts is not None:
+        texts = classifier.embed_classes(prompts, near=classifier.embed(pixels)[0])[1]
     position, heat = class_map(model, pixels, texts, None if label is None else position_of(label, labels))
     return labels[position], heat
 

@@ -75,7 +75,7 @@ class ResnetClassifier(NetworkClassifier):
         """Features, float32 (N, F), from which the last layer makes logits, and the maps whose means they are."""
         return self.run("network", pixel_values)
 
-    def embed_classes(self, prompts: Prompts | None = None) -> tuple[list[str], None]:
+    def embed_classes(self, prompts: Prompts | None = None, near: np.ndarray | None = None) -> tuple[list[str], None]:
         """The labels; errors as in `answer`."""
         _refuse_prompts(prompts)
         return self.labels, None

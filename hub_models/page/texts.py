@@ -185,8 +185,9 @@ UNKNOWN_WORDS = "The text model was not taught these words and reads them in pie
 CUT_SENTENCE = "The text model does not read the end of this sentence, so shorten it: {}"
 PROMPTS_FIELD = "class: sentence"
 PROMPTS_BUTTON = "Compare the X-ray with these sentences"
-SIMILARITY = """Cosine similarity of the X-ray with each sentence, -1 to 1. A class takes the mean of its sentences;
-the probabilities above come from the differences between classes, which are small numbers times a large factor."""
+SIMILARITY = """Cosine similarity of the X-ray with each sentence, -1 to 1. A class takes the mean of its sentences, or,
+with a CLIP that was set so, mostly the nearest ones; the probabilities above come from the differences between
+classes, which are small numbers times a large factor."""
 SIMILARITY_TABLE = "Similarity"
 SIMILARITY_COLUMNS = {"class": "Class", "sentence": "Sentence"}
 

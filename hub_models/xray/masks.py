@@ -133,20 +133,20 @@ def _without_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def clean_infection(mask: np.ndarray, lungs: np.ndarray) -> np.ndarray:
-    """Drop the specks of an infection mask and fill its small holes; blank where there are no lungs.
+    """Take the part of an infection mask that lies in the lungs, drop its specks and fill its small holes.
 
     Args:
         mask: bool (H, W).
         lungs: bool (H, W), cleaned.
 
     Returns:
-        bool (H, W): parts, and then holes, under `SPECK` of the lungs' area are gone.
+        bool (H, W), nowhere outside the lungs: parts, and then holes, under `SPECK` of the lungs' area are gone.
     """
-    smallest = SPECK * np.count_nonzero(lungs)
-    if smallest == 0 or not mask.any():
-        return np.zeros_like(mask)
-    whole = _without_small_parts(mask, smallest)
-    return ~_without_small_parts(~whole, smallest)
+    smallest, inside = SPECK * np.count_nonzero(lungs), mask & lungs
+    if not inside.any():
+        return inside
+    whole = _without_small_parts(inside, smallest)
+    return ~_without_small_parts(~whole, smallest) & lungs
 
 
 def _without_small_parts(mask: np.ndarray, smallest: float) -> np.ndarray:

@@ -46,14 +46,14 @@ RULE = {
         3,
         4,
     ),
-    "a set of two": (answers(zero_shot="A", finetuned="A", resnet="A", fusion=("A", "B")), "AB", 4, 4),
-    "the second of the set is the others' first": (answers(finetuned="A", resnet="A", fusion=("B", "A")), "BA", 1, 3),
+    "a set of two": (answers(zero_shot="A", finetuned=("A", "B"), resnet="A", fusion="A"), "AB", 4, 4),
+    "the second of the set is the others' first": (answers(finetuned=("B", "A"), resnet="A", fusion="A"), "BA", 1, 3),
     "the ResNet's class is not in the set": (answers(zero_shot="A", resnet="C", fusion="A"), "AC", 2, 3),
-    "each trained one adds its class": (answers(finetuned="C", resnet="B", fusion="A"), "ABC", 1, 3),
-    "two add the same": (answers(finetuned="B", resnet="B", fusion="A"), "AB", 1, 3),
+    "each trained one adds its class": (answers(finetuned="A", resnet="B", fusion="C"), "ABC", 1, 3),
+    "two add the same": (answers(finetuned="A", resnet="B", fusion="B"), "AB", 1, 3),
     "another's set of two adds its first class alone": (answers(resnet=("A", "C"), fusion="A"), "A", 2, 2),
-    "the fusion is before the fine-tuned CLIP": (answers(finetuned=("B", "C"), fusion="B"), "B", 2, 2),
-    "without a fusion, the fine-tuned CLIP": (answers(zero_shot="C", resnet="A", finetuned=("A", "B")), "AB", 2, 3),
+    "the fine-tuned CLIP is before the fusion": (answers(finetuned="B", fusion=("B", "C")), "B", 2, 2),
+    "without a fine-tuned CLIP, the fusion": (answers(zero_shot="C", resnet="A", fusion=("A", "B")), "AB", 2, 3),
     "then the ResNet": (answers(zero_shot=("B", "C"), resnet="A"), "A", 1, 2),
     "then the zero-shot CLIP": (answers(zero_shot=("B", "C")), "BC", 1, 1),
     "other classes take no part": (answers(zero_shot={"Ill": 0.9, "Well": 0.1}, resnet="A", fusion="A"), "A", 2, 2),
@@ -90,17 +90,17 @@ def test_what_counts_as_unlike_begins_before_what_is_refused():
     assert 0 < UNLIKE_FROM < 1
 
 
-def test_a_trained_classifier_with_widened_sets_adds_its_whole_set():
-    said = answers(finetuned={"A": 0.8, "B": 0.1, "C": 0.1}, fusion="A")
-    assert conclude(said, CLASSIFIERS).classes == ("A",)
-    widened = CLASSIFIERS | {"clip-finetuned": classifier(WIDENED)}
-    assert conclude(said, widened).classes == ("A", "B", "C")
-    assert conclude(answers(finetuned="A", fusion="A"), widened).classes == ("A",)  # 0.9, 0.05, 0.05
+def test_the_set_is_the_one_for_hospitals_that_were_not_learned_from_and_others_add_one_class():
+    said = answers(finetuned={"A": 0.8, "B": 0.1, "C": 0.1}, fusion={"C": 0.8, "B": 0.1, "A": 0.1})
+    assert conclude(said, CLASSIFIERS).classes == ("A", "C")
+    assert conclude(said, CLASSIFIERS | {"fusion": classifier(WIDENED)}).classes == ("A", "C")
+    assert conclude(said, CLASSIFIERS | {"clip-finetuned": classifier(WIDENED)}).classes == ("A", "B", "C")
+    assert conclude(answers(finetuned="A"), CLASSIFIERS | {"clip-finetuned": classifier(WIDENED)}).classes == ("A",)
 
 
 def test_without_a_calibration_the_set_has_one_class():
-    unfitted = CLASSIFIERS | {"fusion": classifier(UNFITTED)}
-    said = answers(resnet="A", fusion=("A", "B"))
+    unfitted = CLASSIFIERS | {"clip-finetuned": classifier(UNFITTED)}
+    said = answers(resnet="A", finetuned=("A", "B"))
     assert conclude(said, CLASSIFIERS).classes == ("A", "B")
     assert conclude(said, unfitted).classes == ("A",)
 

@@ -1,4 +1,7 @@
-"""The fusion of ResNet and CLIP: identity before training, its own parts only, free prompts still answered."""
+"""The fusion of ResNet and CLIP: both answers weighed, its own parts only, free prompts still answered."""
+
+import shutil
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -8,20 +11,18 @@ from safetensors.torch import load_file, save_file
 
 from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.folder import weights_digest
-from hub_models.models.fusion import FusionClassifier, NotJoined, condition, shapes_of
+from hub_models.models.fusion import FusionClassifier, NotJoined, directions
 from hub_models.models.labels import LABELS
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 from tests.support.datasets import dataset, rectangle
 from train import fusion as script
-from train.data.augment import Augmentation
 from train.data.lungs import png
 from train.data.rows import read_picture
 from train.fusion import FusionTask
 
 PHANTOM = draw_phantom(1, size=128)
 IMAGE, LUNGS = PHANTOM.image.astype(np.float32) / 255, PHANTOM.lungs
-CHANGED = ["--copies", "1", "--storage", "1.0", "--balance", "0.5"]
 PARTS = {"resnet": "a" * 64, "clip-finetuned": "b" * 64}
 
 
@@ -31,48 +32,88 @@ def parts() -> tuple:
 
 
 @pytest.fixture
+def two_classes(covid_qu_ex, tmp_path) -> Path:
+    """The drawn data without one of the classes."""
+    folder = shutil.copytree(covid_qu_ex, tmp_path / "data")
+    for path in folder.rglob("Normal"):
+        shutil.rmtree(path)
+    (folder / "metadata.csv").unlink()
+    return folder
+
+
+@pytest.fixture
 def fusion(parts) -> FusionClassifier:
-    return FusionClassifier.new(*parts, PARTS, 512)
+    return FusionClassifier.new(*parts, PARTS)
 
 
-def bend(fusion: FusionClassifier) -> None:
-    """Give an untrained one weights."""
-    torch.manual_seed(0)
+def weigh(fusion: FusionClassifier, resnet: float, clip: float) -> None:
+    """Give it weights."""
     with torch.no_grad():
-        for parameter in (fusion.model.scale.weight, fusion.model.shift.weight):
-            parameter.normal_(0, 0.1)
+        fusion.model.resnet_weight.fill_(resnet)
+        fusion.model.clip_weight.fill_(clip)
 
 
-def test_untrained_it_answers_as_the_clip(fusion, parts):
-    assert fusion(IMAGE, LUNGS) == pytest.approx(parts[1](IMAGE, LUNGS), abs=1e-6)
-    prompts = {"a": ["a chest"], "b": ["lungs", "a chest X-ray"]}
-    assert fusion(IMAGE, LUNGS, prompts) == pytest.approx(parts[1](IMAGE, LUNGS, prompts), abs=1e-6)
+def shares(powers: list[tuple[dict[str, float], float]]) -> dict[str, float]:
+    """The product of some answers, each to a power, so that it sums to 1."""
+    products = {label: float(np.prod([answer[label] ** power for answer, power in powers])) for label in powers[0][0]}
+    return {label: product / sum(products.values()) for label, product in products.items()}
 
 
-def test_trained_it_heeds_the_resnet_and_the_prompts(fusion, parts):
-    bend(fusion)
-    answer = fusion(IMAGE, LUNGS)
-    assert answer != pytest.approx(parts[1](IMAGE, LUNGS), abs=1e-3)
-    with torch.no_grad():
-        parts[0].model.resnet.encoder.stages[-1].layers[-1].layer[0].convolution.weight.mul_(-3)
-    assert fusion(IMAGE, LUNGS) != pytest.approx(answer, abs=1e-4)
-    assert list(fusion(IMAGE, LUNGS, {"x": ["a chest"], "y": ["lungs"]})) == ["x", "y"]
+def test_untrained_it_answers_the_geometric_mean_of_both(fusion, parts):
+    resnet, clip = (part(IMAGE, LUNGS) for part in parts)
+    assert fusion(IMAGE, LUNGS) == pytest.approx(shares([(resnet, 0.5), (clip, 0.5)]), abs=1e-6)
 
 
-def test_the_bent_embedding_is_what_the_formula_says(fusion):
-    bend(fusion)
-    features, embedding = torch.randn(2, 512), torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
-    seen = torch.nn.functional.layer_norm(features, (512,))
-    expected = embedding * (1 + seen @ fusion.model.scale.weight.T) + seen @ fusion.model.shift.weight.T
-    expected = expected / expected.norm(dim=-1, keepdim=True)
-    assert torch.allclose(fusion.model(features, embedding), expected, atol=1e-5)
-    weights = {name: parameter.detach().numpy() for name, parameter in fusion.model.named_parameters()}
-    assert {name: weight.shape for name, weight in weights.items()} == shapes_of(512, 8)
-    np.testing.assert_allclose(condition(weights, features.numpy(), embedding.numpy()), expected.detach(), atol=1e-5)
+def test_each_answer_counts_by_its_weight(fusion, parts):
+    resnet, clip = (part(IMAGE, LUNGS) for part in parts)
+    weigh(fusion, 1.7, 0.3)
+    assert fusion(IMAGE, LUNGS) == pytest.approx(shares([(resnet, 1.7), (clip, 0.3)]), abs=1e-6)
+    weigh(fusion, 0.0, 1.0)
+    assert fusion(IMAGE, LUNGS) == pytest.approx(clip, abs=1e-6)
+
+
+def test_classes_are_matched_by_name(parts):
+    resnet = tiny_models.resnet(LABELS[::-1])
+    joined = FusionClassifier.new(resnet, parts[1], PARTS)
+    weigh(joined, 1.0, 0.0)
+    assert joined(IMAGE, LUNGS) == pytest.approx(resnet(IMAGE, LUNGS), abs=1e-6)
+    assert list(joined(IMAGE, LUNGS)) == list(LABELS)
+
+
+def test_about_sentences_the_resnet_counts_as_far_as_they_differ_like_its_classes(fusion, parts):
+    clip = parts[1]
+    own = {label: clip.prompts[label] for label in reversed(LABELS)}
+    weigh(fusion, 2.0, 1.0)
+    assert fusion(IMAGE, LUNGS, own) == pytest.approx(fusion(IMAGE, LUNGS), abs=1e-6)
+    same = {"a": ["a chest X-ray"], "b": ["a chest X-ray"]}  # which nobody can tell apart
+    assert fusion(IMAGE, LUNGS, same) == pytest.approx({"a": 0.5, "b": 0.5})
+    free = {"x": ["a chest"], "y": ["lungs", "a chest X-ray"]}
+    heeds = fusion(IMAGE, LUNGS, free)
+    weigh(fusion, 0.0, 1.0)
+    assert fusion(IMAGE, LUNGS, free) == pytest.approx(clip(IMAGE, LUNGS, free), abs=1e-6)
+    assert heeds != pytest.approx(clip(IMAGE, LUNGS, free), abs=1e-3)
+
+
+def test_directions_give_opinions_back():
+    generator = np.random.default_rng(0)
+    texts = generator.normal(size=(4, 9)).astype(np.float32)
+    opinions = generator.normal(size=(5, 4))
+    again = opinions @ directions(texts) @ texts.T
+    assert again - again.mean(axis=1, keepdims=True) == pytest.approx(
+        opinions - opinions.mean(axis=1, keepdims=True), abs=1e-5
+    )
+
+
+def test_arrays_give_what_the_module_gives(fusion, parts):
+    weigh(fusion, 0.8, 1.3)
+    vectors = [part.embed(part.network_input(IMAGE, LUNGS)) for part in parts]
+    classes, *logits = fusion.part_logits(*vectors)
+    tensor = fusion.model(*map(torch.from_numpy, logits)).softmax(dim=-1)[0].tolist()
+    assert fusion.answer(*vectors)[0] == pytest.approx(dict(zip(classes, tensor, strict=True)), abs=1e-6)
 
 
 def test_saved_and_joined_again_it_gives_the_same_answer(fusion, parts, tmp_path):
-    bend(fusion)
+    weigh(fusion, 0.8, 1.3)
     fusion.divide_logits(2.0)
     fusion.save_pretrained(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
@@ -95,12 +136,20 @@ def test_it_refuses_parts_that_it_was_not_trained_with(fusion, parts):
         fusion(IMAGE, LUNGS)
 
 
+def test_it_refuses_parts_that_do_not_choose_among_the_same_classes(parts):
+    with pytest.raises(NotJoined, match=r"^The ResNet scores a, b, and the CLIP COVID-19, Non-COVID, Normal; a fusion"):
+        FusionClassifier.new(tiny_models.resnet(["a", "b"]), parts[1], PARTS)
+    parts[0].model.config.problem_type = "multi_label_classification"
+    with pytest.raises(NotJoined, match="Normal, of which an X-ray may have several, and the CLIP"):
+        FusionClassifier.new(*parts, PARTS)
+
+
 def test_a_missing_tensor_is_refused(fusion, tmp_path):
     fusion.save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
-    tensors.pop("scale.weight")
+    tensors.pop("clip_weight")
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"missing keys scale\.weight"):
+    with pytest.raises(ValueError, match=r"missing keys clip_weight"):
         FusionClassifier.from_pretrained(tmp_path)
 
 
@@ -112,63 +161,52 @@ def test_dividing_the_logits_leaves_the_clip_alone(fusion, parts):
     assert parts[1](IMAGE, LUNGS) == own
 
 
-def test_only_what_stands_between_the_parts_learns(fusion):
-    task = FusionTask(fusion, label_smoothing=0.0, dropout=0.0)
-    assert {name.split(".")[1] for name, _ in task.named_parameters()} == {"normalise", "scale", "shift", "logit_scale"}
-    features, embeddings = torch.randn(4, 512), torch.nn.functional.normalize(torch.randn(4, 8), dim=-1)
-    labels, answers = torch.tensor([0, 1, 2, 0]), torch.full((4, 3), 1 / 3)
-    first = task(features, embeddings, labels, answers)["loss"]
+def test_the_weights_learn_which_part_to_trust(fusion):
+    task = FusionTask(fusion)
+    assert {name for name, _ in task.named_parameters()} == {"model.resnet_weight", "model.clip_weight"}
+    labels = torch.arange(60) % 3
+    right, chance = 2.0 * torch.eye(3)[labels], torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
     optimizer = torch.optim.Adam(task.parameters(), lr=0.05)
-    for _ in range(30):
+    losses = []
+    for _ in range(60):
         optimizer.zero_grad()
-        loss = task(features, embeddings, labels, answers)["loss"]
-        loss.backward()
+        losses.append(task(chance, right, labels)["loss"])
+        losses[-1].backward()
         optimizer.step()
-    assert loss.item() < first.item() - 0.1
+    assert losses[-1] < losses[0] - 0.1
+    assert task.model.clip_weight > 1.0
+    assert abs(task.model.resnet_weight) < 0.3
 
 
-def test_it_learns_the_mean_answer_of_both_parts_where_that_is_right(fusion):
-    features, embeddings = torch.randn(2, 512), torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
-    answers = torch.tensor([[0.6, 0.3, 0.1], [0.6, 0.3, 0.1]])
-    labels = torch.tensor([0, 2])  # of the second image the mean answer is wrong
-    task = FusionTask(fusion, label_smoothing=0.0, dropout=0.0, mean_teaches=True)
-    output = task.train()(features, embeddings, labels, answers)
-    hard, soft = (
-        torch.nn.functional.cross_entropy(output["logits"], target, reduction="none") for target in (labels, answers)
-    )
-    expected = (0.3 * hard[0] + 0.7 * soft[0] + hard[1]) / 2
-    assert output["loss"].item() == pytest.approx(expected.item(), rel=1e-5)
-    output = task.eval()(features, embeddings, labels, answers)
-    assert output["loss"].item() == pytest.approx(hard.mean().item(), rel=1e-5)
-
-
-def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints, tmp_path):
+def test_a_run_saves_a_checkpoint_that_names_its_parts(covid_qu_ex, checkpoints, tmp_path, capsys):
     named = ["--resnet", str(checkpoints["resnet"]), "--clip", str(checkpoints["clip-finetuned"])]
     words = ["--dataset", str(covid_qu_ex), "--unet", str(checkpoints["unet"]), *named, "--output_dir", str(tmp_path)]
-    scores = script.main([*words, "--max_steps", "2", "--use_cpu", "True", "--max_train_samples", "6", *CHANGED])
+    scores = script.main([*words, "--num_train_epochs", "2", "--use_cpu", "True"])
     facts = CardFacts.load(tmp_path / "release")
     assert (facts.role, facts.results["accuracy"]) == ("fusion", scores["accuracy"])
+    assert "Both weights were learned from the 6 validation images" in (tmp_path / "release" / "README.md").read_text()
     fusion = FusionClassifier.from_pretrained(tmp_path / "release")
     assert fusion.model.config.parts == {
         role: weights_digest(checkpoints[role]) for role in ("resnet", "clip-finetuned")
     }
     assert fusion.calibration.temperature > 0
+    assert capsys.readouterr().out.count("Outlining the lungs of train") == 0
 
 
-def test_changed_copies_follow_the_rows_with_the_same_classes(fusion):
+def test_the_answers_to_learn_from_are_those_of_both_parts(fusion, parts):
     outline = rectangle(128, slice(20, 110))
-    lungs = [png(outline)] * 2
     rows = dataset({"side": 128, "label": "Normal"}, {"side": 128, "label": "COVID-19"})
-    rows = rows.add_column("lungs", lungs, feature=datasets.Image())
-    flipped = Augmentation(flip=1.0)
-    flipped.move = lambda image, lungs: (image.flip(-1), lungs.flip(-1))
-    inputs = script.embedded(rows, fusion, flipped, copies=1)
-    assert inputs["labels"][:].tolist() == [2, 0, 2, 0]
-    features = inputs["features"][:]
-    assert torch.equal(features[:2], script.embedded(rows, fusion)["features"][:])
-    assert not torch.allclose(features[0], features[2], atol=1e-4)
-    assert not torch.allclose(features[1], features[3], atol=1e-4)
-    parts = [part(read_picture(rows[0]["image"]), outline) for part in fusion.encoders]
-    mean = [np.mean([part[label] for part in parts]) for label in fusion.labels]
-    assert inputs["answers"][0].tolist() == pytest.approx(mean, abs=1e-5)
-    assert torch.equal(inputs["answers"][:2], inputs["answers"][2:])
+    rows = rows.add_column("lungs", [png(outline)] * 2, feature=datasets.Image())
+    inputs = script.part_answers(rows, fusion)
+    assert inputs["labels"][:].tolist() == [2, 0]
+    for name, part in zip(("resnet_logits", "clip_logits"), parts, strict=True):
+        answer = part(read_picture(rows[1]["image"]), outline)
+        expected = [answer[label] for label in rows.features["label"].names]
+        assert inputs[name][:][1].softmax(dim=-1).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_data_of_other_classes_is_refused(two_classes, checkpoints, tmp_path):
+    named = ["--resnet", str(checkpoints["resnet"]), "--clip", str(checkpoints["clip-finetuned"])]
+    words = ["--dataset", str(two_classes), "--unet", str(checkpoints["unet"]), *named, "--output_dir", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"^The CLIP scores COVID-19, Non-COVID, Normal, and the data's classes are"):
+        script.main(words)

@@ -132,7 +132,7 @@ def write_checkpoints(folder: Path) -> dict[str, Path]:
     for role, model in models.items():
         model.save_pretrained(folder / role)
     parts = {role: weights_digest(folder / role) for role in ("resnet", "clip-finetuned")}
-    models["fusion"] = FusionClassifier.new(*(models[role] for role in parts), parts, 512)
+    models["fusion"] = FusionClassifier.new(*(models[role] for role in parts), parts)
     models["fusion"].save_pretrained(folder / "fusion")
     return {role: folder / role for role in models}
 

@@ -24,11 +24,11 @@ def test_a_finished_checkpoint_is_calibrated_and_measured_again(covid_qu_ex, che
     mine = tiny_models.write_release("resnet", tmp_path / "bare", facts, tmp_path / "mine")
 
     words = [f"--dataset={covid_qu_ex}", "--role=resnet", f"--checkpoint={mine}", f"--unet={checkpoints['unet']}"]
-    results = calibrate.main([*words, "--widened_by", "0", "2"])
+    results = calibrate.main([*words, "--widened_by", "0", "2", "--detail", "128"])
 
     calibrated = ResnetClassifier.from_pretrained(mine)
     calibration = calibrated.calibration
-    assert calibrated.widened_by == (0, 2)
+    assert (calibrated.widened_by, calibrated.detail) == ((0, 2), 128)
     assert calibration.least is not None
     assert calibration.least_elsewhere == 0.1
     assert calibration.temperature == results["temperature"] != 2.0  # of both calibrations together
@@ -36,7 +36,8 @@ def test_a_finished_checkpoint_is_calibrated_and_measured_again(covid_qu_ex, che
     assert updated.results["accuracy"] == results["accuracy"]
     assert updated.results["images"] == 6
     assert updated.results["left_out"] == LEFT_OUT
-    assert updated.procedure == facts.procedure | {"widened by": "0, 2"}
+    assert updated.procedure == facts.procedure | {"widened by": "0, 2", "detail": 128}
+    assert updated.detail == 128
     assert (mine / "predictions.csv").is_file()
 
 

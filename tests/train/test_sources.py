@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from hub_models.cards.facts import CardFacts
+from hub_models.checkpoints.folder import weights_digest
 from hub_models.models.calibration import Calibration
+from tests.support import tiny_models
 from tests.train.test_controls import run_here
-from train import sources
+from train import calibrate, sources
+from train.scoring.predictions import load_record
 
 
 @pytest.fixture
@@ -63,6 +66,42 @@ def test_each_source_is_left_out_once_and_told_in_a_table_and_the_card(two_sourc
     assert "these trainings took 1 steps" in card
     calibration = Calibration(**json.loads((in_use / "config.json").read_text())["calibration"])
     assert calibration.least_elsewhere == final["set_least"]
+
+
+@pytest.mark.usefixtures("tiny_recipe", "chosen_checkpoints")
+def test_a_training_without_a_source_can_be_calibrated_afterwards(two_sources, tmp_path):
+    words = ["--dataset", str(two_sources), "--max_steps", "1", "--output_dir", str(tmp_path / "out")]
+    before = sources.main(words)["resnet"]["sources"]
+    release = tmp_path / "out" / "resnet" / "north" / "release"
+    own = ["--dataset", str(two_sources), "--role", "resnet", "--checkpoint", str(release), "--detail", "16"]
+    results = calibrate.main([*own, "--leave_source_out", "north", "--keep_test"])
+    after = sources.main(words)["resnet"]["sources"]
+    assert results["images"] == before["north"]["images"] == after["north"]["images"]
+    assert CardFacts.load(release).detail == 16
+    assert len(load_record(release)) == results["images"]
+    assert after["north"]["set_coverage"] == results["set_coverage"]
+    assert after["south"]["balanced_accuracy"] == before["south"]["balanced_accuracy"]
+
+
+@pytest.mark.usefixtures("chosen_checkpoints")
+def test_a_fusion_joins_what_left_out_the_same_source(two_sources, checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "train_once", run_here)
+    words = ["--dataset", str(two_sources), "--output_dir", str(tmp_path), "--recipes"]
+    for source in ("north", "south"):
+        clip = tmp_path / "clip-finetuned" / source / "release"
+        tiny_models.write_release("clip-finetuned", checkpoints["clip-finetuned"], tiny_models.facts(), clip)
+    resnet = ["--depth=10", "--image_size=32", "--use_cpu=True", "--learning_rate=1e-3"]
+    sources.main([*words, "resnet", "--max_steps", "1", "--arguments", *resnet, "--data_name={source}"])
+    both = sources.main([*words, "fusion", "--max_steps", "1"])
+    assert list(both) == ["resnet", "fusion"]
+    for source in ("north", "south"):
+        trained = tmp_path / "resnet" / source / "release"
+        assert CardFacts.load(trained).data["name"] == source
+        parts = json.loads((tmp_path / "fusion" / source / "release" / "config.json").read_text())["parts"]
+        assert parts["resnet"] == weights_digest(trained)
+    assert "## fusion" in (text := (tmp_path / "sources.md").read_text())
+    assert "## resnet" in text
+    assert list(sources.main([*words[:-1], "--final", "--recipes", "fusion"])) == ["fusion"]
 
 
 def test_one_source_cannot_be_left_out(covid_qu_ex, tmp_path):

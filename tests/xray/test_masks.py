@@ -75,6 +75,19 @@ def test_specks_and_small_holes_of_an_infection_are_mended_and_larger_ones_stay(
     assert np.array_equal(clean_infection(infection, lungs), expected)
 
 
+def test_what_lies_outside_the_lungs_is_no_infection():
+    lungs = rectangles(RIGHT, LEFT)
+    outside, across = np.s_[2:18, 2:28], np.s_[30:60, 60:140]  # on an arm; from one lung to the other
+    expected = rectangles(np.s_[30:60, 60:80], np.s_[30:60, 120:140])
+    assert np.array_equal(clean_infection(rectangles(outside, across), lungs), expected)
+
+
+def test_a_hole_of_the_lungs_stays_one_of_the_infection():
+    lungs, infection = rectangles(RIGHT), rectangles(RIGHT)
+    lungs[50:53, 50:53] = False
+    assert np.array_equal(clean_infection(infection, lungs), lungs)
+
+
 def test_without_lungs_an_infection_is_blank():
     assert not clean_infection(rectangles(RIGHT), rectangles()).any()
 

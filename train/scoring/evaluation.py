@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -29,6 +30,22 @@ def comparable(pipeline: XrayPipeline, labels: list[str]) -> dict[str, Classifie
             scored, classes = ", ".join(classifier.labels), ", ".join(labels)
             logger.warning("Left out %s: it scores %s, and the data's classes are %s.", role, scored, classes)
     return chosen
+
+
+def check_same_classes(name: str | Path, classifier: Classifier, names: Sequence[str]) -> None:
+    """Refuse data of other classes than a classifier's, before anything long starts.
+
+    Args:
+        name: what the classifier is called in the sentence.
+        classifier: the classifier.
+        names: the data's classes, in any order.
+
+    Raises:
+        ValueError: it scores others.
+    """
+    if sorted(classifier.labels) != sorted(names):
+        scored, classes = ", ".join(classifier.labels), ", ".join(names)
+        raise ValueError(f"{name} scores {scored}, and the data's classes are {classes}.")
 
 
 def class_probabilities(

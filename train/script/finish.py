@@ -110,5 +110,5 @@ def _architecture(model: PreTrainedModel) -> str:
         towers = (getattr(part, "architecture", part.model_type) for part in (config.vision_config, config.text_config))
         return f"{type(model).__name__} of {' and '.join(towers)}"
     if hasattr(config, "parts"):
-        return f"{type(model).__name__} of {config.feature_size} features and {config.embedding_size} dimensions"
+        return f"{type(model).__name__} of two classifiers"
     return f"{type(model).__name__}, {config.layer_type} blocks {'-'.join(map(str, config.depths))}"

@@ -22,3 +22,12 @@ RECIPES = {
 }
 """Role -> the training script and arguments by which its embedded checkpoint can be compared with others: the ResNet's
 from random weights and without its teacher, the CLIP's from the zero-shot checkpoint."""
+
+JOINED = {
+    "fusion": [
+        *("train.fusion", "--resnet={folder}/resnet/{source}/release"),
+        "--clip={folder}/clip-finetuned/{source}/release",
+    ],
+}
+"""Role -> the training script and arguments of a checkpoint that joins two others, which left out the same source and
+are in the same folder."""

@@ -76,15 +76,15 @@ def procedure(model_args, trainer: Trainer) -> dict[str, str | int | float]:
     }
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")}
     settings = {
-        name.replace("_", " "): _without_path(value) for name, value in vars(model_args).items() if value is not None
+        name.replace("_", " "): without_path(value) for name, value in vars(model_args).items() if value is not None
     }
     return settings | trained | versions
 
 
-def _without_path(value: Any) -> str | int | float:
+def without_path(value: Any) -> str | int | float:
     """Return a setting for a card: of a path on this machine only the last name, without `release`; of a list all."""
     if isinstance(value, list):
-        return ", ".join(str(_without_path(item)) for item in value)
+        return ", ".join(str(without_path(item)) for item in value)
     if not isinstance(value, str) or not Path(value).exists():
         return value
     path = Path(value).resolve()

@@ -6,12 +6,11 @@ A process alone runs none of it.
 from typing import Any
 
 import torch
-from torch import nn
 from torch.distributed.nn import functional as together
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from train.data.processes import share, started_together
+from train.data.processes import started_together
 
 
 def gathered(tensor: torch.Tensor) -> torch.Tensor:
@@ -26,18 +25,6 @@ def gathered(tensor: torch.Tensor) -> torch.Tensor:
 def total(tensor: torch.Tensor) -> torch.Tensor:
     """Return the sum over all processes."""
     return together.all_reduce(tensor.clone()) if started_together() else tensor
-
-
-class JointDropout(nn.Dropout):
-    """Dropout of rows (N, ...) that leaves out what one process would leave out of the rows of all."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Leave out this process's part; all processes have the same state of the random numbers."""
-        number, processes = share()
-        if processes == 1 or not self.training:
-            return super().forward(input)
-        kept = super().forward(torch.ones((processes * len(input), *input.shape[1:]), device=input.device))
-        return input * kept[number * len(input) : (number + 1) * len(input)]
 
 
 class JointBatchNorm(TorchFunctionMode):

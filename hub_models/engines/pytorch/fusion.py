@@ -1,44 +1,39 @@
-"""The layer between a ResNet and a CLIP as a PyTorch module, which training changes and saves."""
+"""The two weights between a ResNet and a CLIP as a PyTorch module, which training changes and saves."""
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
 
 
 class FusionConfig(PreTrainedConfig):
-    """Sizes of both vectors, the CLIP's view, and the joined checkpoints: role -> SHA-256 of its weights."""
+    """The CLIP's classes and view, and the joined checkpoints: role -> SHA-256 of its weights."""
 
     model_type = "xray-fusion"
 
-    def __init__(self, feature_size: int = 512, embedding_size: int = 256, parts: dict | None = None, **others) -> None:
+    def __init__(self, parts: dict | None = None, **others) -> None:
         super().__init__(**others)
-        self.feature_size, self.embedding_size, self.parts = feature_size, embedding_size, parts or {}
+        self.parts = parts or {}
 
 
-class ConditionedEmbedding(PreTrainedModel):
-    """A CLIP's image embedding, scaled and shifted by a ResNet's features (feature-wise linear modulation, FiLM).
+class LogOpinionPool(PreTrainedModel):
+    """The logits of a ResNet and of a CLIP, added with a weight for each: a logarithmic opinion pool.
 
-    After Perez et al. (AAAI 2018). Untrained, it leaves the embedding as it is.
-    `hub_models.models.fusion.condition` computes the same of arrays.
+    After Genest and Zidek (Statistical Science 1986) and Heskes (NIPS 1997). Untrained, both count by half: the
+    probabilities are the geometric means of both answers, normalised. `hub_models.models.fusion` computes the same of
+    arrays.
     """
 
     config_class = FusionConfig
 
     def __init__(self, config: FusionConfig) -> None:
         super().__init__(config)
-        self.normalise = nn.LayerNorm(config.feature_size)
-        self.scale = nn.Linear(config.feature_size, config.embedding_size)
-        self.shift = nn.Linear(config.feature_size, config.embedding_size)
-        self.logit_scale = nn.Parameter(torch.zeros(()))  # logarithm of a factor on CLIP's own temperature
+        self.resnet_weight = nn.Parameter(torch.tensor(0.5))
+        self.clip_weight = nn.Parameter(torch.tensor(0.5))
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
+        """Leave the two weights at a half."""
 
-    def forward(self, features: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """Unit vectors float32 (N, D), of features float32 (N, F) and unit vectors float32 (N, D)."""
-        features = self.normalise(features)
-        return F.normalize(embeddings * (1 + self.scale(features)) + self.shift(features), dim=-1)
+    def forward(self, resnet_logits: torch.Tensor, clip_logits: torch.Tensor) -> torch.Tensor:
+        """Logits, float32 (N, C), of the logits of both parts, float32 (N, C), in the same order of the classes."""
+        return self.resnet_weight * resnet_logits + self.clip_weight * clip_logits

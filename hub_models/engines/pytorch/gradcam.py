@@ -24,7 +24,7 @@ def class_map(
     Args:
         model: a classifier, or a dual encoder; it stays as it is.
         pixel_values: float32 (1, 3, S, S).
-        texts: unit vectors of a dual encoder's classes, float32 (C, D); None for a classifier.
+        texts: vectors of a dual encoder's classes, float32 (C, D); None for a classifier.
         position: position of the class; the most probable one if not given.
 
     Returns:

@@ -18,7 +18,7 @@ from transformers import (
 
 from hub_models.engines.device import threads
 from hub_models.engines.pytorch.device import best_device
-from hub_models.engines.pytorch.fusion import ConditionedEmbedding
+from hub_models.engines.pytorch.fusion import LogOpinionPool
 from hub_models.engines.pytorch.weights import load_strictly
 
 Loaded = tuple[nn.Module, BaseImageProcessor | ProcessorMixin | None]
@@ -72,7 +72,7 @@ def _load_clip(folder: str | Path, pickled: bool = False) -> Loaded:
 
 
 def _load_fusion(folder: str | Path) -> Loaded:
-    return load_strictly(ConditionedEmbedding, folder), None
+    return load_strictly(LogOpinionPool, folder), None
 
 
 _LOADERS: dict[str, Callable[..., Any]] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import segmentation_models_pytorch as smp
 from transformers import PreTrainedModel, ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
-from hub_models.engines.pytorch.fusion import ConditionedEmbedding, FusionConfig
+from hub_models.engines.pytorch.fusion import FusionConfig, LogOpinionPool
 
 DECODER_CHANNELS = (128, 64, 48, 32, 16)
 
@@ -79,12 +79,10 @@ def new_resnet(
     return ResNetForImageClassification(config), new_colour_processor(image_size)
 
 
-def new_fusion(
-    feature_size: int, embedding_size: int, parts: Mapping[str, str], labels: Sequence[str], view: str
-) -> ConditionedEmbedding:
-    """The layer between a ResNet and a CLIP; sizes, parts and view are those of `FusionConfig`."""
-    config = FusionConfig(feature_size, embedding_size, dict(parts))
+def new_fusion(parts: Mapping[str, str], labels: Sequence[str], view: str) -> LogOpinionPool:
+    """The weights between a ResNet and a CLIP; parts, classes and view are those of `FusionConfig`."""
+    config = FusionConfig(dict(parts))
     config.label2id = {label: i for i, label in enumerate(labels)}
     config.id2label = dict(enumerate(labels))
     config.view = view
-    return ConditionedEmbedding(config)
+    return LogOpinionPool(config)

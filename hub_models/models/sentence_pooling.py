@@ -1,0 +1,47 @@
+"""The similarity of an image to a class that several sentences describe, of which the nearer ones may count more.
+
+With r for the sharpness, n sentences, and c for the image's cosine similarity to each, it is log(mean(exp(r c))) / r:
+nearly the mean of c for a small r, nearly their greatest for a large one (as Pinheiro and Collobert, CVPR 2015, pool
+over places). So a class that is of several kinds, such as pneumonia, is met where one of its kinds is.
+"""
+
+from math import inf
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+from hub_models.checkpoints.roles import of_family
+
+
+def check_sharpness(sharpness: float, role: str | None = None) -> None:
+    """Refuse a sharpness that is none, or is for a role whose checkpoints read no sentences.
+
+    Raises:
+        ValueError: it is so.
+    """
+    if role is not None and role not in of_family("clip"):
+        raise ValueError(f"--sentence_sharpness is for a CLIP; a checkpoint of the role {role} reads no sentences.")
+    if not 0 < sharpness < inf:
+        raise ValueError(f"--sentence_sharpness is {sharpness}; give a number over 0, or leave it out for none.")
+
+
+def pool(cosines: np.ndarray, sharpness: float) -> np.ndarray:
+    """Return the similarity, float64 (...), to a class whose n sentences have some cosines, float32 (..., n)."""
+    return (logsumexp(np.float64(sharpness * cosines), axis=-1) - np.log(cosines.shape[-1])) / sharpness
+
+
+def vector_near(image: np.ndarray, sentences: np.ndarray, sharpness: float) -> np.ndarray:
+    """Find the vector that stands for a class beside one image.
+
+    Args:
+        image: unit vector, float32 (D,).
+        sentences: unit vectors, float32 (n, D).
+        sharpness: over 0, per unit of cosine.
+
+    Returns:
+        float32 (D,): its product with the image is what `pool` gives, and it is the gradient of that, too, through an
+        image's vector that stays of unit length (along the image's own direction there is none then).
+    """
+    cosines = sentences @ image
+    pull = softmax(sharpness * cosines) @ sentences
+    return np.float32(pull + (pool(cosines, sharpness) - pull @ image) * image)

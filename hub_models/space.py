@@ -37,6 +37,7 @@ REQUIREMENTS = {"requirements.txt": PROJECT / "requirements-page.lock"}
 PATTERNS = (
     *(f"hub_models/**/*.{ending}" for ending in ("py", "md", "css", "html", "js", "toml")),
     "hub_models/page/browser/vendor/LICENSES.txt",
+    "hub_models/page/examples/*",
     "hub_models/embedded/*/*",
     "hub_models/screenshots/*",
 )

@@ -1,21 +1,21 @@
 """The field for an X-ray: any file by drop, paste or choice, or one of the examples."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from hub_models.page import texts
 from hub_models.page.events import PRIVATE
 from hub_models.page.state import PageState
 from hub_models.page.uploads import FILE, admit, refusal
-from hub_models.xray.phantom import draw_phantom
 
-DRAWN = ((3, 0), (5, 2), (8, 4))  # seed and opacities of each of `texts.EXAMPLES`
+EXAMPLES = Path(__file__).with_name("examples")
+"""Folder of the examples, files that `hub_models.xray.phantom.draw_phantom` made: to draw them takes over a second."""
+DRAWN = ((3, 0), (5, 2), (8, 4))
+"""Seed and opacities of each of `texts.EXAMPLES`."""
 EXAMPLE_SIDE = 512
-"""Of each example, in pixels."""
+"""Side of each example in pixels."""
 LANDING = 1
 """Position of the example that a page shows when it is opened."""
 
@@ -37,15 +37,10 @@ class XrayField:
         look = {"variant": "primary", "elem_id": "other", "scale": 0, "min_width": 250, "size": "md"}
         other = gr.UploadButton(texts.ANY_FILE_BUTTON, **look)
         gr.on([other.upload], self.open_file, other, self.image, **PRIVATE)
-        with tempfile.TemporaryDirectory(prefix="xray-examples-") as folder:  # until gradio has copied the files
-            files = [Path(folder, f"{name}.png") for name in texts.EXAMPLES]
-            for file, (seed, opacities) in zip(files, DRAWN, strict=True):
-                Image.fromarray(draw_phantom(seed, size=EXAMPLE_SIDE, opacities=opacities).image).save(file)
-            label = texts.EXAMPLES_LABEL.format(", ".join(texts.EXAMPLES))
-            examples = gr.Dataset(
-                components=[self.image], samples=[[str(file)] for file in files], label=label, type="index"
-            )
-            self.examples = [sample["path"] for (sample,) in examples.samples]
+        label = texts.EXAMPLES_LABEL.format(", ".join(texts.EXAMPLES))
+        files = [[str(EXAMPLES / f"{name}.png")] for name in texts.EXAMPLES]
+        examples = gr.Dataset(components=[self.image], samples=files, label=label, type="index")
+        self.examples = [sample["path"] for (sample,) in examples.samples]  # gradio's copies
         state.examples.update(self.examples)
         # gr.Examples would skip the queue, and the page has no address for that.
         gr.on([examples.click], self.choose_example, examples, self.image, **PRIVATE)

@@ -39,6 +39,7 @@ from hub_models.page.layout import open_tab
 from hub_models.page.results import card_html
 from hub_models.page.uploads import FILE, serve_picture
 from hub_models.page.viewer import greys
+from hub_models.page.xray_field import DRAWN, EXAMPLE_SIDE, EXAMPLES
 from hub_models.pipeline import XrayPipeline
 from hub_models.reports.overlay import draw_overlay, sketch
 from hub_models.reports.png import encode_png
@@ -598,3 +599,11 @@ def test_no_two_answers_share_a_file_that_one_may_fetch_while_the_other_is_writt
     assert first != second
     assert first.read_bytes() == second.read_bytes() == encode_png(picture)
     assert first.is_relative_to(get_upload_folder())
+
+
+def test_the_examples_are_what_the_phantom_draws():
+    for name, (seed, opacities) in zip(texts.EXAMPLES, DRAWN, strict=True):
+        drawn = draw_phantom(seed, size=EXAMPLE_SIDE, opacities=opacities).image
+        with Image.open(EXAMPLES / f"{name}.png") as picture:
+            assert picture.mode == "L"
+            assert np.abs(np.asarray(picture, int) - drawn).max() <= 1  # a processor may round otherwise

@@ -13,8 +13,9 @@ if TYPE_CHECKING:  # the rule needs numbers only, and torch takes seconds to imp
 
 UNLIKE_FROM = 0.8
 """The strangeness (`hub_models.models.plausibility`) from which nothing is decided; from 1 up a picture is refused
-altogether. Of the 308 validation images 9 lie between, and 6 are refused. By the whole rule 53 % of the 308 are
-decided, and the class is right on 94 % of those; the first class named of the others is right on 72 %."""
+altogether. Of the 308 validation images 9 lie between, and 9 are refused. By the whole rule 52 % of the 308 are
+decided, and the class is right on 95 % of those; the first class named of the others is right on 71 %, and the classes
+named hold the true one on 95 % of all that are answered."""
 
 
 @dataclass(frozen=True)

@@ -369,6 +369,13 @@ def test_the_examples_of_a_card_run_and_agree(role, tmp_path, monkeypatch):
         assert eval(public[0]) == pytest.approx(eval(ours), abs=1e-5)
 
 
+def test_a_card_says_how_much_the_nearer_sentences_of_a_class_count():
+    recorded = facts("clip-zero-shot")
+    assert "sentences of a class" not in render_card(recorded)
+    sharp = replace(recorded, procedure=recorded.procedure | {"sentence sharpness": 12.5})
+    assert "class gets log(mean(exp(12.5 c))) / 12.5\n" in render_card(sharp)
+
+
 def test_a_card_of_a_model_for_several_findings_tells_each_and_no_accuracy():
     ranked = {"auroc_macro": 0.7311, "average_precision_macro": 0.2412, "auroc_per_class": [0.8123, 0.6512, None]}
     each = {"average_precision_per_class": [0.3123, 0.1722, None], "images_per_class": [55, 17, 0]}

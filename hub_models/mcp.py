@@ -14,7 +14,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from datetime import UTC, datetime
 from functools import cache, wraps
 from pathlib import Path
@@ -106,8 +106,8 @@ class Tools:
     def batch(self, paths: list[str], anyway: bool = False) -> tuple[dict, None]:
         """Answer about many chest X-rays: "rows", one an image, as in the summary.csv of hub_models.predict."""
         items = find([(path, Path(path).expanduser()) for path in paths])
-        rows = [table_row(result) for result in answer(self.pipeline, items, anyway=anyway)]
-        return {"rows": rows}, None
+        with closing(answer(self.pipeline, items, anyway=anyway)) as results:
+            return {"rows": list(map(table_row, results))}, None
 
     def _report(self, path: str, prompts: dict[str, list[str]] | None, anyway: bool) -> tuple[Source, Xray, Report]:
         data = Path(path).expanduser().read_bytes()

@@ -23,8 +23,8 @@ Exit code 0: all images were answered; 1: some were refused, each is named on st
 import argparse
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import redirect_stdout
+from collections.abc import Generator, Iterator
+from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -83,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
                 earlier = writer.take_up(find())
                 # 4. Each other image, and its files
                 if len(earlier.names) < earlier.total:
-                    writer.write_all(earlier.new(_answers(args, pipeline, files, earlier.left(find()))))
+                    with closing(_answers(args, pipeline, files, earlier.left(find()))) as answers:
+                        writer.write_all(earlier.new(answers))
                 if args.ray:
                     parquet.write_parquet(table, out / PARQUET_FILE)
         except (WrongUse, CannotGoOn, CheckpointError) as error:
@@ -127,7 +128,7 @@ class WrongUse(ValueError):
 
 def _answers(
     args: argparse.Namespace, pipeline: XrayPipeline, files: ImageFiles, items: Iterator[Item]
-) -> Iterator[Result | Answered]:
+) -> Generator[Result | Answered, None, None]:
     """Answer about files, here or on Ray."""
     if not args.ray:
         return answer(pipeline, items, files.prompts, anyway=args.anyway, keep=bool(files.also))

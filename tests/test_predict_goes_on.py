@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -289,6 +290,8 @@ def test_a_full_disk_is_a_sentence_and_all_images_so_far_stay(xrays, out, tmp_pa
         stop_at(patch, 4, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
         with pytest.raises(SystemExit) as end:
             run(xrays, out)
+    threads = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in threads if name.startswith(("reading", "answering"))]  # nothing is left running
     assert end.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"4 of 10 images answered, 1 refused so far, and no more can be written to {out} (No space left on device); "

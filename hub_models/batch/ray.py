@@ -15,7 +15,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -151,7 +151,7 @@ def check(address: str) -> None:
         raise CannotGoOn(f"No Ray answers at {address} ({error}); start one there, or see to the address.") from error
 
 
-def answer_on(address: str, workers: int | None, work: Work, items: Iterable[Item]) -> Iterator[Answered]:
+def answer_on(address: str, workers: int | None, work: Work, items: Iterable[Item]) -> Generator[Answered, None, None]:
     """Answer about files, in their order, as `batch.run.answer` does, on Ray Data.
 
     Args:

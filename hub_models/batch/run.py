@@ -1,7 +1,7 @@
 """Answers about many X-rays from files, folders and zip archives, one result a file, in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ def run(
     prompts: "Prompts | None" = None,
     turn: AbstractContextManager = NOBODY_ELSE,
     anyway: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Answer about every file that `find` finds, in its order; a refused file does not stop the others.
 
     Arguments and errors are those of `answer`, but that `paths` are files, folders and zip archives.
@@ -80,10 +80,12 @@ def answer(
     turn: AbstractContextManager = NOBODY_ELSE,
     anyway: bool = False,
     keep: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Answer about files, in their order; a refused file does not stop the others.
 
-    Files are read, and the models run, in threads of their own, a little ahead of the caller.
+    Files are read, and the models run, in threads of their own, a little ahead of the caller. A caller that may not
+    take all results closes what is returned (`contextlib.closing`), which ends the threads. The garbage collector runs
+    in any thread, also in one that is about to start, and would wait there for the others without end.
 
     Args:
         pipeline: the models.
@@ -158,7 +160,7 @@ def groups(files: Iterable["Result | Opened"], most: int = MAX_GROUP_IMAGES) -> 
         yield group
 
 
-def read_ahead(items: Iterator[Any], ahead: int = READ_AHEAD_ITEMS) -> Iterator[Any]:
+def read_ahead(items: Iterator[Any], ahead: int = READ_AHEAD_ITEMS) -> Generator[Any, None, None]:
     """Yield the same items, the next of which a thread makes while the caller works on the last.
 
     Args:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
@@ -126,11 +127,11 @@ class BatchTab(Tab):
             raise refusal(problem)
         with tempfile.TemporaryDirectory(prefix="xray-batch-") as folder:  # until gradio has copied the files
             table, archive = Path(folder, CSV_FILE), Path(folder, "results.zip")
-            results = run(self.state.pipeline, given, turn=self.state.turns.batch, anyway=anyway)
-            for row in write_zip(archive, note_pictures(results, batched.pictures)):
-                batched.rows.append(row)
-                progress((len(batched.rows), batched.total), unit=texts.BATCH_UNIT)
-                yield batched
+            with closing(run(self.state.pipeline, given, turn=self.state.turns.batch, anyway=anyway)) as results:
+                for row in write_zip(archive, note_pictures(results, batched.pictures)):
+                    batched.rows.append(row)
+                    progress((len(batched.rows), batched.total), unit=texts.BATCH_UNIT)
+                    yield batched
             table.write_bytes(table_csv(batched.rows))
             batched.kept = [str(table), str(archive)]
             yield batched

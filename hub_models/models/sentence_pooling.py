@@ -8,7 +8,7 @@ over places). So a class that is of several kinds, such as pneumonia, is met whe
 from math import inf
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 
 from hub_models.checkpoints.roles import of_family
 
@@ -27,7 +27,8 @@ def check_sharpness(sharpness: float, role: str | None = None) -> None:
 
 def pool(cosines: np.ndarray, sharpness: float) -> np.ndarray:
     """Return the similarity, float64 (...), to a class whose n sentences have some cosines, float32 (..., n)."""
-    return (logsumexp(np.float64(sharpness * cosines), axis=-1) - np.log(cosines.shape[-1])) / sharpness
+    nearest = np.float64(cosines.max(axis=-1))
+    return nearest + np.log(np.exp(sharpness * (cosines - nearest[..., None])).mean(axis=-1)) / sharpness
 
 
 def vector_near(image: np.ndarray, sentences: np.ndarray, sharpness: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from train.script.release import _without_path, procedure
+from train.script.release import procedure, without_path
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from train.script.release import _without_path, procedure
 def test_a_card_tells_no_folder_of_the_machine(tmp_path: Path, setting, text):
     (tmp_path / "runs" / "unet" / "release").mkdir(parents=True)
     given = [one.format(folder=tmp_path) if isinstance(one, str) else one for one in np.atleast_1d(setting).tolist()]
-    assert _without_path(given if isinstance(setting, list) else given[0]) == text
+    assert without_path(given if isinstance(setting, list) else given[0]) == text
 
 
 def test_the_procedure_lists_settings_and_versions_and_leaves_out_what_was_not_set(tmp_path: Path):

@@ -18,8 +18,7 @@ from hub_models.cards.facts import CardFacts
 from hub_models.checkpoints.roles import of_family
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.loading import class_of
-from hub_models.models.sentence_pooling import check_sharpness
-from train.data.arguments import ClassifierArguments, DataArguments
+from train.data.arguments import ClassifierArguments, DataArguments, check_sharpness
 from train.data.dataset import load_splits
 from train.data.lungs import segment_splits
 from train.data.rows import class_names

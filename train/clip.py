@@ -25,7 +25,7 @@ from transformers import AutoModel, AutoProcessor, PreTrainedModel, Trainer, set
 from hub_models.checkpoints.resolve import resolve
 from hub_models.engines.quiet import no_telemetry
 from hub_models.models.clip import ClipClassifier
-from hub_models.models.sentence_pooling import check_sharpness
+from train.data.arguments import check_sharpness
 from train.data.augment import Augmentation
 from train.data.captions import check_captions, with_findings_of_classes
 from train.data.dataset import load_splits

@@ -120,12 +120,14 @@ def main(argv: list[str] | None = None) -> dict:
     splits = load_splits(DataArguments(arguments.dataset, drop_duplicates=arguments.drop_duplicates))
     names = arguments.sources or sources_of(splits)
     shared = [f"--dataset={save_outlined(splits, arguments.unet, folder)}", f"--keep_test={not arguments.final}"]
-    chosen = [*shortened(arguments.max_steps), *arguments.arguments] if arguments.max_steps else arguments.arguments
+    short = [] if arguments.max_steps is None else shortened(arguments.max_steps)
+    recipes = {name: (recipe, [*shared, *short, *arguments.arguments]) for name, recipe in RECIPES.items()}
+    recipes |= {name: (recipe, shared) for name, recipe in JOINED.items()}
     # 2. Train every recipe without every source
     measured = earlier(folder / "sources.json", arguments.final)
     for name in arguments.recipes:
-        recipe = JOINED[name] if name in JOINED else RECIPES[name]
-        found = measure(recipe, names, shared if name in JOINED else [*shared, *chosen], folder / name)
+        recipe, words = recipes[name]
+        found = measure(recipe, names, words, folder / name)
         measured[name] = found | {"steps": arguments.max_steps, "final": arguments.final}
         # 3. Write it down
         text = sources_report({name: row["sources"] for name, row in measured.items()}, arguments.final)

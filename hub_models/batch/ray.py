@@ -16,7 +16,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -99,8 +99,10 @@ class Worker:
 
     def _answer(self, items: list[Item]) -> list[Answered]:
         files, anyway = self.work.files, self.work.anyway
-        results = answer(self.pipeline, iter(items), files.prompts, anyway=anyway, keep=bool(files.also))
-        return [self._write(result) for result in results]
+        with closing(
+            answer(self.pipeline, iter(items), files.prompts, anyway=anyway, keep=bool(files.also))
+        ) as results:
+            return [self._write(result) for result in results]
 
     def _alone(self, item: Item, mark: Path) -> Answered:
         if self._starts(mark) > 1:

@@ -156,35 +156,37 @@ class ClipClassifier(NetworkClassifier):
         Raises:
             ValueError: if there is no class, or a class has no prompt.
         """
-        own = None if prompts is not None else getattr(self.model.config, "class_vectors", None)
+        own = self._learned_vectors if prompts is None else None
         if own is not None:
             return self.labels, np.float32([own[label] for label in self.labels])
-        prompts = self.prompts if prompts is None else prompts
-        if near is None or self.sentence_sharpness is None:
-            return list(prompts), self.embed_prompts(prompts)
-        sharpness = self.sentence_sharpness
-        vectors = [vector_near(near, sentences, sharpness) for sentences in self._embed_sentences(prompts)]
-        return list(prompts), np.stack(vectors)
+        classes = list(self.prompts if prompts is None else prompts)
+        if near is None or (sentences := self._sentences_to_pool(prompts)) is None:
+            return classes, self.embed_prompts(self.prompts if prompts is None else prompts)
+        return classes, np.stack([vector_near(near, vectors, self.sentence_sharpness) for vectors in sentences])
 
     def class_similarities(
         self, embeddings: np.ndarray, prompts: Prompts | None = None
     ) -> tuple[list[str], np.ndarray]:
-        """Compare N images with classes; prompts and errors as in `embed_classes`.
-
-        Args:
-            embeddings: unit vectors, float32 (N, D).
-            prompts: sentences of each class; its own if not given.
+        """Compare N images, unit vectors float32 (N, D), with classes; prompts and errors as in `embed_classes`.
 
         Returns:
             The C classes; float64 (N, C), -1 to 1.
         """
-        classes, texts = self.embed_classes(prompts)
-        if self.sentence_sharpness is None or (prompts is None and getattr(self.model.config, "class_vectors", None)):
+        if (sentences := self._sentences_to_pool(prompts)) is None:
+            classes, texts = self.embed_classes(prompts)
             return classes, np.float64(embeddings @ texts.T)
-        sentences = self._embed_sentences(self.prompts if prompts is None else prompts)
-        return classes, np.stack(
-            [pool(embeddings @ vectors.T, self.sentence_sharpness) for vectors in sentences], axis=1
-        )
+        pooled = [pool(embeddings @ vectors.T, self.sentence_sharpness) for vectors in sentences]
+        return list(self.prompts if prompts is None else prompts), np.stack(pooled, axis=1)
+
+    @property
+    def _learned_vectors(self) -> dict[str, list[float]] | None:
+        return getattr(self.model.config, "class_vectors", None)
+
+    def _sentences_to_pool(self, prompts: Prompts | None) -> list[np.ndarray] | None:
+        """The sentences' vectors, float32 (n, D), of each class; None where a class is compared by one vector."""
+        if self.sentence_sharpness is None or (prompts is None and self._learned_vectors is not None):
+            return None
+        return self._embed_sentences(self.prompts if prompts is None else prompts)
 
     def similarities(self, embeddings: np.ndarray, texts: Sequence[str]) -> list[list[float]]:
         """Cosine similarities, -1 to 1, of N unit vectors, float32 (N, D), with sentences, none of them blank."""

@@ -5,24 +5,8 @@ nearly the mean of c for a small r, nearly their greatest for a large one (as Pi
 over places). So a class that is of several kinds, such as pneumonia, is met where one of its kinds is.
 """
 
-from math import inf
-
 import numpy as np
 from scipy.special import softmax
-
-from hub_models.checkpoints.roles import of_family
-
-
-def check_sharpness(sharpness: float, role: str | None = None) -> None:
-    """Refuse a sharpness that is none, or is for a role whose checkpoints read no sentences.
-
-    Raises:
-        ValueError: it is so.
-    """
-    if role is not None and role not in of_family("clip"):
-        raise ValueError(f"--sentence_sharpness is for a CLIP; a checkpoint of the role {role} reads no sentences.")
-    if not 0 < sharpness < inf:
-        raise ValueError(f"--sentence_sharpness is {sharpness}; give a number over 0, or leave it out for none.")
 
 
 def pool(cosines: np.ndarray, sharpness: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from hub_models.models.clip import ClipClassifier
 from hub_models.models.gradcam import explain
-from hub_models.models.sentence_pooling import check_sharpness, pool, vector_near
+from hub_models.models.sentence_pooling import pool, vector_near
 from hub_models.xray.phantom import draw_phantom
 from tests.support import tiny_models
 
@@ -85,14 +85,3 @@ def test_heat_follows_the_gradient_of_the_pooled_similarity():
     np.testing.assert_allclose(clip.explain(IMAGE, LUNGS, "ill", PROMPTS).heat, heat, atol=1e-5)
     clip.embed_classes = lambda prompts=None, near=None: (list(PROMPTS), clip.embed_prompts(PROMPTS))
     assert np.abs(clip.explain(IMAGE, LUNGS, "ill", PROMPTS).heat - heat).max() > 1e-3
-
-
-@pytest.mark.parametrize("sharpness", [0, -1.0, float("nan"), float("inf")])
-def test_what_is_no_sharpness_is_refused(sharpness):
-    with pytest.raises(ValueError, match=f"^--sentence_sharpness is {sharpness}; give a number over 0"):
-        check_sharpness(sharpness)
-
-
-def test_a_role_that_reads_no_sentences_has_none():
-    with pytest.raises(ValueError, match="a checkpoint of the role resnet reads no sentences"):
-        check_sharpness(5.0, "resnet")

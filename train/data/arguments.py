@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass, field
+from math import inf
 
 from hub_models.cards.facts import LICENSE
+from hub_models.checkpoints.roles import of_family
 from hub_models.models.views import View
 
 NAMED_COLUMNS = ("image", "lung_mask", "infection_mask", "patient", "source")
@@ -137,3 +139,15 @@ class ClassifierArguments:
         default=False,
         metadata={"help": "Permute the classes of the training images at random: a control that must reach chance."},
     )
+
+
+def check_sharpness(sharpness: float, role: str | None = None) -> None:
+    """Refuse a sharpness that is none, or is for a role whose checkpoints read no sentences.
+
+    Raises:
+        ValueError: it is so.
+    """
+    if role is not None and role not in of_family("clip"):
+        raise ValueError(f"--sentence_sharpness is for a CLIP; a checkpoint of the role {role} reads no sentences.")
+    if not 0 < sharpness < inf:
+        raise ValueError(f"--sentence_sharpness is {sharpness}; give a number over 0, or leave it out for none.")

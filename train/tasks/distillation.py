@@ -79,24 +79,9 @@ def cross_entropy(
         teacher_pixel_values: what the teacher sees of the batch; None without a teacher, or in evaluation.
         smoothing: share of the target spread over all classes.
     """
-    heard = task.teacher is not None and task.training
-    return taught(logits, labels, task.teacher(teacher_pixel_values) if heard else None, smoothing)
-
-
-def taught(
-    logits: torch.Tensor, labels: torch.Tensor, answers: torch.Tensor | None, smoothing: float = 0.0
-) -> torch.Tensor:
-    """Return the cross-entropy of logits (N, C) with class positions (N,), and with a teacher's answers.
-
-    Args:
-        logits: the pupil's answers.
-        labels: the true classes.
-        answers: the teacher's probabilities, float32 (N, C), which count by `SHARE` where the true class is the most
-            probable one; None without a teacher.
-        smoothing: share of the target spread over all classes.
-    """
     losses = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
-    if answers is None:
+    if task.teacher is None or not task.training:
         return losses.mean()
+    answers = task.teacher(teacher_pixel_values)
     share = SHARE * (answers.argmax(dim=-1) == labels).float()
     return ((1 - share) * losses + share * F.cross_entropy(logits, answers, reduction="none")).mean()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from hub_models.models.unet import Segmenter
+from train.data.arguments import check_sharpness
 from train.script.arguments import last_complete_checkpoint, parse_arguments, run
 from train.script.clock import Clock
 from train.unet import UnetArguments
@@ -94,3 +95,14 @@ def test_what_the_project_refuses_ends_with_its_sentence():
 def test_an_error_from_deeper_down_keeps_its_traceback():
     with pytest.raises(ValueError, match="could not convert"):
         run(lambda: np.float64("ten"))
+
+
+@pytest.mark.parametrize("sharpness", [0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_sharpness_is_refused(sharpness):
+    with pytest.raises(ValueError, match=f"^--sentence_sharpness is {sharpness}; give a number over 0"):
+        check_sharpness(sharpness)
+
+
+def test_a_role_that_reads_no_sentences_has_none():
+    with pytest.raises(ValueError, match="a checkpoint of the role resnet reads no sentences"):
+        check_sharpness(5.0, "resnet")
